@@ -1,0 +1,43 @@
+# make test    everything that has to pass; works on a fresh clone by itself
+# make help    the other targets
+
+VENV   ?= .venv
+PYTHON ?= $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+DEBIAN := clickhouse-server clickhouse-client zookeeper
+
+# With the default PYTHON, commands wait for the virtual environment; with another, it is yours.
+READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint test unit engines clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+install: $(READY) ## virtual environment with the development dependencies
+
+$(STAMP): pyproject.toml
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+lint: $(READY) ## ruff, mypy, import-linter
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict budeval_migrations
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
+
+test: lint ## lint, then every test
+	$(PYTHON) -m pytest
+
+unit: $(READY) ## the tests that need no engine
+	$(PYTHON) -m pytest tests/unit
+
+engines: ## Debian packages with the servers that tests run against (starts no service)
+	.ci/engines $(DEBIAN)
+
+clean: ## caches, builds and the virtual environment
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

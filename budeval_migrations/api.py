@@ -1,0 +1,285 @@
+"""What a program calls: upgrade, downgrade, status, validate, and the rest.
+
+A database at head is told from one query and the hashes of the files; Alembic
+is imported only when there is more to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from budeval_migrations.errors import ConfigError
+from budeval_migrations.events import Listener
+from budeval_migrations.model import LedgerRow, Report, RevisionFile, Status, Validation
+from budeval_migrations.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from budeval_migrations.bridge.catalogue import Catalogue
+    from budeval_migrations.engine.session import Session
+    from budeval_migrations.history.state import LedgerState
+
+
+def upgrade(
+    target: str = "heads",
+    *,
+    on_event: Listener | None = None,
+    on_ahead: str = "error",
+    **settings: Any,
+) -> Report:
+    """Apply what is pending, and return what was done.
+
+    At head this is one query, takes no lock and writes nothing. Killed in
+    between, it leaves the finished revisions in the ledger, and the next call
+    starts the unfinished one again at its first statement.
+
+    Args:
+        target: ``heads`` (all there is), a revision, a part of its id, ``+1``.
+        on_event: Called with every event of the run, on the calling thread.
+        on_ahead: ``error`` refuses a database that is newer than the files,
+            ``warn`` tells so in the report and goes on.
+        **settings: ``url``, ``database``, ``config``, ``versions``, ``lock``,
+            ``lock_timeout`` (seconds), ``lock_lease`` (seconds), ``environment``.
+
+    Raises:
+        StatementFailed: A statement failed; ``error.report`` says how far it came.
+        MigrationError: See :mod:`budeval_migrations.errors`.
+    """
+    if on_ahead not in ("warn", "error"):
+        raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
+    began = time.monotonic()
+    with _session(load_settings(**settings)) as session:
+        files, state = _look(session)
+        if target in ("head", "heads") and _settled(files, state, on_ahead):
+            return _at_head("upgrade", session, files, state, began)
+        from budeval_migrations.bridge import migrate
+
+        return migrate.upgrade(
+            session,
+            migrate.open_catalogue(session, files),
+            target,
+            on_event or _log(),
+            state=state,
+            tolerate_ahead=on_ahead == "warn",
+        )
+
+
+def downgrade(target: str, *, on_event: Listener | None = None, **settings: Any) -> Report:
+    """Take back what is above the target, newest first.
+
+    Args:
+        target: The revision that stays, ``base``, or ``-1``.
+        on_event: Called with every event of the run.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        MigrationError: See :mod:`budeval_migrations.errors`.
+    """
+    from budeval_migrations.bridge import migrate
+
+    with _session(load_settings(**settings)) as session:
+        return migrate.downgrade(session, _catalogue(session), target, on_event or _log())
+
+
+def adopt(*, on_event: Listener | None = None, **settings: Any) -> Report:
+    """Take over the records of an older tool, and apply nothing.
+
+    Args:
+        on_event: Called with every event of the run.
+        **settings: As for :func:`upgrade`.
+    """
+    from budeval_migrations.bridge import migrate
+
+    with _session(load_settings(**settings)) as session:
+        return migrate.adopt(session, _catalogue(session), on_event or _log())
+
+
+def status(**settings: Any) -> Status:
+    """Return what a database has beside what the files want; read-only.
+
+    Works for a user with ``readonly = 1`` and creates nothing, not even chDB's
+    directory.
+
+    Args:
+        **settings: As for :func:`upgrade`.
+    """
+    from budeval_migrations.bridge.review import review_status
+
+    with _session(load_settings(**settings), read_only=True) as session:
+        files, state = _look(session)
+        return review_status(session, files, state)
+
+
+def validate(**settings: Any) -> Validation:
+    """Return everything that is wrong with the files and the ledger; read-only.
+
+    Args:
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        EngineError: The server cannot be asked; what is wrong is returned, not raised.
+    """
+    from budeval_migrations.bridge.review import review_everything
+
+    with _session(load_settings(**settings), read_only=True) as session:
+        return review_everything(session)
+
+
+def repair(
+    revisions: Iterable[str] = (),
+    *,
+    forget: Iterable[str] = (),
+    on_event: Listener | None = None,
+    **settings: Any,
+) -> Report:
+    """Mend the records, never the schema.
+
+    Args:
+        revisions: Applied revisions whose files are right as they are now;
+            their checksums are recorded anew. Empty with nothing to forget: all
+            whose files differ.
+        forget: Revisions that the ledger shall no longer count as applied.
+        on_event: Called with every event of the run.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        RevisionError: A name that is not applied.
+    """
+    from budeval_migrations.bridge import migrate
+
+    with _session(load_settings(**settings)) as session:
+        return migrate.repair(
+            session, _catalogue(session), tuple(revisions), tuple(forget), on_event or _log()
+        )
+
+
+def reset(**settings: Any) -> Report:
+    """Forget the bookkeeping, never the data; for development only.
+
+    Args:
+        **settings: As for :func:`upgrade`; ``environment`` must be ``development``.
+
+    Raises:
+        ConfigError: This is not a development environment.
+    """
+    resolved = load_settings(**settings)
+    if resolved.environment != "development":
+        raise ConfigError(
+            f"reset forgets the bookkeeping, and the environment is {resolved.environment}.",
+            hint="Only where environment = development is set (BUDEVAL_MIGRATIONS_ENVIRONMENT).",
+        )
+    from budeval_migrations.history.reset import forget_everything
+
+    with _session(resolved) as session:
+        dropped = forget_everything(session)
+        notices = (f"Dropped {', '.join(dropped)}; every other table is as it was.",)
+        nothing = ("There was no bookkeeping.",)
+        return Report("reset", session.database, notices=notices if dropped else nothing)
+
+
+async def upgrade_async(target: str = "heads", **options: Any) -> Report:
+    """Do :func:`upgrade` on a thread, so that the event loop goes on."""
+    return await asyncio.to_thread(upgrade, target, **options)
+
+
+async def downgrade_async(target: str, **options: Any) -> Report:
+    """Do :func:`downgrade` on a thread, so that the event loop goes on."""
+    return await asyncio.to_thread(downgrade, target, **options)
+
+
+async def status_async(**options: Any) -> Status:
+    """Do :func:`status` on a thread, so that the event loop goes on."""
+    return await asyncio.to_thread(status, **options)
+
+
+async def validate_async(**options: Any) -> Validation:
+    """Do :func:`validate` on a thread, so that the event loop goes on."""
+    return await asyncio.to_thread(validate, **options)
+
+
+def history(**settings: Any) -> tuple[LedgerRow, ...]:
+    """Return every attempt that the ledger holds, oldest first; read-only.
+
+    Args:
+        **settings: As for :func:`upgrade`.
+    """
+    from budeval_migrations.history.ledger import Ledger
+
+    with _session(load_settings(**settings), read_only=True) as session:
+        return Ledger(session).read_state().rows
+
+
+def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
+    """Return a report of what is pending, and apply nothing; read-only.
+
+    At head this is one query, and no revision file is imported.
+
+    Args:
+        on_ahead: As for :func:`upgrade`.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        LedgerError: An applied revision was changed, or the database is newer
+            and that was not to be tolerated.
+    """
+    with _session(load_settings(**settings), read_only=True) as session:
+        files, state = _look(session)
+        if _settled(files, state, on_ahead):
+            return _at_head("check", session, files, state)
+        from budeval_migrations.bridge.review import review_pending
+
+        return review_pending(session, files, state, tolerate_ahead=on_ahead == "warn")
+
+
+def _session(settings: Settings, *, read_only: bool = False) -> Session:
+    from budeval_migrations.engine.session import Session
+
+    return Session(settings, read_only=read_only)
+
+
+def _look(session: Session) -> tuple[dict[str, RevisionFile], LedgerState]:
+    from budeval_migrations.history.ledger import Ledger
+    from budeval_migrations.revisions.directory import read_files
+
+    return read_files(session.settings), Ledger(session).read_state()
+
+
+def _catalogue(session: Session) -> Catalogue:
+    from budeval_migrations.bridge.migrate import open_catalogue
+    from budeval_migrations.revisions.directory import read_files
+
+    return open_catalogue(session, read_files(session.settings))
+
+
+def _settled(files: dict[str, RevisionFile], state: LedgerState, on_ahead: str) -> bool:
+    from budeval_migrations.run.planner import is_settled
+
+    return is_settled(files, state, tolerate_ahead=on_ahead == "warn")
+
+
+def _at_head(
+    operation: str,
+    session: Session,
+    files: dict[str, RevisionFile],
+    state: LedgerState,
+    began: float | None = None,
+) -> Report:
+    recorded = state.recorded
+    covered = {parent for row in recorded.values() for parent in row.parents}
+    ahead = [name for name in recorded if name not in files]
+    notice = f"The database is newer than these files: {', '.join(ahead)}."
+    return Report(
+        operation=operation,
+        database=session.database,
+        current=tuple(name for name in recorded if name not in covered),
+        elapsed_ms=int((time.monotonic() - began) * 1000) if began else 0,
+        notices=(notice,) if ahead else (),
+    )
+
+
+def _log() -> Listener:
+    from budeval_migrations.run.logs import log_event
+
+    return log_event

@@ -1,0 +1,220 @@
+"""Turn ``upgrade()`` and ``downgrade()`` into statements, before anything runs."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script
+from sqlalchemy.engine import Connection, Dialect
+
+from budeval_migrations.bridge import operations as _registered  # noqa: F401  adds to op
+from budeval_migrations.bridge.impl import SINK
+from budeval_migrations.bridge.places import Places
+from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
+from budeval_migrations.model import CompiledRevision, Direction, Statement
+from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
+from budeval_migrations.sql.splitter import split
+
+
+class NeedsDatabase(BaseException):
+    """A revision asked for a connection while it was compiled: it is dynamic.
+
+    Not an Exception, so that a revision's own ``except Exception`` cannot
+    swallow it.
+    """
+
+
+class RevisionSink:
+    """Cuts what a revision asks for into statements with their places.
+
+    Args:
+        emit: Takes each statement.
+        bind: Returns the live connection, or raises.
+    """
+
+    def __init__(
+        self, path: str, emit: Callable[[Statement], None], bind: Callable[[], Connection]
+    ) -> None:
+        self._path = Path(path)
+        self._emit = emit
+        self._bind = bind
+        self._places = Places(path)
+        self._files: tuple[str, ...] | None = None
+
+    def script(self, sql: str, *, unless: str | None = None) -> None:
+        """Take statements as written in the revision file."""
+        line = self._places.line_of(sql)
+        self._cut(sql, str(self._path), line, unless)
+
+    def file(self, name: str) -> None:
+        """Take the statements of a file beside the revision.
+
+        Raises:
+            RevisionCompileError: The name is not a literal, so the file does not
+                count in the checksum.
+        """
+        if self._files is None:
+            self._files = sql_files(read_text(self._path))
+        if name not in self._files:
+            raise RevisionCompileError(
+                f"op.execute_file({name!r}): the name must be a literal in the revision, so "
+                "that the file counts in the checksum.",
+                hint=f'Write op.execute_file("{name}").',
+            )
+        path = self._path.parent / name
+        self._cut(read_text(path), str(path), 1, None)
+
+    def statement(self, sql: str) -> None:
+        """Take one statement that SQLAlchemy rendered."""
+        self._emit(Statement(sql, shown_path(str(self._path)), self._places.calling_line()))
+
+    def bind(self) -> Connection:
+        """Return the live connection, or raise NeedsDatabase."""
+        return self._bind()
+
+    def _cut(self, text: str, path: str, first_line: int, unless: str | None) -> None:
+        shown = shown_path(path)
+        try:
+            pieces = split(text)
+        except StatementSyntaxError as error:
+            raise StatementSyntaxError(
+                error.reason,
+                line=first_line + error.line - 1,
+                column=error.column,
+                file=shown,
+                revision=self._path.stem,
+            ) from error
+        for piece in pieces:
+            self._emit(Statement(piece.text, shown, first_line + piece.line - 1, unless))
+
+
+class Compiler:
+    """Runs the Python of revisions, one Alembic context for all of them.
+
+    Args:
+        dialect: Renders what a revision asks for with SQLAlchemy's constructs.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def compile(self, script: Script, direction: Direction) -> CompiledRevision:
+        """Return the statements of one direction; sends nothing.
+
+        Raises:
+            StatementSyntaxError: The text does not lex (file, line, column).
+            RevisionCompileError: The revision's Python failed.
+        """
+        collected: list[Statement] = []
+
+        def refuse() -> Connection:
+            raise NeedsDatabase
+
+        sink = RevisionSink(script.path, collected.append, refuse)
+        compiled = CompiledRevision(script.revision, direction, shown_path(script.path))
+        try:
+            with _python_errors(script, direction):
+                _call(script, direction, self._context, sink)
+        except NeedsDatabase:
+            return replace(compiled, dynamic=True)
+        return replace(compiled, statements=tuple(collected))
+
+    @cached_property
+    def _context(self) -> MigrationContext:
+        return _make_context(self._dialect, _NoConnection())
+
+
+def run_live(
+    script: Script,
+    direction: Direction,
+    connection: Connection,
+    emit: Callable[[Statement], None],
+) -> None:
+    """Run a dynamic revision; every statement goes through ``emit`` as it comes.
+
+    Raises:
+        RevisionCompileError: The revision's Python failed.
+    """
+    sink = RevisionSink(script.path, emit, lambda: connection)
+    with _python_errors(script, direction):
+        _call(script, direction, _make_context(connection.dialect, connection), sink)
+
+
+def has_downgrade(script: Script) -> bool:
+    """Return whether the revision has a ``downgrade`` function."""
+    return callable(getattr(script.module, "downgrade", None))
+
+
+def _call(
+    script: Script, direction: Direction, context: MigrationContext, sink: RevisionSink
+) -> None:
+    context.opts[SINK] = sink
+    function = script.module.upgrade if direction is Direction.UP else script.module.downgrade
+    with Operations.context(context):
+        function()
+
+
+def _make_context(dialect: Dialect, connection: Any) -> MigrationContext:
+    # Alembic logs two lines for every context; the one of its own command is enough.
+    log = logging.getLogger("alembic.runtime.migration")
+    log.addFilter(_nothing)
+    try:
+        return MigrationContext(dialect, connection, {})
+    finally:
+        log.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+class _NoConnection:
+    """Stands where the connection would be; whoever touches it is dynamic."""
+
+    def in_transaction(self) -> bool:
+        """Answer the one question that MigrationContext asks at its making."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        raise NeedsDatabase
+
+
+@contextmanager
+def _python_errors(script: Script, direction: Direction) -> Iterator[None]:
+    try:
+        yield
+    except StatementSyntaxError:
+        raise
+    except RevisionCompileError as error:
+        raise _placed(script, direction, error, error.message, error.hint) from error
+    except MigrationError:
+        raise
+    except Exception as error:
+        raise _placed(
+            script, direction, error, f"{type(error).__name__}: {error}", "Correct the revision."
+        ) from error
+
+
+def _placed(
+    script: Script, direction: Direction, error: BaseException, text: str, hint: str
+) -> RevisionCompileError:
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f.lineno for f in reversed(frames) if f.filename == script.path), None)
+    name = "upgrade" if direction is Direction.UP else "downgrade"
+    at = f"{shown_path(script.path)}:{line}" if line else shown_path(script.path)
+    return RevisionCompileError(
+        f"{at}: {name}() of {script.revision} failed: {text}",
+        hint=hint,
+        revision=script.revision,
+        file=shown_path(script.path),
+        line=line,
+    )

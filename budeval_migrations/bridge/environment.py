@@ -1,0 +1,270 @@
+"""What env.py calls: Alembic's commands, led to the runner.
+
+Alembic hands its command over as a function ``fn(heads, context)`` that
+returns steps. It is given the heads that the ledger knows; the steps it returns
+are carried out by our runner, and Alembic's own loop gets none.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import HeadMaintainer, MigrationContext, RevisionStep, StampStep
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import MetaData
+
+from budeval_migrations.bridge import migrate
+from budeval_migrations.bridge.catalogue import Catalogue
+from budeval_migrations.bridge.naming import number_revision
+from budeval_migrations.bridge.offline import write_script
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import MigrationError
+from budeval_migrations.history.ledger import Ledger
+from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.model import Step
+from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.run.logs import log_event
+from budeval_migrations.run.planner import Position
+from budeval_migrations.settings import Settings, load_settings
+
+def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
+    """Carry out the Alembic command that is running; the whole of env.py.
+
+    Args:
+        context: The module ``alembic.context``.
+        target_metadata: Models for ``--autogenerate``, where there are any.
+
+    Raises:
+        CommandError: Every error of ours, as Alembic's command line prints it.
+    """
+    proxy: EnvironmentContext = context._proxy
+    _configure_logging(proxy)
+    try:
+        _Environment(proxy, target_metadata).run()
+    except MigrationError as error:
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        raise CommandError(f"{error.message}{hint}") from error
+
+
+class _Environment:
+    """One Alembic command."""
+
+    def __init__(self, proxy: EnvironmentContext, metadata: MetaData | None) -> None:
+        self._proxy = proxy
+        self._options = proxy.context_opts
+        self._command = self._options["fn"]
+        self._metadata = metadata
+        self._settings = _settings(proxy)
+        self._directory: ScriptDirectory = proxy.script
+        # Alembic names a destination for the commands that move the database.
+        self._moves = "destination_rev" in self._options
+        self._purge = bool(self._options.get("purge"))
+
+    def run(self) -> None:
+        """Do it."""
+        if self._proxy.is_offline_mode():
+            self._run_offline()
+        elif self._writes_a_file_only():
+            with Session(self._settings, read_only=True) as session:
+                self._configure(session, self._command, heads=())
+                self._proxy.run_migrations()
+        else:
+            with Session(self._settings, read_only=not self._moves) as session:
+                self._run_online(session)
+
+    def _run_online(self, session: Session) -> None:
+        files = read_files(self._settings)
+        catalogue = Catalogue(self._directory, files, session)
+        state = Ledger(session).read_state()
+        position = Position(state, files, catalogue.graph)
+
+        def carry_out(heads: tuple[str, ...], context: MigrationContext) -> Sequence[Any]:
+            if not self._moves:
+                return self._read(position, context)
+            migrate.run(
+                session,
+                catalogue,
+                self._operation(),
+                lambda now: self._decide(catalogue, now, context),
+                log_event,
+                state=state,
+                tolerate=frozenset({"checksum_mismatch", "missing_revision", "ahead"})
+                if self._operation() == "stamp"
+                else frozenset(),
+            )
+            return []
+
+        self._configure(session, carry_out, heads=position.heads, connect=True)
+        self._proxy.run_migrations()
+
+    def _read(self, position: Position, context: MigrationContext) -> Sequence[Any]:
+        if "revision_context" in self._options and self._metadata is None:
+            _check_at_head(position)
+            return []
+        steps: Sequence[Any] = self._command(position.heads, context)
+        return steps
+
+    def _decide(
+        self, catalogue: Catalogue, position: Position, context: MigrationContext
+    ) -> list[Step]:
+        heads = () if self._purge else position.heads
+        asked = list(self._command(heads, context))
+        if self._operation() == "stamp":
+            stamped = _stamped_heads(context, heads, asked)
+            return catalogue.stamp_steps(position, stamped, purge=self._purge)
+        names = [step.revision.revision for step in asked]
+        if self._operation() == "downgrade":
+            return catalogue.downgrade_steps([n for n in names if n in position.applied])
+        return catalogue.upgrade_steps([n for n in names if n not in position.applied])
+
+    def _operation(self) -> str:
+        return {"do_stamp": "stamp", "downgrade": "downgrade"}.get(
+            self._command.__name__, "upgrade"
+        )
+
+    def _run_offline(self) -> None:
+        files = read_files(self._settings)
+        with Session(self._settings, read_only=True) as session:
+            catalogue = Catalogue(self._directory, files, session)
+
+            def write(heads: tuple[str, ...], context: MigrationContext) -> Sequence[Any]:
+                asked = list(self._command(heads, context))
+                steps = self._offline_steps(catalogue, asked, heads, context)
+                write_script(session, context.impl.static_output, steps)
+                return []
+
+            self._configure(session, write)
+            self._proxy.run_migrations()
+
+    def _offline_steps(
+        self,
+        catalogue: Catalogue,
+        asked: list[RevisionStep | StampStep],
+        heads: tuple[str, ...],
+        context: MigrationContext,
+    ) -> list[Step]:
+        if asked and isinstance(asked[0], RevisionStep):
+            names = [step.revision.revision for step in asked if isinstance(step, RevisionStep)]
+            if asked[0].is_upgrade:
+                return catalogue.upgrade_steps(names)
+            return catalogue.downgrade_steps(names)
+        assumed = LedgerState(Ground.EMPTY, foreign_heads=heads)
+        position = Position(assumed, catalogue.files, catalogue.graph)
+        return catalogue.stamp_steps(position, _stamped_heads(context, heads, asked), purge=False)
+
+    def _writes_a_file_only(self) -> bool:
+        """``revision`` and ``merge`` need no database, unless models are compared."""
+        revision = self._options.get("revision_context")
+        if revision is not None and revision.command_args.get("autogenerate"):
+            _refuse_autogenerate(self._proxy, self._metadata)
+            return False
+        return "template_args" in self._options
+
+    def _configure(
+        self,
+        session: Session,
+        command: Callable[[tuple[str, ...], MigrationContext], Sequence[Any]],
+        *,
+        heads: tuple[str, ...] | None = None,
+        connect: bool = False,
+    ) -> None:
+        wanted: dict[str, Any] = {"dialect_name": session.engine.dialect.name}
+        if connect and _has_database(session):
+            wanted = {"connection": session.connection}
+        self._proxy.configure(
+            fn=command,
+            target_metadata=self._metadata,
+            process_revision_directives=number_revision,
+            dont_mutate=True,  # the version table is a view, and the runner makes it
+            purge=False,
+            **wanted,
+        )
+        context = self._proxy.get_context()
+        if connect and context.connection is None:
+            context.connection = _Nowhere(session)  # type: ignore[assignment]
+        if heads is not None:
+            # Alembic would ask the version table; the ledger knows more: rows that
+            # an older tool wrote, and tables of other tools.
+            context.get_current_heads = lambda: heads  # type: ignore[method-assign]
+
+
+class _Nowhere:
+    """Stands for a connection where reading may not make a database directory."""
+
+    def __init__(self, session: Session) -> None:
+        self.engine = session.engine
+
+
+def _settings(proxy: EnvironmentContext) -> Settings:
+    x = proxy.get_x_argument(as_dictionary=True)
+    given = proxy.config.attributes.get("budeval_migrations", {})
+    locations = proxy.script.version_locations or [proxy.script.versions]
+    return load_settings(
+        config=proxy.config.config_file_name, x=x, **{"versions": locations, **given}
+    )
+
+
+def _configure_logging(proxy: EnvironmentContext) -> None:
+    """Follow alembic.ini's logging, for Alembic's command line alone.
+
+    An application that calls Alembic has set up its own.
+    """
+    path = proxy.config.config_file_name
+    if proxy.config.cmd_opts is None or path is None:
+        return
+    if proxy.config.file_config.has_section("loggers"):
+        logging.config.fileConfig(path, disable_existing_loggers=False)
+
+
+def _has_database(session: Session) -> bool:
+    try:
+        return session.connection is not None
+    except MigrationError:
+        if session.read_only and session.embedded:
+            return False  # there is no chDB directory yet, and reading makes none
+        raise
+
+
+def _stamped_heads(context: MigrationContext, heads: Any, asked: Sequence[Any]) -> tuple[str, ...]:
+    """Return the heads after Alembic's stamp steps, computed by Alembic itself."""
+    maintainer = _HeadsOnly(context, heads)
+    for step in asked:
+        maintainer.update_to_step(step)
+    return tuple(sorted(maintainer.heads))
+
+
+class _HeadsOnly(HeadMaintainer):
+    """Alembic's arithmetic of heads, without the version table."""
+
+    def _insert_version(self, version: str) -> None:
+        self.heads.add(version)
+
+    def _delete_version(self, version: str) -> None:
+        self.heads.discard(version)
+
+    def _update_version(self, from_: str, to_: str) -> None:
+        self.heads.discard(from_)
+        self.heads.add(to_)
+
+
+def _check_at_head(position: Position) -> None:
+    if position.pending:
+        raise CommandError(
+            "Target database is not up to date.\n  pending: " + ", ".join(position.pending)
+        )
+
+
+def _refuse_autogenerate(proxy: EnvironmentContext, metadata: MetaData | None) -> None:
+    command = getattr(proxy.config.cmd_opts, "cmd", None)
+    name = command[0].__name__ if command else "check"
+    if metadata is None and name == "revision":
+        raise CommandError(
+            "--autogenerate compares models with the database, and env.py gives none.\n"
+            "  hint: write the revision's SQL by hand, or pass models: "
+            "run_env(context, target_metadata)"
+        )

@@ -1,0 +1,185 @@
+"""Upgrade, downgrade, stamp: from words to a request that the runner carries out."""
+
+from __future__ import annotations
+
+
+from budeval_migrations.bridge.catalogue import Catalogue
+from budeval_migrations.engine.session import Session
+from budeval_migrations.events import Listener
+from budeval_migrations.history.state import LedgerState
+from budeval_migrations.errors import RevisionError
+from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
+from budeval_migrations.revisions.script import (
+    downgrade_path,
+    open_directory,
+    resolve_revision,
+    upgrade_path,
+)
+from budeval_migrations.run.planner import Position
+from budeval_migrations.run.runner import Decide, Request, Runner
+
+
+def open_catalogue(session: Session, files: dict[str, RevisionFile]) -> Catalogue:
+    """Return the revisions that the settings point at."""
+    return Catalogue(open_directory(session.settings.versions), files, session)
+
+
+def upgrade(
+    session: Session,
+    catalogue: Catalogue,
+    target: str,
+    tell: Listener,
+    *,
+    state: LedgerState | None = None,
+    tolerate_ahead: bool = False,
+) -> Report:
+    """Apply what is between the current heads and the target.
+
+    Args:
+        target: ``heads``, ``head``, a revision, a part of its id, ``+1``, a label.
+        state: What was just read from the ledger, to save a query.
+        tolerate_ahead: A database that is newer than the files is told, not refused.
+
+    Raises:
+        RevisionNotFound: No such target; nothing ran.
+        MigrationError: See the runner.
+    """
+
+    def decide(position: Position) -> list[str]:
+        # Alembic knows only revisions that have a file.
+        heads = _known_heads(position)
+        return [script.revision for script in upgrade_path(catalogue.directory, target, heads)]
+
+    return run(
+        session,
+        catalogue,
+        "upgrade",
+        lambda position: catalogue.upgrade_steps(
+            [name for name in decide(position) if name not in position.applied]
+        ),
+        tell,
+        state=state,
+        tolerate=frozenset({"ahead"}) if tolerate_ahead else frozenset(),
+    )
+
+
+def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listener) -> Report:
+    """Take back what is above the target.
+
+    Args:
+        target: ``base``, a revision that stays applied, or ``-1``.
+
+    Raises:
+        RevisionNotFound: No such target; nothing ran.
+        MigrationError: See the runner.
+    """
+
+    def decide(position: Position) -> list[str]:
+        if target not in ("base", "heads") and not target.startswith(("-", "+")):
+            resolve_revision(catalogue.directory, target)
+        path = downgrade_path(catalogue.directory, target, position.heads)
+        return [script.revision for script in path if script.revision in position.applied]
+
+    return run(
+        session,
+        catalogue,
+        "downgrade",
+        lambda position: catalogue.downgrade_steps(decide(position)),
+        tell,
+    )
+
+
+def adopt(session: Session, catalogue: Catalogue, tell: Listener) -> Report:
+    """Take over another tool's records and apply nothing."""
+    return run(session, catalogue, "adopt", lambda position: [], tell)
+
+
+def repair(
+    session: Session,
+    catalogue: Catalogue,
+    accepted: tuple[str, ...],
+    forgotten: tuple[str, ...],
+    tell: Listener,
+) -> Report:
+    """Record checksums anew, and forget revisions; runs no statement of a revision.
+
+    Args:
+        accepted: Applied revisions whose files are right as they are; with
+            nothing to forget either, none means every one whose file differs.
+        forgotten: Revisions that shall no longer count as applied.
+
+    Raises:
+        RevisionError: A revision that is not applied, or has no file to hash.
+    """
+
+    def decide(position: Position) -> list[Step]:
+        _check_repair(catalogue, position, accepted, forgotten)
+        mend = accepted if accepted or forgotten else _differing(catalogue, position)
+        return [
+            *(catalogue.step(name, Operation.REPAIR, Direction.UP) for name in mend),
+            *(catalogue.forget(position, name, Operation.REPAIR) for name in forgotten),
+        ]
+
+    tolerate = frozenset({"checksum_mismatch", "missing_revision", "ahead"})
+    return run(session, catalogue, "repair", decide, tell, tolerate=tolerate)
+
+
+def run(
+    session: Session,
+    catalogue: Catalogue,
+    operation: str,
+    decide: Decide,
+    tell: Listener,
+    *,
+    state: LedgerState | None = None,
+    tolerate: frozenset[str] = frozenset(),
+) -> Report:
+    """Hand a decision to the runner."""
+    request = Request(
+        operation=operation,
+        files=catalogue.files,
+        graph=catalogue.graph,
+        decide=decide,
+        live=catalogue.live,
+        statements_checksum=catalogue.statements_checksum,
+        tolerate=tolerate,
+    )
+    return Runner(session, tell).run(request, state)
+
+
+def _known_heads(position: Position) -> tuple[str, ...]:
+    known = [name for name in position.applied if name in position.graph]
+    covered = {parent for name in known for parent in position.parents(name)}
+    return tuple(name for name in known if name not in covered)
+
+
+def _check_repair(
+    catalogue: Catalogue,
+    position: Position,
+    accepted: tuple[str, ...],
+    forgotten: tuple[str, ...],
+) -> None:
+    for name in (*accepted, *forgotten):
+        if name not in position.applied:
+            raise RevisionError(
+                f"{name} is not applied, so there is nothing to repair.",
+                hint="See: budeval-migrate status",
+                revision=name,
+            )
+    for name in accepted:
+        if name not in catalogue.files:
+            raise RevisionError(
+                f"{name} has no file whose checksum could be recorded.",
+                hint=f"To forget it: budeval-migrate repair --forget {name}",
+                revision=name,
+            )
+
+
+def _differing(catalogue: Catalogue, position: Position) -> list[str]:
+    return [
+        name
+        for name, row in position.applied.items()
+        if row is not None
+        and name in catalogue.files
+        and row.checksum != catalogue.files[name].checksum
+    ]

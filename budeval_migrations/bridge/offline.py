@@ -1,0 +1,96 @@
+"""``--sql``: a script that leaves the schema and the ledger of an online run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from budeval_migrations.engine.features import Features
+from budeval_migrations.engine.session import Session
+from budeval_migrations.history import schema
+from budeval_migrations.history.ledger import kept_statements
+from budeval_migrations.model import Operation, Step
+from budeval_migrations.errors import RevisionError
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.classify import classify
+from budeval_migrations.version import __version__
+
+# A script does not know its server: it is written for the current one.
+_SERVER = Features((26, 0))
+
+
+def write_script(session: Session, write: Callable[[str], None], steps: Sequence[Step]) -> None:
+    """Write statements and ledger rows, for ``clickhouse-client --multiquery``.
+
+    Guards of ``execute_unless`` are not written: a script is for a straight run.
+
+    Raises:
+        RevisionError: A dynamic revision, whose statements are known only while
+            it runs.
+    """
+    for step in steps:
+        if step.work is not None and step.work.dynamic:
+            raise RevisionError(
+                f"{step.revision} reads the database while it runs, so that its statements "
+                "cannot be written to a script.",
+                hint="Run it online, or write it without op.get_bind().",
+                revision=step.revision,
+            )
+    if not steps:
+        return
+    write(_terminated(schema.create_ledger(_SERVER)))
+    write(_terminated(schema.create_version_view()))
+    for step in steps:
+        write(f"-- Running {step.operation.value} {_movement(step)}")
+        if step.work is not None:
+            for statement in step.work.statements:
+                write(_terminated(statement.text))
+        write(_terminated(_ledger_row(session, step)))
+
+
+def _movement(step: Step) -> str:
+    below = ", ".join(step.parents) or "base"
+    if step.operation is Operation.DOWNGRADE:
+        return f"{step.revision} -> {below}"
+    return f"{below} -> {step.revision}"
+
+
+def _terminated(text: str) -> str:
+    if classify(text).inline_data:
+        return f"{text};\n"
+    # A comment at the end would swallow the semicolon.
+    return f"{text}\n;" if "--" in text.rsplit("\n", 1)[-1] or "#" in text else f"{text};"
+
+
+def _ledger_row(session: Session, step: Step) -> str:
+    count = len(step.work.statements) if step.work else 0
+    parents = ", ".join(quote.string(name) for name in step.parents)
+    values = {
+        "version": quote.string(step.revision),
+        "checksum": quote.string(step.checksum),
+        "executed_at": "now64(3)",
+        "execution_time_ms": "0",
+        "success": "1",
+        "error_message": "NULL",
+        "operation": quote.string(step.operation.value),
+        "direction": quote.string(step.direction.value),
+        "parents": f"CAST([{parents}], 'Array(String)')",
+        "statements_applied": str(count),
+        "statements_total": str(count),
+        "error_code": "0",
+        "sequence": f"(SELECT max(sequence) FROM {schema.LEDGER}) + 1",
+        "run_id": "'offline'",
+        "lock_generation": "0",
+        "host": "hostName()",
+        "server_user": "currentUser()",
+        "tool_version": quote.string(__version__),
+        "server_version": "version()",
+        "statements_checksum": quote.string(step.statements_checksum),
+        "upgrade_statements": quote.string(kept_statements(step.up, session.redact)),
+        "downgrade_statements": quote.string(kept_statements(step.down, session.redact)),
+        "ledger_format": str(schema.LEDGER_FORMAT),
+    }
+    return (
+        f"INSERT INTO {schema.LEDGER} ({', '.join(values)})\nSELECT {', '.join(values.values())}"
+    )
+
+

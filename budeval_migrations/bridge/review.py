@@ -1,0 +1,149 @@
+"""Look at files, ledger and server together, and say how they stand; read-only."""
+
+from __future__ import annotations
+
+from budeval_migrations.bridge.catalogue import Catalogue
+from budeval_migrations.bridge.compile import has_downgrade
+from budeval_migrations.bridge.migrate import open_catalogue
+from budeval_migrations.engine.failures import (
+    UNKNOWN_DATABASE,
+    UNKNOWN_FUNCTION,
+    UNKNOWN_IDENTIFIER,
+    UNKNOWN_TABLE,
+)
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
+from budeval_migrations.history.ledger import Ledger
+from budeval_migrations.history.lock import Holder, read_holder
+from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.model import (
+    Direction,
+    Operation,
+    Problem,
+    Report,
+    RevisionFile,
+    Status,
+    Validation,
+)
+from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.run.planner import Position, find_problems, refuse, revision_statuses
+from budeval_migrations.run.preflight import check_syntax
+
+
+def review_status(
+    session: Session, files: dict[str, RevisionFile], state: LedgerState
+) -> Status:
+    """Return where every revision stands.
+
+    Raises:
+        RevisionError: The files do not form a graph.
+    """
+    catalogue = open_catalogue(session, files)
+    position = Position(state, files, catalogue.graph)
+    problems, warnings = find_problems(position, catalogue.statements_checksum)
+    return Status(
+        database=session.database,
+        server_version=session.version(),
+        current=position.heads,
+        heads=position.target_heads,
+        at_head=not position.pending and set(position.heads) == set(position.target_heads),
+        pending=position.pending,
+        revisions=revision_statuses(position, catalogue.statements_checksum, _holder(session)),
+        notices=tuple(problem.message for problem in (*problems, *warnings)),
+    )
+
+
+def review_pending(
+    session: Session,
+    files: dict[str, RevisionFile],
+    state: LedgerState,
+    *,
+    tolerate_ahead: bool,
+) -> Report:
+    """Return a report of what is not applied.
+
+    Raises:
+        LedgerError: An applied revision was changed, or has no file.
+    """
+    catalogue = open_catalogue(session, files)
+    position = Position(state, files, catalogue.graph)
+    tolerate = frozenset({"ahead"}) if tolerate_ahead else frozenset[str]()
+    notices = refuse(position, catalogue.statements_checksum, tolerate)
+    return Report(
+        operation="check",
+        database=session.database,
+        pending=position.pending,
+        current=position.heads,
+        notices=tuple(notices),
+    )
+
+
+def review_everything(session: Session) -> Validation:
+    """Return what is wrong with the files and the ledger.
+
+    Raises:
+        EngineError: The server cannot be asked.
+    """
+    try:
+        files = read_files(session.settings)
+        catalogue = open_catalogue(session, files)
+        graph = catalogue.graph
+    except RevisionError as error:
+        return Validation((_problem(error),), (), error.exit_code)
+    try:
+        state = Ledger(session).read_state()
+    except LedgerError as error:
+        return Validation((_problem(error),), (), error.exit_code)
+    found = _file_problems(session, catalogue, state)
+    if found:
+        return Validation(tuple(found), (), RevisionError.exit_code)
+    position = Position(state, files, graph)
+    problems, warnings = find_problems(position, catalogue.statements_checksum)
+    if len(position.target_heads) > 1:
+        warnings.append(
+            Problem(
+                None,
+                "several_heads",
+                f"The files have several heads: {', '.join(position.target_heads)}.",
+                "Join them with: alembic merge heads",
+            )
+        )
+    code = LedgerError.exit_code if problems else 0
+    return Validation(tuple(problems), tuple(warnings), code)
+
+
+def _file_problems(session: Session, catalogue: Catalogue, state: LedgerState) -> list[Problem]:
+    found: list[Problem] = []
+    for name in catalogue.graph:
+        ways = [(Operation.UPGRADE, Direction.UP)]
+        if has_downgrade(catalogue.script(name)):
+            ways.append((Operation.DOWNGRADE, Direction.DOWN))
+        try:
+            steps = [catalogue.step(name, operation, direction) for operation, direction in ways]
+            if state.ground is not Ground.NO_DATABASE:
+                check_syntax(session, steps)
+        except RevisionError as error:
+            found.append(_problem(error, name))
+    return found
+
+
+def _holder(session: Session) -> Holder | None:
+    if session.embedded:
+        return None
+    try:
+        return read_holder(session)
+    except EngineError as error:
+        # No lock was ever taken here, or the server is too old to have one.
+        if error.code in (UNKNOWN_TABLE, UNKNOWN_DATABASE, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER):
+            return None
+        raise
+
+
+def _problem(error: MigrationError, revision: str | None = None) -> Problem:
+    named = error.details.get("revision") or revision
+    return Problem(named, _kind(error), error.message, error.hint)
+
+
+def _kind(error: MigrationError) -> str:
+    name = type(error).__name__
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

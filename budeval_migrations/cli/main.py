@@ -1,0 +1,257 @@
+"""``budeval-migrate``: the commands and their options."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+
+from budeval_migrations import api
+from budeval_migrations.cli.output import Output
+from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
+from budeval_migrations.model import Report
+from budeval_migrations.version import __version__
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  done               5  the lock was not to be had
+  1  unexpected error   6  a statement failed
+  2  settings, options  7  drift
+  3  revision files     8  server: connection, access
+  4  ledger, checksums  9  pending (status --exit-code)
+"""
+
+
+@dataclass
+class App:
+    """What the global options said."""
+
+    output: Output
+    settings: dict[str, Any]
+    debug: bool
+
+    def run(self, work: Callable[[], int]) -> NoReturn:
+        """Run a command; every error becomes a sentence and an exit code."""
+        try:
+            code = work()
+        except MigrationError as error:
+            if self.debug:
+                raise
+            self.output.error(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            self.output.error(MigrationError("Interrupted."))
+            code = 130
+        except Exception as error:
+            if self.debug:
+                raise
+            self.output.error(
+                MigrationError(
+                    f"Unexpected {type(error).__name__}.",
+                    hint="Run again with --debug for the traceback, and report it.",
+                )
+            )
+            code = 1
+        sys.exit(code)
+
+
+class _Commands(click.Group):
+    """Says which command was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if near and "Did you mean" not in error.message:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--url", help="SQLAlchemy URL of the server.", metavar="URL")
+@click.option("--database", help="Target database.", metavar="NAME")
+@click.option("--config", help="Path of alembic.ini.", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.option("--verbose", is_flag=True, help="Print every statement.")
+@click.option("--debug", is_flag=True, help="Tracebacks instead of sentences.")
+@click.version_option(__version__, prog_name="budeval-migrate")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    url: str | None,
+    database: str | None,
+    config: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    debug: bool,
+) -> None:
+    """Migrations for ClickHouse that tell the truth about what ran.
+
+    Settings come from these options, BUDEVAL_MIGRATIONS_* in the environment,
+    or [budeval_migrations] in alembic.ini; the first found wins.
+    """
+    ctx.obj = App(
+        Output(as_json=as_json, quiet=quiet, verbose=verbose),
+        {"url": url, "database": database, "config": config},
+        debug,
+    )
+
+
+@cli.command()
+@click.option("--exit-code", is_flag=True, help="Exit 9 when revisions are pending.")
+@click.pass_obj
+def status(app: App, exit_code: bool) -> None:
+    """Show where every revision stands. Writes nothing.
+
+    Example: budeval-migrate status --exit-code
+    """
+
+    def work() -> int:
+        found = api.status(**app.settings)
+        app.output.status(found)
+        behind = exit_code and not found.at_head
+        return PendingRevisions.exit_code if behind else 0
+
+    app.run(work)
+
+
+@cli.command()
+@click.argument("revision", default="heads")
+@click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
+@click.pass_obj
+def up(app: App, revision: str, lock_timeout: float | None) -> None:
+    """Apply what is pending, up to REVISION (default: all).
+
+    \b
+    REVISION may be an id, the start of one, +1, head or heads.
+    Example: budeval-migrate up 003_add_status
+    """
+    app.run(
+        lambda: _run(app, lambda **kw: api.upgrade(revision, lock_timeout=lock_timeout, **kw))
+    )
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("revision")
+@click.pass_obj
+def down(app: App, revision: str) -> None:
+    """Take back every revision above REVISION, newest first.
+
+    \b
+    REVISION may be an id, the start of one, -1 or base.
+    Example: budeval-migrate down 002_add_experiment_id
+    """
+
+    def work() -> int:
+        if revision.startswith("--"):
+            raise ConfigError(f"down has no option {revision}.", hint="See: down --help")
+        return _run(app, lambda **kw: api.downgrade(revision, **kw))
+
+    app.run(work)
+
+
+@cli.command()
+@click.pass_obj
+def validate(app: App) -> None:
+    """Look for whatever is wrong with files and ledger. Writes nothing.
+
+    Example: budeval-migrate validate --json
+    """
+
+    def work() -> int:
+        found = api.validate(**app.settings)
+        app.output.validation(found)
+        return found.exit_code
+
+    app.run(work)
+
+
+@cli.command()
+@click.pass_obj
+def history(app: App) -> None:
+    """Show every attempt that the ledger holds, oldest first. Writes nothing.
+
+    Example: budeval-migrate history
+    """
+
+    def work() -> int:
+        app.output.history(api.history(**app.settings))
+        return 0
+
+    app.run(work)
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="Really do it.")
+@click.pass_obj
+def reset(app: App, yes: bool) -> None:
+    """Forget the bookkeeping, never the data; in development only.
+
+    Example: budeval-migrate reset --yes
+    """
+
+    def work() -> int:
+        if not yes:
+            raise ConfigError(
+                "reset forgets what was applied, and --yes was not given.",
+                hint="budeval-migrate reset --yes",
+            )
+        app.output.report(api.reset(**app.settings))
+        return 0
+
+    app.run(work)
+
+
+@cli.command()
+@click.option("--revision", "revisions", multiple=True, help="Accept this file as it is now.")
+@click.option("--forget", multiple=True, help="No longer count this revision as applied.")
+@click.pass_obj
+def repair(app: App, revisions: tuple[str, ...], forget: tuple[str, ...]) -> None:
+    """Mend the records, never the schema.
+
+    Without options, the checksum of every applied revision whose file differs is
+    recorded anew, with who did it and when.
+
+    Example: budeval-migrate repair --revision 003_add_status
+    """
+    app.run(lambda: _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw)))
+
+
+@cli.command()
+@click.pass_obj
+def adopt(app: App) -> None:
+    """Take over the records of an older tool, and apply nothing.
+
+    Example: budeval-migrate adopt
+    """
+    app.run(lambda: _run(app, api.adopt))
+
+
+def _run(app: App, work: Callable[..., Report]) -> int:
+    try:
+        report = work(on_event=app.output.event, **app.settings)
+    except MigrationError as error:
+        if error.report is None or app.debug:
+            raise
+        app.output.failed(error.report, error)
+        return error.exit_code
+    app.output.report(report)
+    return 0
+
+
+def main() -> None:
+    """Run the command line; a mistake in its words exits with 2."""
+    cli(prog_name="budeval-migrate")

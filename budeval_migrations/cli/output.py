@@ -1,0 +1,242 @@
+"""Everything that is printed: tables for people, JSON for machines.
+
+With ``--json`` one object goes to stdout and nothing else; progress, notices
+and errors for people go to stderr. ``NO_COLOR`` and pipes are respected by rich.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from budeval_migrations import events
+from budeval_migrations.errors import MigrationError
+from budeval_migrations.model import (
+    LedgerRow,
+    Report,
+    RevisionState,
+    RevisionStatus,
+    Status,
+    Validation,
+)
+
+_STATE_STYLE = {
+    RevisionState.APPLIED: "green",
+    RevisionState.PENDING: "yellow",
+    RevisionState.FAILED: "bold red",
+    RevisionState.RUNNING: "cyan",
+    RevisionState.UNKNOWN: "bold red",
+}
+_DONE = {
+    "upgrade": "applied",
+    "downgrade": "taken back",
+    "repair": "repaired",
+    "stamp": "stamped",
+    "adopt": "adopted",
+}
+
+
+class Output:
+    """Prints for a person or for a machine.
+
+    Args:
+        as_json: One JSON object on stdout.
+        quiet: Errors only.
+        verbose: Every statement.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+        self._json = as_json
+        self._quiet = quiet
+        self._verbose = verbose
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._waiting = False
+
+    def event(self, event: events.Event) -> None:
+        """Show progress as it happens, on stderr."""
+        if self._quiet:
+            return
+        if isinstance(event, events.LockWaiting) and not self._waiting:
+            self._waiting = True
+            self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}")
+        elif isinstance(event, events.RunStarted):
+            count = len(event.revisions)
+            self._say(f"{event.operation}: {count} revision{'s' if count != 1 else ''}")
+        elif isinstance(event, events.RevisionStarted) and self._verbose:
+            self._say(f"  [cyan]start[/] {escape(event.revision)}  {escape(event.doc)}")
+        elif isinstance(event, events.StatementStarted) and self._verbose:
+            of = f" of {event.total}" if event.total is not None else ""
+            self._say(f"    [dim]{event.index}{of}[/]  {escape(event.sql)}")
+        elif isinstance(event, events.StatementFinished) and self._verbose:
+            self._say(f"    [dim]{'not needed' if event.skipped else f'{event.elapsed_ms} ms'}[/]")
+        elif isinstance(event, events.RevisionFinished):
+            word = _DONE.get(event.operation, event.operation)
+            self._say(f"  [green]{word}[/] {escape(event.revision)}  {event.elapsed_ms} ms")
+
+    def report(self, report: Report) -> None:
+        """Show what a run did."""
+        if self._json:
+            self._dump(report.as_dict())
+            return
+        if self._quiet:
+            return
+        for notice in report.notices:
+            self._say(f"[yellow]note[/] {escape(notice)}")
+        if report.operation == "reset":
+            return
+        word = _DONE.get(report.operation, report.operation)
+        head = ", ".join(report.current) or "base"
+        if report.applied:
+            line = f"{len(report.applied)} {word} in {report.elapsed_ms} ms; now at {head}"
+        else:
+            line = f"nothing to do; at {head}"
+        if report.pending and report.operation != "downgrade":
+            line += f"; {len(report.pending)} pending"
+        self._out.print(f"{escape(report.database)}: {escape(line)}")
+
+    def failed(self, report: Report, error: MigrationError) -> None:
+        """Show how far a run came, and what stopped it."""
+        if self._json:
+            self._dump({**report.as_dict(), "error": error.as_dict()})
+        if report.applied and not self._quiet:
+            word = _DONE.get(report.operation, report.operation)
+            self._say(f"{len(report.applied)} {word} before the failure")
+        self._person_error(error)
+
+    def error(self, error: MigrationError) -> None:
+        """Show an error: the object on stdout for machines, the sentence on stderr."""
+        if self._json:
+            self._dump(error.as_dict())
+        self._person_error(error)
+
+    def status(self, status: Status) -> None:
+        """Show where every revision stands."""
+        if self._json:
+            self._dump(status.as_dict())
+            return
+        if self._quiet:
+            return
+        table = Table(box=None, pad_edge=False, show_edge=False)
+        for title in ("revision", "state", "checksum", "executed (UTC)", "ms", "statements"):
+            right = title in ("ms", "statements")
+            table.add_column(title, justify="right" if right else "left", no_wrap=True)
+        for line in status.revisions:
+            table.add_row(*_status_cells(line))
+        self._table(table)
+        for line in status.revisions:
+            if line.error:
+                self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
+        for notice in status.notices:
+            self._out.print(f"[yellow]note[/] {escape(notice)}")
+        current = ", ".join(status.current) or "base"
+        where = "at head" if status.at_head else f"{len(status.pending)} pending"
+        server = f"ClickHouse {status.server_version}" if status.server_version else "not there yet"
+        self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
+
+    def validation(self, found: Validation) -> None:
+        """Show problems and warnings."""
+        if self._json:
+            self._dump(found.as_dict())
+            return
+        if self._quiet:
+            return
+        for style, problems in (("red", found.problems), ("yellow", found.warnings)):
+            for problem in problems:
+                self._out.print(f"[{style}]{problem.kind}[/] {escape(problem.message)}")
+                if problem.hint:
+                    self._out.print(f"  hint: {escape(problem.hint)}")
+        if found.ok:
+            self._out.print("files and ledger are in order")
+        else:
+            count = len(found.problems)
+            self._out.print(f"{count} problem{'s' if count != 1 else ''}")
+
+    def history(self, rows: Sequence[LedgerRow]) -> None:
+        """Show every attempt."""
+        if self._json:
+            self._dump({"attempts": [_attempt(row) for row in rows]})
+            return
+        if self._quiet:
+            return
+        if not rows:
+            self._out.print("the ledger is empty")
+            return
+        table = Table(box=None, pad_edge=False, show_edge=False)
+        for title in ("#", "executed (UTC)", "operation", "revision", "result", "ms", "statements"):
+            right = title in ("#", "ms", "statements")
+            table.add_column(title, justify="right" if right else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*_history_cells(row))
+        self._table(table)
+
+    def _table(self, table: Table) -> None:
+        # A pipe has no width to respect: lines stay whole for grep and logs.
+        if self._out.is_terminal:
+            self._out.print(table, soft_wrap=False)
+        else:
+            self._out.print(table, width=240, soft_wrap=True)
+
+    def _person_error(self, error: MigrationError) -> None:
+        self._err.print(f"[bold red]FAILED[/] {escape(error.message)}")
+        if error.hint:
+            self._err.print(f"  hint: {escape(error.hint)}")
+
+    def _say(self, markup: str) -> None:
+        self._err.print(markup)
+
+    def _dump(self, value: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _status_cells(line: RevisionStatus) -> tuple[str, ...]:
+    style = _STATE_STYLE[line.state]
+    total = line.statements_total
+    return (
+        escape(line.revision),
+        f"[{style}]{line.state.value}[/]",
+        line.checksum.value if line.checksum.value != "none" else "-",
+        f"{line.executed_at:%Y-%m-%d %H:%M:%S}" if line.executed_at else "-",
+        str(line.execution_time_ms) if line.execution_time_ms is not None else "-",
+        f"{line.statements_applied}/{total}" if total is not None else "-",
+    )
+
+
+def _history_cells(row: LedgerRow) -> tuple[str, ...]:
+    counts = "-" if row.legacy else f"{row.statements_applied}/{row.statements_total}"
+    operation = row.operation.value
+    if row.direction.value == "down" and operation != "downgrade":
+        operation += " (down)"
+    return (
+        str(row.sequence) if row.sequence else "-",
+        f"{row.executed_at:%Y-%m-%d %H:%M:%S}",
+        operation,
+        escape(row.version),
+        "[green]ok[/]" if row.success else "[red]failed[/]",
+        str(row.execution_time_ms),
+        counts,
+    )
+
+
+def _attempt(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "sequence": row.sequence,
+        "revision": row.version,
+        "operation": row.operation.value,
+        "direction": row.direction.value,
+        "executed_at": row.executed_at.isoformat(),
+        "execution_time_ms": row.execution_time_ms,
+        "success": row.success,
+        "error": row.error_message,
+        "error_code": row.error_code,
+        "statements_applied": row.statements_applied,
+        "statements_total": row.statements_total,
+        "checksum": row.checksum,
+        "run_id": row.run_id,
+    }

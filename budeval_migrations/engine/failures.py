@@ -1,0 +1,150 @@
+"""The one place where what a driver raises becomes one of our errors.
+
+Error codes: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from budeval_migrations.errors import AccessDenied, ConnectionFailed, EngineError, MigrationError
+
+SYNTAX_ERROR = 62
+UNKNOWN_FUNCTION = 46
+UNKNOWN_IDENTIFIER = 47
+UNKNOWN_TABLE = 60
+UNKNOWN_DATABASE = 81
+NO_SUCH_COLUMN = 16
+READONLY = 164
+ACCESS_DENIED = 497
+
+_DENIED = {
+    READONLY: "The user may only read.",
+    192: "The server does not know this user.",
+    193: "The server refuses the password.",
+    194: "The server asks for a password.",
+    195: "The server does not accept this user from this address.",
+    291: "The user has no access to this database.",
+    ACCESS_DENIED: "The user lacks a privilege.",
+    516: "The server refuses the user or the password.",
+}
+_HINTS = {
+    READONLY: "Run upgrades with a user that may write; readers need no more than readonly = 1.",
+    291: "Grant the user access to the database.",
+    ACCESS_DENIED: "Grant the privilege that the server names.",
+}
+_BROKEN = {
+    3: "UNEXPECTED_END_OF_FILE",
+    32: "ATTEMPT_TO_READ_AFTER_EOF",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+}
+_CODE = re.compile(r"\bCode:\s*(\d+)")
+_PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?", re.S)
+_REPEATED = re.compile(r"^(?:DB::(?:Net)?Exception:\s*)+")
+_SUFFIX = re.compile(
+    r"(?:,?\s*Stack trace:.*|,\s*e\.what\(\) = .*|\s*\(version [^)]*\)\s*)$", re.S
+)
+
+
+def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> EngineError:
+    """Return our error for the text of a server's exception.
+
+    Args:
+        text: The server's words, in any of the spellings of 18.16 to 26.x.
+        redact: Takes the secrets out.
+        code: The error code, when it came beside the text.
+    """
+    found = _CODE.search(text)
+    if not code and found:
+        code = int(found[1])
+    message = redact(server_message(text))
+    if code in _DENIED:
+        hint = _HINTS.get(code, "Check the user and the password of the URL.")
+        return AccessDenied(f"{_DENIED[code]} ClickHouse {code}: {message}", code=code, hint=hint)
+    if code in _BROKEN:
+        return ConnectionFailed(f"ClickHouse {code}: {message}", code=code)
+    return EngineError(message, code=code)
+
+
+def server_message(text: str) -> str:
+    """Return a server's words without code, class names, version and stack trace."""
+    message = _PREFIX.sub("", text, count=1) if _CODE.search(text) else text
+    message = _REPEATED.sub("", message)
+    for _ in range(3):
+        message = _SUFFIX.sub("", message)
+    return message.strip().rstrip(",")
+
+
+def connection_error(
+    error: BaseException, where: str, redact: Callable[[str], str]
+) -> MigrationError:
+    """Return our error for a connection that was not made, or broke.
+
+    Args:
+        error: What the driver raised.
+        where: The URL as shown to people.
+    """
+    if isinstance(error, MigrationError):
+        return error
+    text = str(error) or type(error).__name__
+    if "EmbeddedServer" in text:
+        return _embedded_error(text, where, redact)
+    if _CODE.search(text) and "Connection refused" not in text:
+        return server_error(text, redact)
+    reason = redact(_innermost(error))
+    if _refused_before_sending(text):
+        return ConnectionFailed(
+            f"No ClickHouse server answers at {where}: {reason}",
+            hint="Check host, port and protocol, and that the server runs.",
+            sent=False,
+        )
+    return ConnectionFailed(
+        f"The connection to {where} broke: {reason}",
+        hint="The statement may have run on the server. Look with: budeval-migrate status.",
+        sent=True,
+    )
+
+
+def _embedded_error(text: str, where: str, redact: Callable[[str], str]) -> MigrationError:
+    if "already initialized with path" in text:
+        return ConnectionFailed(
+            f"{where}: this process has opened another chDB directory already; "
+            "chDB serves one directory a process.",
+            hint="Use one directory a process, or a server.",
+        )
+    return ConnectionFailed(
+        f"{where}: the chDB directory cannot be opened; most likely another process "
+        f"holds it. {redact(server_message(text))}",
+        hint="Stop the other process (chDB serves one process a directory), "
+        "or check that the directory may be written.",
+    )
+
+
+def _refused_before_sending(text: str) -> bool:
+    signs = (
+        "Connection refused",
+        "Name or service not known",
+        "nodename nor servname",
+        "Temporary failure in name resolution",
+        "Failed to establish a new connection",
+        "No route to host",
+        "Network is unreachable",
+        "ConnectTimeout",
+        "connect timeout",
+        "NameResolutionError",
+    )
+    return any(sign in text for sign in signs)
+
+
+def _innermost(error: BaseException) -> str:
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?\s*", "", str(error))
+    return text.strip() or type(error).__name__

@@ -1,0 +1,58 @@
+"""What a server of a given version can do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Features:
+    """The abilities that this package asks about.
+
+    The versions are the ones the ClickHouse changelog names
+    (https://clickhouse.com/docs/whats-new/changelog); only 18.16 and 26.x are
+    tested.
+    """
+
+    version: tuple[int, ...]
+
+    @property
+    def datetime64(self) -> bool:
+        """``DateTime64`` (20.1)."""
+        return self.version >= (20, 1)
+
+    @property
+    def bool(self) -> bool:
+        """``Bool`` as a type of its own (21.12)."""
+        return self.version >= (21, 12)
+
+    @property
+    def codecs(self) -> bool:
+        """``CODEC`` of a column (19.1)."""
+        return self.version >= (19, 1)
+
+    @property
+    def skipping_indices(self) -> bool:
+        """``INDEX … TYPE bloom_filter`` without an experimental setting (20.1)."""
+        return self.version >= (20, 1)
+
+    @property
+    def add_column_if_not_exists(self) -> bool:
+        """``ADD COLUMN IF NOT EXISTS`` (19.3)."""
+        return self.version >= (19, 3)
+
+    @property
+    def insert_deduplication_token(self) -> bool:
+        """An insert as a compare-and-set; 22.8 is where it is known to be right."""
+        return self.version >= (22, 8)
+
+    @property
+    def inline_values_over_native(self) -> bool:
+        """The native protocol reads the rows after VALUES on the server (19.3.3)."""
+        return self.version >= (19, 3, 3)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return ``26.9.2.1`` as ``(26, 9, 2, 1)``."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:4])

@@ -1,0 +1,248 @@
+"""One open connection to the target database.
+
+Opening sends nothing where the driver sends nothing: SQLAlchemy's own first
+queries (``select version()``, ``select currentDatabase()``) are put off until
+somebody needs a dialect that has looked at its server.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from budeval_migrations.engine.failures import UNKNOWN_DATABASE, UNKNOWN_FUNCTION, connection_error
+from budeval_migrations.engine.features import Features, parse_version
+from budeval_migrations.engine.url import (
+    database_name,
+    is_embedded,
+    parse_url,
+    secrets_of,
+    shown_url,
+)
+from budeval_migrations.engine.wires import (
+    Context,
+    EmbeddedWire,
+    HttpWire,
+    NativeWire,
+    Outcome,
+    Row,
+    Wire,
+    connect_post,
+    requests_post,
+)
+from budeval_migrations.errors import ConfigError, EngineError, MigrationError, Unsupported
+from budeval_migrations.settings import Settings
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.redact import Redactor
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection, Engine
+
+
+class Session:
+    """A connection to one ClickHouse database, opened at first use.
+
+    Args:
+        settings: Where to connect.
+        read_only: Never create anything, not even chDB's directory.
+
+    Attributes:
+        database: The name of the target database.
+        shown: The URL as people may see it.
+        redact: Takes secrets out of a text.
+    """
+
+    def __init__(self, settings: Settings, *, read_only: bool = False) -> None:
+        self.settings = settings
+        self.read_only = read_only
+        self.url: URL = parse_url(settings)
+        self.embedded = is_embedded(self.url)
+        self.database = database_name(settings, self.url)
+        self.shown = shown_url(self.url)
+        self.redact = Redactor(secrets_of(self.url))
+        self.engine: Engine = _engine(self.url)
+        self._initialise = self.engine.dialect.initialize
+        self.engine.dialect.initialize = _put_off  # type: ignore[method-assign]
+        self._connection: Connection | None = None
+        self._wire: Wire | None = None
+        self._features: Features | None = None
+        self.server_version = ""
+        self.server_user = ""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        connection, self._connection, self._wire = self._connection, None, None
+        if connection is not None:
+            connection.close()
+        self.engine.dispose()
+
+    @property
+    def connection(self) -> Connection:
+        """The SQLAlchemy connection that the wire shares.
+
+        Raises:
+            ConnectionFailed: No server, or chDB's directory is held by another process.
+            EngineError: code 81, when only reading and there is no chDB directory.
+        """
+        if self._connection is None:
+            if self.read_only:
+                self._refuse_to_create()
+            try:
+                self._connection = self.engine.connect()
+            except (MigrationError, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                raise _open_error(error, self.shown, self.redact) from error
+        return self._connection
+
+    @property
+    def wire(self) -> Wire:
+        """The way to send SQL to the byte over :attr:`connection`."""
+        if self._wire is None:
+            self._wire = self._make_wire(self.connection)
+        return self._wire
+
+    def initialised_connection(self) -> Connection:
+        """Return the connection with a dialect that knows its server.
+
+        For revisions that read the database while they run; costs the two
+        queries that SQLAlchemy's dialects send at first.
+        """
+        connection = self.connection
+        self.query("SELECT 1")  # makes the target database the current one on chDB
+        if self.engine.dialect.initialize is _put_off:
+            self.engine.dialect.initialize = self._initialise  # type: ignore[method-assign]
+            self._initialise(connection)
+        return connection
+
+    def query(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT.
+
+        Raises:
+            EngineError: The server refused; ``code`` is ClickHouse's.
+        """
+        return self.wire.query(sql)
+
+    def execute(self, sql: str, *, query_id: str = "") -> Outcome:
+        """Send one statement to the byte and return when it is done.
+
+        Raises:
+            EngineError: The server refused; ``code`` is ClickHouse's.
+            ConnectionFailed: The outcome may be unknown.
+        """
+        return self.wire.execute(sql, query_id=query_id or str(uuid.uuid4()))
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str = "") -> None:
+        """Append rows to one of our own tables."""
+        self.wire.insert(table, rows, settings)
+
+    def ensure_database(self) -> None:
+        """Create the target database; idempotent."""
+        sql = f"CREATE DATABASE IF NOT EXISTS {quote.identifier(self.database)}"
+        if isinstance(self.wire, EmbeddedWire):
+            self.wire.without_database(sql)
+            return
+        with self._elsewhere() as other:
+            other.execute(sql)
+
+    def version(self) -> str:
+        """Return the server's version; read-only, also where the database is missing."""
+        try:
+            return self._version()
+        except EngineError as error:
+            if error.code != UNKNOWN_DATABASE:
+                raise
+        if self.embedded:
+            return ""
+        with self._elsewhere() as other:
+            return other._version()
+
+    def _version(self) -> str:
+        return str(self.query("SELECT version()")[0][0])
+
+    def _elsewhere(self) -> Session:
+        # A connection to a database that does not exist refuses everything.
+        url = self.url.set(database="default").render_as_string(hide_password=False)
+        return Session(Settings(url=url, database="default"), read_only=self.read_only)
+
+    @property
+    def features(self) -> Features:
+        """What the server can do; asked once."""
+        if self._features is None:
+            try:
+                [[version, user]] = self.query("SELECT version(), currentUser()")
+            except EngineError as error:
+                if error.code != UNKNOWN_FUNCTION:
+                    raise
+                # Before 20.1 a session cannot be asked who it is.
+                [[version]] = self.query("SELECT version()")
+                user = self.url.username or "default"
+            self.server_version = str(version)
+            self.server_user = str(user)
+            self._features = Features(parse_version(self.server_version))
+        return self._features
+
+    def _refuse_to_create(self) -> None:
+        path = str(self.url.database or "")
+        if self.embedded and path != ":memory:" and not os.path.isdir(embedded_path(self.url)):
+            raise EngineError(
+                f"There is no chDB directory at {self.shown} yet.", code=UNKNOWN_DATABASE
+            )
+
+    def _make_wire(self, connection: Connection) -> Wire:
+        context = Context(self.shown, self.redact)
+        raw: Any = connection.connection.dbapi_connection
+        if self.embedded:
+            return EmbeddedWire(raw, self.database, context)
+        if self.url.get_backend_name() == "clickhousedb":
+            return HttpWire(connect_post(raw.client), context)
+        if self.url.get_driver_name() == "native":
+            return NativeWire(raw.transport, context)
+        return HttpWire(requests_post(raw.transport), context)
+
+
+def embedded_path(url: URL) -> str:
+    """Return the directory of a chdb URL as chdb-sqlalchemy reads it."""
+    path = str(url.database or "")
+    if path.startswith(("./", "../")):
+        return os.path.abspath(path)
+    return path if path.startswith("/") else "/" + path
+
+
+def _put_off(connection: Connection) -> None:
+    """Stand in for ``Dialect.initialize``."""
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        return create_engine(url, poolclass=NullPool)
+    except Exception as error:
+        raise ConfigError(f"The URL {shown_url(url)} cannot be used: {error}") from error
+
+
+def _open_error(error: Exception, shown: str, redact: Redactor) -> MigrationError:
+    if type(error).__name__ == "ChdbUriError" or isinstance(error, (TypeError, ValueError)):
+        return ConfigError(
+            f"The URL {shown} cannot be used: {redact(str(error))}",
+            hint="Look at the options after the question mark.",
+        )
+    if isinstance(error, NotImplementedError):
+        return Unsupported(f"The driver of {shown} cannot be used here.")
+    return connection_error(error, shown, redact)

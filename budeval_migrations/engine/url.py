@@ -1,0 +1,103 @@
+"""Read, check and show the URL of a server. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from urllib.parse import quote
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from budeval_migrations.errors import ConfigError
+from budeval_migrations.settings import DEFAULT_DATABASE, Settings
+
+# drivername -> (package to import, how to get it)
+_DRIVERS = {
+    "chdb": ("chdb_sqlalchemy", "pip install 'budeval-migrations[embedded]'"),
+    "chdb+dbapi": ("chdb_sqlalchemy", "pip install 'budeval-migrations[embedded]'"),
+    "clickhouse": ("clickhouse_sqlalchemy", "pip install clickhouse-sqlalchemy"),
+    "clickhouse+http": ("clickhouse_sqlalchemy", "pip install clickhouse-sqlalchemy"),
+    "clickhouse+native": ("clickhouse_driver", "pip install clickhouse-driver"),
+    "clickhousedb": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
+    "clickhousedb+connect": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
+}
+_SECRET_OPTIONS = ("password", "secret", "token", "key", "auth")
+
+
+def parse_url(settings: Settings) -> URL:
+    """Return the URL to connect to, with the target database in it.
+
+    A ``chdb`` URL names a directory and no database, so it is returned as it is.
+
+    Raises:
+        ConfigError: Not a URL, a scheme that is not ClickHouse's, or a package
+            that is not installed.
+    """
+    try:
+        url = make_url(settings.url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "The URL cannot be read; it is not shown because it may hold a password.",
+            hint="Write it as clickhouse+http://user:password@host:8123/database; "
+            "percent-encode special characters of the password.",
+        ) from None
+    if url.drivername not in _DRIVERS:
+        near = difflib.get_close_matches(url.drivername, _DRIVERS, n=1, cutoff=0.5)
+        known = "chdb://, clickhouse+http://, clickhouse+native:// or clickhousedb://"
+        raise ConfigError(
+            f"{url.drivername}:// is not a ClickHouse URL.",
+            hint=f"Did you mean {near[0]}://?" if near else f"Use {known}.",
+        )
+    package, remedy = _DRIVERS[url.drivername]
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"A {url.drivername}:// URL needs the package {package}, which is not installed.",
+            hint=f"{remedy}.",
+        )
+    if is_embedded(url):
+        if not url.database:
+            raise ConfigError(
+                "The chdb:// URL names no directory.",
+                hint="Write chdb:///./relative/dir or chdb:////absolute/dir.",
+            )
+        return url
+    if not url.host:
+        raise ConfigError(
+            f"The {url.drivername}:// URL names no host.",
+            hint=f"Write {url.drivername}://user:password@host/database.",
+        )
+    return url.set(database=database_name(settings, url))
+
+
+def is_embedded(url: URL) -> bool:
+    """Return whether the URL means ClickHouse in this process."""
+    return url.get_backend_name() == "chdb"
+
+
+def database_name(settings: Settings, url: URL) -> str:
+    """Return the database to migrate: the setting, else the URL's, else ``budeval``."""
+    if settings.database:
+        return settings.database
+    if is_embedded(url):
+        return DEFAULT_DATABASE
+    return url.database or DEFAULT_DATABASE
+
+
+def shown_url(url: URL) -> str:
+    """Return the URL for people: without its password and secret options."""
+    query = {k: "***" if _secret(k) else v for k, v in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True)
+
+
+def secrets_of(url: URL) -> tuple[str, ...]:
+    """Return every text of the URL that must not be shown, in both spellings."""
+    found: list[str] = [url.password] if url.password else []
+    for key, value in url.query.items():
+        if _secret(key):
+            found.extend([value] if isinstance(value, str) else value)
+    return tuple(dict.fromkeys([*found, *(quote(s, safe="") for s in found)]))
+
+
+def _secret(option: str) -> bool:
+    return any(word in option.lower() for word in _SECRET_OPTIONS)

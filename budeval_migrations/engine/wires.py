@@ -1,0 +1,278 @@
+"""Sending SQL to the byte, through each driver's own connection.
+
+A wire wraps the DBAPI connection that SQLAlchemy made, so that hosts, users,
+TLS and time-outs stay the driver's business, and sends text past the driver's
+parameter substitution. Nothing is ever sent twice: clickhouse-connect would
+repeat a request whose connection was reset (``max_attempts`` in its
+``_backend/http_sync.py``, 1.12), so its pool is used without retries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from budeval_migrations.engine.failures import connection_error, server_error
+from budeval_migrations.errors import EngineError, Unsupported
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.classify import classify
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the server said about a statement that it ran."""
+
+    rows_read: int = 0
+    rows_written: int = 0
+
+
+class Wire(Protocol):
+    """A way to send SQL to the byte."""
+
+    def query(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT; numbers of 64 bits may come as text."""
+
+    def execute(self, sql: str, *, query_id: str) -> Outcome:
+        """Run a statement and return when the server has answered."""
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
+        """Append rows that have the same keys; ``settings`` is ``a=1, b=2`` or empty."""
+
+
+@dataclass
+class Context:
+    """What a wire needs for its errors."""
+
+    shown: str
+    redact: Callable[[str], str]
+
+
+class HttpWire:
+    """ClickHouse's HTTP interface, over the session or pool of a driver.
+
+    https://clickhouse.com/docs/interfaces/http
+    """
+
+    def __init__(self, post: _Post, context: Context) -> None:
+        self._post = post
+        self._context = context
+
+    def query(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT."""
+        body, _ = self._send(sql, {"default_format": "JSONCompact"})
+        rows: list[Row] = json.loads(body)["data"] if body else []
+        return rows
+
+    def execute(self, sql: str, *, query_id: str) -> Outcome:
+        """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
+        _, headers = self._send(sql, {"query_id": query_id})
+        summary = json.loads(headers.get("X-ClickHouse-Summary") or "{}")
+        return Outcome(
+            rows_read=int(summary.get("read_rows", 0)),
+            rows_written=int(summary.get("written_rows", 0)),
+        )
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
+        """Append rows."""
+        self._send(insert_text(table, rows, settings), {})
+
+    def _send(self, sql: str, params: dict[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        params = {"wait_end_of_query": "1", **params}
+        try:
+            status, headers, body = self._post(sql.encode("utf-8", "surrogateescape"), params)
+        except Exception as error:
+            raise connection_error(error, self._context.shown, self._context.redact) from error
+        if status == 200:
+            return body, headers
+        text = body.decode("utf-8", "replace").strip()
+        code = int(headers.get("X-ClickHouse-Exception-Code") or 0)
+        if not code and "Code:" not in text:
+            raise EngineError(
+                f"{self._context.shown} answered HTTP {status}: "
+                f"{self._context.redact(text[:300])}",
+                hint="Is this ClickHouse's HTTP port, and not a proxy or another service?",
+            )
+        raise server_error(text, self._context.redact, code)
+
+
+_Post = Callable[[bytes, dict[str, str]], tuple[int, Mapping[str, str], bytes]]
+
+
+def requests_post(transport: Any) -> _Post:
+    """Return how to post over clickhouse-sqlalchemy's HTTP transport."""
+
+    def post(data: bytes, params: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+        response = transport.http.post(
+            transport.db_url,
+            auth=transport.auth if transport.auth[0] else None,
+            params={**transport.ch_settings, "database": transport.db_name, **params},
+            data=data,
+            timeout=transport.timeout,
+            headers=transport.headers,
+            verify=transport.verify,
+            cert=transport.cert,
+        )
+        return response.status_code, response.headers, response.content
+
+    return post
+
+
+def connect_post(client: Any) -> _Post:
+    """Return how to post over clickhouse-connect's pool, without its retries."""
+
+    def post(data: bytes, params: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+        from urllib.parse import urlencode
+
+        query = urlencode({**client.params, "database": client.database, **params})
+        response = client.http.request(
+            "POST",
+            f"{client.url}/?{query}",
+            body=data,
+            headers={**client.headers, "Accept-Encoding": "identity"},
+            timeout=client.timeout,
+            retries=False,
+        )
+        return response.status, response.headers, response.data
+
+    return post
+
+
+class NativeWire:
+    """ClickHouse's native protocol, through clickhouse-driver's client."""
+
+    def __init__(self, client: Any, context: Context) -> None:
+        self._client = client
+        self._context = context
+
+    def query(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT."""
+        rows: list[Row] = self._run(sql, None)
+        return rows
+
+    def execute(self, sql: str, *, query_id: str) -> Outcome:
+        """Run a statement.
+
+        Raises:
+            Unsupported: Rows inline in an INSERT, on a server older than 19.3.3,
+                which would wait for ever for blocks of data (tried on 18.16.1).
+        """
+        if not self._takes_inline_data() and classify(sql).inline_data:
+            raise Unsupported(
+                "This server does not read the rows after VALUES or FORMAT over the "
+                "native protocol.",
+                hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
+            )
+        self._run(sql, query_id)
+        progress = getattr(self._client.last_query, "progress", None)
+        return Outcome(
+            rows_read=int(getattr(progress, "rows", 0) or 0),
+            rows_written=int(getattr(progress, "written_rows", 0) or 0),
+        )
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
+        """Append rows as a block of data; ``settings`` do not exist for old servers."""
+        columns = ", ".join(quote.identifier(name) for name in rows[0])
+        text = f"INSERT INTO {quote.identifier(table)} ({columns}) VALUES"
+        pairs = dict(pair.split("=", 1) for pair in settings.split(", ")) if settings else {}
+        values = [tuple(_native(v) for v in row.values()) for row in rows]
+        self._guard(lambda: self._client.execute(text, values, settings=_unquoted(pairs)))
+
+    def _run(self, sql: str, query_id: str | None) -> Any:
+        return self._guard(lambda: self._client.execute(sql, query_id=query_id))
+
+    def _guard(self, call: Callable[[], Any]) -> Any:
+        from clickhouse_driver.errors import Error, NetworkError, ServerException
+        from clickhouse_driver.errors import SocketTimeoutError as SocketTimeout
+
+        try:
+            return call()
+        except (NetworkError, SocketTimeout, EOFError, OSError) as error:
+            raise connection_error(error, self._context.shown, self._context.redact) from error
+        except ServerException as error:
+            text = f"Code: {error.code}. {error.message}"
+            raise server_error(text, self._context.redact, error.code or 0) from error
+        except Error as error:
+            raise connection_error(error, self._context.shown, self._context.redact) from error
+
+    def _takes_inline_data(self) -> bool:
+        connection = self._client.connection
+        if not connection.connected:
+            self._guard(connection.force_connect)
+        info = connection.server_info
+        return (info.version_major, info.version_minor) >= (19, 4)
+
+
+class EmbeddedWire:
+    """chDB: ClickHouse in this process.
+
+    The current database belongs to the connection, and is set before the first
+    statement, so that a missing database is an error of that statement.
+    """
+
+    def __init__(self, connection: Any, database: str, context: Context) -> None:
+        self._connection = connection
+        self._database: str | None = database
+        self._context = context
+
+    def query(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT."""
+        body = self._run(sql, "JSONCompact").bytes()
+        rows: list[Row] = json.loads(body)["data"] if body else []
+        return rows
+
+    def execute(self, sql: str, *, query_id: str) -> Outcome:
+        """Run a statement; chDB takes no ``query_id`` from outside."""
+        result = self._run(sql, "Null")
+        return Outcome(
+            rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())
+        )
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
+        """Append rows."""
+        self._run(insert_text(table, rows, settings), "Null")
+
+    def without_database(self, sql: str) -> None:
+        """Run a statement that must not wait for the database to exist."""
+        self._call(sql, "Null")
+
+    def _run(self, sql: str, output_format: str) -> Any:
+        if self._database is not None:
+            self._call(f"USE {quote.identifier(self._database)}", "Null")
+            self._database = None
+        return self._call(sql, output_format)
+
+    def _call(self, sql: str, output_format: str) -> Any:
+        try:
+            return self._connection.query(sql, output_format)
+        except Exception as error:
+            raise server_error(str(error), self._context.redact) from error
+
+
+def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> str:
+    """Return an INSERT with its rows as JSONEachRow, which every version reads."""
+    columns = ", ".join(quote.identifier(name) for name in rows[0])
+    data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
+    with_settings = f" SETTINGS {settings}" if settings else ""
+    target = f"{quote.identifier(table)} ({columns})"
+    return f"INSERT INTO {target}{with_settings} FORMAT JSONEachRow\n{data}"
+
+
+def _json(value: Any) -> Any:
+    # An epoch is the same moment in every server's time zone; a text is not.
+    # DateTime of old servers takes whole seconds only.
+    if isinstance(value, datetime):
+        return f"{value.timestamp():.3f}" if value.microsecond else int(value.timestamp())
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def _native(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
+
+
+def _unquoted(pairs: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip("'") for name, value in pairs.items()}

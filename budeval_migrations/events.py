@@ -1,0 +1,110 @@
+"""What happens during a run, as typed events.
+
+The runner emits them; the terminal, the log lines and whatever a caller hooks
+in are views of the same stream. SQL in an event is redacted already. Imports
+nothing of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened."""
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """A sentence that the user should read."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class LockWaiting(Event):
+    """Somebody else holds the lock; emitted again while we wait.
+
+    Attributes:
+        waited_ms: How long we have waited so far.
+    """
+
+    holder: str
+    since: str
+    waited_ms: int
+
+
+@dataclass(frozen=True)
+class LockAcquired(Event):
+    """We hold the lock."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """The plan is made; ``revisions`` are what will be moved, in order."""
+
+    operation: str
+    revisions: tuple[str, ...]
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RevisionStarted(Event):
+    """A revision is about to run; ``statements`` is None for a dynamic one."""
+
+    revision: str
+    operation: str
+    parents: tuple[str, ...]
+    doc: str
+    statements: int | None
+
+
+@dataclass(frozen=True)
+class StatementStarted(Event):
+    """A statement is about to be sent; ``index`` counts from 1."""
+
+    revision: str
+    index: int
+    total: int | None
+    sql: str
+
+
+@dataclass(frozen=True)
+class StatementFinished(Event):
+    """A statement took effect, or was not needed (``skipped``)."""
+
+    revision: str
+    index: int
+    total: int | None
+    elapsed_ms: int
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class RevisionFinished(Event):
+    """A revision is done and in the ledger."""
+
+    revision: str
+    operation: str
+    elapsed_ms: int
+
+
+@dataclass(frozen=True)
+class RevisionFailed(Event):
+    """A revision failed; the ledger has the row, the run stops."""
+
+    revision: str
+    operation: str
+    elapsed_ms: int
+    error: str
+
+
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Drop an event; the listener of callers who did not ask to be told."""

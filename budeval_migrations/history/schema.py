@@ -1,0 +1,138 @@
+"""The DDL of the bookkeeping, as the server can have it. Text only, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budeval_migrations.engine.features import Features
+
+LEDGER = "schema_migrations"
+LOCK = "schema_migrations_lock"
+VERSION_VIEW = "alembic_version"
+KEPT_VERSION_TABLE = "alembic_version_before_ledger"
+
+# The row that the first tool wrote for itself; it belongs to no revision.
+BOOTSTRAP_VERSION = "000_migration_tracking"
+
+# Grows when a row means something that an older package would misread.
+LEDGER_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the ledger; ``default`` is the SQL that an old row reads as."""
+
+    name: str
+    type: str
+    default: str = ""
+    compressed: bool = False
+
+
+# The first six are those of existing installations: same names, same types.
+LEGACY_COLUMNS = (
+    Column("version", "String"),
+    Column("checksum", "String"),
+    Column("executed_at", "DateTime64(3)", "now()"),
+    Column("execution_time_ms", "UInt32"),
+    Column("success", "Bool", "1"),
+    Column("error_message", "Nullable(String)"),
+)
+ADDED_COLUMNS = (
+    Column("operation", "String", "'upgrade'"),
+    Column("direction", "String", "'up'"),
+    Column("parents", "Array(String)"),
+    Column("statements_applied", "UInt32"),
+    Column("statements_total", "UInt32"),
+    Column("error_code", "Int32"),
+    Column("sequence", "UInt64"),
+    Column("run_id", "String"),
+    Column("lock_generation", "UInt64"),
+    Column("host", "String"),
+    Column("server_user", "String"),
+    Column("tool_version", "String"),
+    Column("server_version", "String"),
+    Column("statements_checksum", "String"),
+    Column("upgrade_statements", "String", compressed=True),
+    Column("downgrade_statements", "String", compressed=True),
+    Column("ledger_format", "UInt16"),
+)
+
+
+def create_ledger(features: Features) -> str:
+    """Return the CREATE TABLE of the ledger; repeatable."""
+    columns = [_column(c, features) for c in (*LEGACY_COLUMNS, *ADDED_COLUMNS)]
+    if features.skipping_indices:
+        columns.append("INDEX idx_migration_version version TYPE bloom_filter GRANULARITY 1")
+    body = ",\n    ".join(columns)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {LEDGER}\n(\n    {body}\n)\n"
+        "ENGINE = MergeTree\nPRIMARY KEY version\nORDER BY (version, executed_at)"
+    )
+
+
+def widen_ledger(features: Features) -> str:
+    """Return the ALTER that gives an old table the added columns; repeatable."""
+    clauses = ",\n    ".join(
+        f"ADD COLUMN IF NOT EXISTS {_column(c, features)}" for c in ADDED_COLUMNS
+    )
+    return f"ALTER TABLE {LEDGER}\n    {clauses}"
+
+
+def create_version_view() -> str:
+    """Return the view that Alembic and people read: exactly the current heads.
+
+    Applied is what was last moved up; a head is applied and no parent of an
+    applied revision. Nested sub-selects only, because 18.16 does not see a WITH
+    alias inside a sub-query (tried). Rows without a sequence are an older
+    tool's and count once they have been adopted.
+    """
+    last = (
+        "SELECT version, argMax(direction, sequence) AS moved, argMax(parents, sequence) AS above\n"
+        f"        FROM {LEDGER} WHERE success = 1 AND sequence > 0 GROUP BY version"
+    )
+    return (
+        f"CREATE VIEW IF NOT EXISTS {VERSION_VIEW} AS\n"
+        "SELECT version AS version_num\n"
+        f"FROM\n(\n        {last}\n)\n"
+        "WHERE moved = 'up' AND version NOT IN\n(\n"
+        f"    SELECT arrayJoin(above) FROM\n    (\n        {last}\n    )\n"
+        "    WHERE moved = 'up'\n)"
+    )
+
+
+def create_lock() -> str:
+    """Return the CREATE TABLE of the lock; repeatable.
+
+    ``non_replicated_deduplication_window`` makes an insert with a token a
+    compare-and-set on a table that is not replicated:
+    https://clickhouse.com/docs/operations/settings/merge-tree-settings
+    """
+    return (
+        f"CREATE TABLE IF NOT EXISTS {LOCK}\n(\n"
+        "    generation UInt64,\n"
+        "    event String,\n"
+        "    owner String,\n"
+        "    holder String,\n"
+        "    lease_ms UInt64,\n"
+        "    doing String,\n"
+        "    at DateTime64(3) DEFAULT now64(3)\n"
+        ")\nENGINE = MergeTree\nORDER BY (generation, at)\n"
+        "SETTINGS non_replicated_deduplication_window = 10000"
+    )
+
+
+def _column(column: Column, features: Features) -> str:
+    parts = [column.name, _type(column.type, features)]
+    if column.default:
+        parts.append(f"DEFAULT {column.default}")
+    if column.compressed and features.codecs:
+        parts.append("CODEC(ZSTD(3))")
+    return " ".join(parts)
+
+
+def _type(name: str, features: Features) -> str:
+    if name.startswith("DateTime64") and not features.datetime64:
+        return "DateTime"
+    if name == "Bool" and not features.bool:
+        return "UInt8"
+    return name

@@ -1,0 +1,71 @@
+"""What the ledger's rows say, folded. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+from budeval_migrations.history.schema import BOOTSTRAP_VERSION
+from budeval_migrations.model import Direction, LedgerRow
+
+
+class Ground(Enum):
+    """What was found where the ledger should be."""
+
+    NO_DATABASE = "no database"
+    EMPTY = "empty"
+    LEGACY = "legacy"
+    READY = "ready"
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """The rows of the ledger, in order, and what surrounds them.
+
+    Attributes:
+        foreign_heads: The content of an ``alembic_version`` *table* that
+            another tool made; None when there is no such table.
+    """
+
+    ground: Ground
+    rows: tuple[LedgerRow, ...] = ()
+    foreign_heads: tuple[str, ...] | None = field(default=None)
+
+    @cached_property
+    def attempts(self) -> Mapping[str, LedgerRow]:
+        """The last attempt at every revision, good or bad."""
+        return {row.version: row for row in self._rows}
+
+    @cached_property
+    def recorded(self) -> Mapping[str, LedgerRow]:
+        """The last good row of every revision that is applied, in order."""
+        applied: dict[str, LedgerRow] = {}
+        for row in self._rows:
+            if not row.success:
+                continue
+            applied.pop(row.version, None)
+            if row.direction is Direction.UP:
+                applied[row.version] = row
+        return applied
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next row to append."""
+        return 1 + max((row.sequence for row in self.rows), default=0)
+
+    @cached_property
+    def conflicts(self) -> tuple[int, ...]:
+        """Sequence numbers that more than one row has."""
+        seen: set[int] = set()
+        twice = []
+        for row in self.rows:
+            if row.sequence and row.sequence in seen:
+                twice.append(row.sequence)
+            seen.add(row.sequence)
+        return tuple(dict.fromkeys(twice))
+
+    @property
+    def _rows(self) -> Iterable[LedgerRow]:
+        return (row for row in self.rows if not (row.legacy and row.version == BOOTSTRAP_VERSION))

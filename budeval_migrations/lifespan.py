@@ -1,0 +1,95 @@
+"""Migrate when an application starts: a lifespan for FastAPI and Starlette.
+
+Imports no web framework: a lifespan is a function that takes the application
+and returns an asynchronous context manager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from budeval_migrations import api
+from budeval_migrations.errors import ConfigError, PendingRevisions
+from budeval_migrations.model import Report
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+_LOG = logging.getLogger("budeval_migrations")
+_MODES = ("upgrade", "check", "wait")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+def lifespan(
+    *,
+    mode: str = "upgrade",
+    then: Lifespan | None = None,
+    on_ahead: str = "warn",
+    wait_timeout: float = 600.0,
+    **settings: Any,
+) -> Lifespan:
+    """Return a lifespan that sees to the database before the application serves.
+
+    The work is done on a thread, so that the event loop goes on; logging is left
+    as the application has set it up. The report is put on
+    ``app.state.migrations``.
+
+    Args:
+        mode: ``upgrade`` applies what is pending; ``check`` refuses to start when
+            something is; ``wait`` waits until somebody else has applied it.
+        then: The application's own lifespan, entered after the migrations; what
+            it yields is passed on.
+        on_ahead: What to do with a database that is newer than the files:
+            ``warn`` or ``error``.
+        wait_timeout: Seconds that ``wait`` waits.
+        **settings: As for :func:`budeval_migrations.upgrade`.
+
+    Raises:
+        ConfigError: Unknown mode; at once, not at start-up.
+        PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
+        MigrationError: At start-up, whatever the upgrade raises; the application
+            does not start.
+    """
+    if mode not in _MODES:
+        raise ConfigError(f"mode cannot be {mode!r}.", hint=f"Choose one of {', '.join(_MODES)}.")
+
+    @asynccontextmanager
+    async def migrated(app: Any) -> AsyncIterator[Any]:
+        if mode == "upgrade":
+            report = await api.upgrade_async(on_ahead=on_ahead, **settings)
+        else:
+            patience = wait_timeout if mode == "wait" else 0.0
+            report = await _until_applied(patience, on_ahead, settings)
+        for notice in report.notices:
+            _LOG.warning("%s", notice)
+        app.state.migrations = report
+        if then is None:
+            yield
+        else:
+            async with then(app) as state:
+                yield state
+
+    return migrated
+
+
+async def _until_applied(patience: float, on_ahead: str, settings: dict[str, Any]) -> Report:
+    began = time.monotonic()
+    pause = _FIRST_PAUSE
+    while True:
+        report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
+        if not report.pending:
+            return report
+        left = patience - (time.monotonic() - began)
+        if left <= 0:
+            raise PendingRevisions(
+                f"The database is behind: {', '.join(report.pending)} "
+                f"{'is' if len(report.pending) == 1 else 'are'} not applied.",
+                hint="Run: budeval-migrate up",
+                pending=list(report.pending),
+            )
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -1,0 +1,335 @@
+"""The nouns of this package, as frozen dataclasses and enums.
+
+Owns no behaviour beyond reading itself out. Imports nothing of this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+
+class Direction(Enum):
+    """Whether a row or a step leaves its revision applied (UP) or not (DOWN)."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Operation(Enum):
+    """What was done to a revision."""
+
+    UPGRADE = "upgrade"
+    DOWNGRADE = "downgrade"
+    STAMP = "stamp"
+    ADOPT = "adopt"
+    REPAIR = "repair"
+
+
+class RevisionState(Enum):
+    """Where a revision stands in one database."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    APPLIED = "applied"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class ChecksumState(Enum):
+    """How an applied revision's file compares with what was recorded."""
+
+    OK = "ok"
+    MISMATCH = "mismatch"
+    REFORMATTED = "reformatted"
+    MISSING = "missing"
+    LEGACY = "legacy"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL statement, as it will be sent.
+
+    Attributes:
+        text: The SQL to the byte, without the separator that ended it.
+        file: The file it was written in, relative where it can be.
+        line: 1-based line of its first character in that file.
+        unless: A probe; when it returns a row the statement is not sent.
+    """
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    unless: str | None = None
+
+
+@dataclass(frozen=True)
+class RevisionFile:
+    """A file of ``versions/`` that was hashed and not imported.
+
+    Attributes:
+        revision: The revision's id, which is the file's name without ``.py``.
+        path: Absolute path.
+        checksum: SHA-256 of its text with line endings normalised, and of the
+            ``.sql`` files that belong to it.
+    """
+
+    revision: str
+    path: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class RevisionNode:
+    """A revision in the graph.
+
+    Attributes:
+        parents: ``down_revision`` and ``depends_on``, by full id.
+        doc: First line of the file's docstring.
+    """
+
+    revision: str
+    parents: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class CompiledRevision:
+    """What one direction of a revision will do, known before anything is sent.
+
+    Attributes:
+        statements: In order; empty for a dynamic revision.
+        dynamic: The revision reads the database while it runs, so its
+            statements are known only then.
+    """
+
+    revision: str
+    direction: Direction
+    file: str
+    statements: tuple[Statement, ...] = ()
+    dynamic: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One movement of a plan.
+
+    Attributes:
+        parents: Direct parents of the revision: ``down_revision`` and ``depends_on``.
+        checksum: The file's checksum; the recorded one where there is no file.
+        statements_checksum: That of the upgrade's statements.
+        doc: First line of the file's docstring.
+        up: The compiled upgrade, kept in the ledger.
+        down: The compiled downgrade, kept in the ledger; None where there is none.
+    """
+
+    revision: str
+    operation: Operation
+    direction: Direction
+    parents: tuple[str, ...] = ()
+    checksum: str = ""
+    statements_checksum: str = ""
+    doc: str = ""
+    up: CompiledRevision | None = None
+    down: CompiledRevision | None = None
+
+    @property
+    def work(self) -> CompiledRevision | None:
+        """The statements to send; None when only the ledger changes."""
+        if self.operation is Operation.UPGRADE:
+            return self.up
+        if self.operation is Operation.DOWNGRADE:
+            return self.down
+        return None
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One finished attempt, as ``schema_migrations`` holds it.
+
+    Attributes:
+        executed_at: When it started, UTC.
+        execution_time_ms: How long it took, in milliseconds.
+        sequence: Orders the rows; 0 in rows that an older tool wrote.
+    """
+
+    version: str
+    checksum: str
+    executed_at: datetime
+    execution_time_ms: int
+    success: bool
+    error_message: str | None = None
+    operation: Operation = Operation.UPGRADE
+    direction: Direction = Direction.UP
+    parents: tuple[str, ...] = ()
+    statements_applied: int = 0
+    statements_total: int = 0
+    error_code: int = 0
+    sequence: int = 0
+    run_id: str = ""
+    lock_generation: int = 0
+    statements_checksum: str = ""
+
+    @property
+    def legacy(self) -> bool:
+        """True for a row that an older tool wrote."""
+        return self.sequence == 0
+
+
+@dataclass(frozen=True)
+class RevisionStatus:
+    """One line of ``status``."""
+
+    revision: str
+    state: RevisionState
+    checksum: ChecksumState
+    executed_at: datetime | None = None
+    execution_time_ms: int | None = None
+    statements_applied: int | None = None
+    statements_total: int | None = None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "revision": self.revision,
+            "state": self.state.value,
+            "checksum": self.checksum.value,
+            "executed_at": self.executed_at.isoformat() if self.executed_at else None,
+            "execution_time_ms": self.execution_time_ms,
+            "statements_applied": self.statements_applied,
+            "statements_total": self.statements_total,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a database has, beside what the files want."""
+
+    database: str
+    server_version: str
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    at_head: bool
+    pending: tuple[str, ...]
+    revisions: tuple[RevisionStatus, ...]
+    notices: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "database": self.database,
+            "server_version": self.server_version,
+            "current": list(self.current),
+            "heads": list(self.heads),
+            "at_head": self.at_head,
+            "pending": list(self.pending),
+            "revisions": [r.as_dict() for r in self.revisions],
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that ``validate`` found."""
+
+    revision: str | None
+    kind: str
+    message: str
+    hint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "revision": self.revision,
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The answer of ``validate``: problems are refused, warnings are told."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    exit_code: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """True when there is no problem."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "problems": [p.as_dict() for p in self.problems],
+            "warnings": [p.as_dict() for p in self.warnings],
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The attempt that stopped a run."""
+
+    revision: str
+    statement: int
+    statements_total: int | None
+    code: int
+    error: str
+    file: str | None
+    line: int | None
+    hint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run did.
+
+    Attributes:
+        applied: Revisions that this run moved, in order; for a downgrade, the
+            revisions it took back.
+        pending: What is still to be applied after the run.
+        elapsed_ms: Wall time of the run in milliseconds.
+        notices: Sentences that the user should read.
+    """
+
+    operation: str
+    database: str
+    applied: tuple[str, ...] = ()
+    failed: Failure | None = None
+    pending: tuple[str, ...] = ()
+    current: tuple[str, ...] = ()
+    elapsed_ms: int = 0
+    run_id: str = ""
+    notices: tuple[str, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing failed."""
+        return self.failed is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "operation": self.operation,
+            "database": self.database,
+            "ok": self.ok,
+            "applied": list(self.applied),
+            "failed": self.failed.as_dict() if self.failed else None,
+            "pending": list(self.pending),
+            "current": list(self.current),
+            "elapsed_ms": self.elapsed_ms,
+            "run_id": self.run_id,
+            "notices": list(self.notices),
+        }

@@ -1,0 +1,188 @@
+"""The one path to anything that changes a database.
+
+Reads the ledger, lets the caller decide, takes the lock, looks again, and runs
+what was decided. ``alembic``, ``budeval-migrate`` and an application's start-up
+all come through here.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import StatementFailed
+from budeval_migrations.events import Event, Listener, Notice, RunStarted
+from budeval_migrations.history.ledger import Ledger
+from budeval_migrations.history.lock import make_lock
+from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.model import Failure, Report, Step
+from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
+from budeval_migrations.run.executor import Executor, Live
+from budeval_migrations.run.planner import (
+    Files,
+    Graph,
+    Position,
+    StatementsChecksum,
+    refuse,
+)
+from budeval_migrations.run.preflight import check_syntax
+
+Decide = Callable[[Position], Sequence[Step]]
+
+@dataclass
+class Request:
+    """What the caller wants done.
+
+    Attributes:
+        operation: The word for it, as in ``Report.operation``.
+        decide: Returns the steps for a position; called again inside the lock.
+        live: Runs a dynamic revision.
+        statements_checksum: Compiles a revision's upgrade and hashes its statements.
+        tolerate: Kinds of problem that do not stop the run (``ahead`` …).
+    """
+
+    operation: str
+    files: Files
+    graph: Graph
+    decide: Decide
+    live: Live
+    statements_checksum: StatementsChecksum
+    tolerate: frozenset[str] = field(default=frozenset())
+
+
+class Runner:
+    """Carries out requests over one session."""
+
+    def __init__(self, session: Session, tell: Listener) -> None:
+        self._session = session
+        self._ledger = Ledger(session)
+        self._listener = tell
+        self._notices: list[str] = []
+
+    def run(self, request: Request, state: LedgerState | None = None) -> Report:
+        """Do what is asked and report it.
+
+        Args:
+            state: What was just read from the ledger, to save a query.
+
+        Raises:
+            MigrationError: ``report`` on a StatementFailed says how far it came.
+        """
+        began = time.monotonic()
+        self._notices = []
+        run_id = str(uuid.uuid4())
+        position = self._position(request, state or self._ledger.read_state())
+        steps = self._decide(request, position)
+        done: list[str] = []
+        failure: StatementFailed | None = None
+        if steps or needs_adoption(position.state):
+            if position.state.ground is Ground.NO_DATABASE:
+                self._session.ensure_database()
+            check_syntax(self._session, steps)
+            position, failure = self._run_locked(request, position, steps, run_id, done)
+        report = Report(
+            operation=request.operation,
+            database=self._session.database,
+            applied=tuple(done),
+            failed=_failure(failure) if failure else None,
+            pending=position.pending,
+            current=position.heads,
+            elapsed_ms=int((time.monotonic() - began) * 1000),
+            run_id=run_id if done or failure else "",
+            notices=tuple(self._notices),
+        )
+        if failure is not None:
+            failure.report = report
+            raise failure
+        return report
+
+    def _run_locked(
+        self,
+        request: Request,
+        before: Position,
+        steps: Sequence[Step],
+        run_id: str,
+        done: list[str],
+    ) -> tuple[Position, StatementFailed | None]:
+        lock = make_lock(self._session, self._tell)
+        lock.acquire()
+        try:
+            position = self._position(request, self._ledger.read_state(thorough=True))
+            if position.state.rows != before.state.rows:
+                wanted = {step.revision for step in steps}
+                steps = self._decide(request, position)
+                others = wanted - {step.revision for step in steps}
+                if others:
+                    self._tell(Notice(f"{len(others)} revisions were done by another runner."))
+                check_syntax(self._session, steps)
+            self._ledger.ensure(position.state)
+            if needs_adoption(position.state):
+                for sentence in adopt(
+                    self._session,
+                    self._ledger,
+                    position,
+                    run_id=run_id,
+                    generation=lock.generation,
+                ):
+                    self._tell(Notice(sentence))
+                position = self._position(request, self._ledger.read_state())
+            self._ledger.ensure_view()
+            failure = None
+            if steps:
+                self._tell(
+                    RunStarted(request.operation, tuple(s.revision for s in steps), run_id)
+                )
+                executor = Executor(
+                    self._session, self._ledger, lock, self._tell, request.live, run_id
+                )
+                failure = _run_steps(executor, steps, position.state.next_sequence, done)
+                position = self._position(request, self._ledger.read_state())
+            return position, failure
+        finally:
+            lock.release()
+
+    def _position(self, request: Request, state: LedgerState) -> Position:
+        return Position(state, request.files, request.graph)
+
+    def _decide(self, request: Request, position: Position) -> Sequence[Step]:
+        check_foreign_heads(position)
+        for sentence in refuse(position, request.statements_checksum, request.tolerate):
+            self._tell(Notice(sentence))
+        return request.decide(position)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            if event.message in self._notices:
+                return
+            self._notices.append(event.message)
+        self._listener(event)
+
+
+def _run_steps(
+    executor: Executor, steps: Sequence[Step], sequence: int, done: list[str]
+) -> StatementFailed | None:
+    for number, step in enumerate(steps):
+        try:
+            executor.run_step(step, sequence + number)
+        except StatementFailed as failure:
+            return failure
+        done.append(step.revision)
+    return None
+
+
+def _failure(error: StatementFailed) -> Failure:
+    return Failure(
+        revision=error.revision,
+        statement=error.index,
+        statements_total=error.total,
+        code=error.code,
+        error=error.reason,
+        file=error.file,
+        line=error.line,
+        hint=error.hint,
+    )
+
+

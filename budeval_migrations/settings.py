@@ -1,0 +1,230 @@
+"""Where the settings come from, and what they are.
+
+First found wins: argument, ``alembic -x key=value``, environment
+(``BUDEVAL_MIGRATIONS_<NAME>``), ``[budeval_migrations]`` in alembic.ini,
+default. Reads files and the environment; opens no connection. Imports
+``errors`` only, so that a start-up at head pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import configparser
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from budeval_migrations.errors import ConfigError
+
+ENV_PREFIX = "BUDEVAL_MIGRATIONS_"
+SECTION = "budeval_migrations"
+DEFAULT_URL = "chdb:///./.budeval/clickhouse"
+DEFAULT_DATABASE = "budeval"
+_USERINFO = re.compile(r"(//[^/@:]*):[^/]*@")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run needs to know.
+
+    Attributes:
+        url: SQLAlchemy URL of the server; its password is never shown.
+        database: The target database. Empty means: the one in the URL, or ``budeval``.
+        environment: ``development`` allows ``reset``; anything else does not.
+        lock: ``auto`` takes the lock that the server can offer; ``off`` takes none.
+        lock_timeout: Seconds to wait for somebody else's lock.
+        lock_lease: Seconds after which a holder that no longer renews is dead.
+        versions: Directories that hold the revision files; empty means: as
+            alembic.ini says.
+        config: Path of alembic.ini; empty when there is none.
+    """
+
+    url: str = field(default=DEFAULT_URL, repr=False)
+    database: str = ""
+    environment: str = "production"
+    lock: str = "auto"
+    lock_timeout: float = 600.0
+    lock_lease: float = 30.0
+    versions: tuple[str, ...] = ()
+    config: str = ""
+
+    def __repr__(self) -> str:
+        """Return the settings without the password of the URL."""
+        shown = _USERINFO.sub(r"\1:***@", self.url.split("?")[0])
+        rest = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return f"Settings(url={shown!r}, {rest})"
+
+
+NAMES = tuple(f.name for f in fields(Settings) if f.name != "config")
+_CHOICES = {"lock": ("auto", "off")}
+_SECONDS = ("lock_timeout", "lock_lease")
+
+
+def load_settings(
+    *,
+    config: str | os.PathLike[str] | None = None,
+    x: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    **arguments: Any,
+) -> Settings:
+    """Return the settings; read-only.
+
+    Args:
+        config: Path of alembic.ini. Without it, ``BUDEVAL_MIGRATIONS_CONFIG``
+            and then ``./alembic.ini`` are looked at; neither has to exist.
+        x: The ``-x key=value`` pairs of the Alembic command line.
+        environ: The environment; ``os.environ`` without it.
+        **arguments: Values by name; None means not given.
+
+    Raises:
+        ConfigError: Unknown name, bad value, or a file that cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    for name in arguments:
+        _known(name, "setting")
+    for name in x or {}:
+        _known(name, "-x option")
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name != ENV_PREFIX + "CONFIG":
+            _known(name[len(ENV_PREFIX) :].lower(), "environment variable", ENV_PREFIX)
+    path = _config_path(config, environ)
+    ini = read_ini(path) if path else {}
+    values: dict[str, Any] = {"config": str(path) if path else ""}
+    for name in NAMES:
+        found = arguments.get(name)
+        if found is None and x:
+            found = x.get(name)
+        if found is None:
+            found = environ.get(ENV_PREFIX + name.upper())
+        if found is None:
+            found = ini.get(name)
+        if found is not None and found != "":
+            values[name] = _convert(name, found)
+    if not values.get("versions") and path:
+        values["versions"] = version_locations(path)
+    return Settings(**values)
+
+
+def read_ini(path: Path) -> dict[str, str]:
+    """Return ``[budeval_migrations]`` of an ini file; read-only.
+
+    Raises:
+        ConfigError: The file is not there, is not an ini file, or has an option
+            of another name.
+    """
+    parser = _parse(path)
+    if not parser.has_section(SECTION):
+        return {}
+    inherited = parser.defaults()
+    options = {k: v for k, v in _items(parser, path).items() if k not in inherited}
+    for name in options:
+        _known(name, f"option in [{SECTION}] of {path.name}")
+    return options
+
+
+def version_locations(path: Path) -> tuple[str, ...]:
+    """Return the directories that alembic.ini names for revision files; read-only.
+
+    Follows Alembic's own reading of ``version_locations``, ``script_location``
+    and ``path_separator``; relative paths count from the working directory:
+    https://alembic.sqlalchemy.org/en/latest/branches.html#setting-up-multiple-version-directories
+    """
+    parser = _parse(path)
+    if not parser.has_section("alembic"):
+        return ()
+    try:
+        option = {k: parser.get("alembic", k) for k in parser.options("alembic") if k in _LOCATIONS}
+    except configparser.Error as error:
+        raise ConfigError(f"{path}: {error}") from error
+    listed = option.get("version_locations", "")
+    if listed:
+        parts = _split_locations(listed, option.get("path_separator", ""))
+    elif "script_location" in option:
+        parts = [os.path.join(option["script_location"], "versions")]
+    else:
+        return ()
+    return tuple(os.path.abspath(part) for part in parts)
+
+
+_LOCATIONS = ("version_locations", "script_location", "path_separator")
+_SEPARATORS = {"os": os.pathsep, ":": ":", ";": ";", "space": " ", "newline": "\n"}
+
+
+def _split_locations(listed: str, separator: str) -> list[str]:
+    if separator:
+        parts = listed.split(_SEPARATORS.get(separator, separator))
+    else:
+        parts = re.split(r", *|(?: +)", listed)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _config_path(given: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
+    named = given if given is not None else environ.get(ENV_PREFIX + "CONFIG")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigError(
+                f"There is no configuration file {path}.",
+                hint="Name an existing alembic.ini with --config, or run where one is.",
+            )
+        return path
+    path = Path("alembic.ini")
+    return path if path.is_file() else None
+
+
+def _parse(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser({"here": str(path.resolve().parent)})
+    try:
+        parser.read_string(path.read_text("utf-8"), source=str(path))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    return parser
+
+
+def _items(parser: configparser.ConfigParser, path: Path) -> dict[str, str]:
+    try:
+        return dict(parser.items(SECTION))
+    except configparser.InterpolationError as error:
+        raise ConfigError(
+            f"{path}: option {error.option!r} of [{SECTION}] has a % that stands alone.",
+            hint="Write %% for a percent sign in an ini file.",
+        ) from None
+
+
+def _known(name: str, what: str, prefix: str = "") -> None:
+    if name in NAMES:
+        return
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    shown = prefix + name.upper() if prefix else name
+    if near:
+        best = prefix + near[0].upper() if prefix else near[0]
+        hint = f"Did you mean {best}?"
+    else:
+        hint = "Known: " + ", ".join(prefix + n.upper() if prefix else n for n in NAMES) + "."
+    raise ConfigError(f"Unknown {what} {shown}.", hint=hint)
+
+
+def _convert(name: str, value: Any) -> Any:
+    if name in _SECONDS:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if not 0 <= number < float("inf") or (name == "lock_lease" and number < 1):
+            raise ConfigError(
+                f"{name} must be a number of seconds, not {value!r}.",
+                hint="lock_lease must be at least 1." if name == "lock_lease" else "",
+            )
+        return number
+    if name in _CHOICES and value not in _CHOICES[name]:
+        near = difflib.get_close_matches(str(value), _CHOICES[name], n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Choose {' or '.join(_CHOICES[name])}."
+        raise ConfigError(f"{name} cannot be {value!r}.", hint=hint)
+    if name == "versions":
+        if isinstance(value, (str, os.PathLike)):
+            value = [part for part in os.fspath(value).split(os.pathsep) if part]
+        return tuple(os.path.abspath(part) for part in value)
+    return str(value)

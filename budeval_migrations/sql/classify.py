@@ -1,0 +1,202 @@
+"""Say what kind of statement a text is.
+
+Owns the reading of a statement's first words, by tokens and never by substrings.
+May import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
+
+
+class Kind(Enum):
+    """What a statement does."""
+
+    CREATE_TABLE = "create table"
+    CREATE_VIEW = "create view"
+    CREATE_MATERIALIZED_VIEW = "create materialized view"
+    CREATE_DATABASE = "create database"
+    CREATE_DICTIONARY = "create dictionary"
+    CREATE_FUNCTION = "create function"
+    CREATE_NAMED_COLLECTION = "create named collection"
+    CREATE_INDEX = "create index"
+    DROP = "drop"
+    UNDROP = "undrop"
+    ALTER = "alter"
+    UPDATE = "update"
+    DELETE = "delete"
+    INSERT = "insert"
+    SELECT = "select"
+    RENAME = "rename"
+    EXCHANGE = "exchange"
+    TRUNCATE = "truncate"
+    OPTIMIZE = "optimize"
+    SYSTEM = "system"
+    SET = "set"
+    ACCESS = "access"
+    ATTACH = "attach"
+    DETACH = "detach"
+    USE = "use"
+    KILL = "kill"
+    BACKUP = "backup"
+    RESTORE = "restore"
+    CHECK = "check"
+    SHOW = "show"
+    DESCRIBE = "describe"
+    EXISTS = "exists"
+    EXPLAIN = "explain"
+    EMPTY = "empty"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What `classify` found.
+
+    Attributes:
+        inline_data: An INSERT whose rows stand in the text (VALUES or FORMAT).
+    """
+
+    kind: Kind
+    inline_data: bool = False
+
+
+# Users, roles and what belongs to them: CREATE, ALTER and DROP are one kind.
+_ACCESS_ENTITIES = frozenset(
+    {"USER", "ROLE", "QUOTA", "POLICY", "ROW", "PROFILE", "SETTINGS", "MASKING"}
+)
+_MODIFIERS = frozenset({"OR", "REPLACE", "TEMPORARY", "UNIQUE", "LIVE", "WINDOW"})
+_CREATED = {
+    "TABLE": Kind.CREATE_TABLE,
+    "VIEW": Kind.CREATE_VIEW,
+    "MATERIALIZED": Kind.CREATE_MATERIALIZED_VIEW,
+    "DATABASE": Kind.CREATE_DATABASE,
+    "DICTIONARY": Kind.CREATE_DICTIONARY,
+    "FUNCTION": Kind.CREATE_FUNCTION,
+    "NAMED": Kind.CREATE_NAMED_COLLECTION,
+    "INDEX": Kind.CREATE_INDEX,
+}
+_BY_FIRST_WORD = {
+    "UNDROP": Kind.UNDROP,
+    "UPDATE": Kind.UPDATE,
+    "DELETE": Kind.DELETE,
+    "SELECT": Kind.SELECT,
+    "FROM": Kind.SELECT,
+    "RENAME": Kind.RENAME,
+    "EXCHANGE": Kind.EXCHANGE,
+    "TRUNCATE": Kind.TRUNCATE,
+    "OPTIMIZE": Kind.OPTIMIZE,
+    "SYSTEM": Kind.SYSTEM,
+    "GRANT": Kind.ACCESS,
+    "REVOKE": Kind.ACCESS,
+    "MOVE": Kind.ACCESS,
+    "ATTACH": Kind.ATTACH,
+    "DETACH": Kind.DETACH,
+    "USE": Kind.USE,
+    "KILL": Kind.KILL,
+    "BACKUP": Kind.BACKUP,
+    "RESTORE": Kind.RESTORE,
+    "CHECK": Kind.CHECK,
+    "SHOW": Kind.SHOW,
+    "DESCRIBE": Kind.DESCRIBE,
+    "DESC": Kind.DESCRIBE,
+    "EXISTS": Kind.EXISTS,
+    "EXPLAIN": Kind.EXPLAIN,
+}
+_Tokens = Iterator[tuple[TokenKind, int, int]]
+
+
+def classify(text: str) -> Classified:
+    """Return the kind of one statement.
+
+    Reads no further than it must: the rows of an INSERT are not looked at.
+
+    Raises:
+        StatementSyntaxError: Something in the words that decide is not closed.
+    """
+    tokens = (token for token in scan(text) if token[0] not in INSIGNIFICANT)
+    kind, start, end = next(tokens, (TokenKind.SEMICOLON, 0, 0))
+    word = _word(text, kind, start, end)
+    if kind is TokenKind.SEMICOLON:
+        return Classified(Kind.EMPTY)
+    if kind is TokenKind.OPEN:
+        return _bracketed(text, tokens)
+    if word == "INSERT":
+        return _insert(text, tokens)
+    if word == "WITH":
+        return _with(text, tokens)
+    if word in ("CREATE", "REPLACE"):
+        return Classified(_created(text, tokens))
+    if word in ("ALTER", "DROP", "SET"):
+        return Classified(_altered(word, text, tokens))
+    return Classified(_BY_FIRST_WORD.get(word, Kind.OTHER))
+
+
+def _word(text: str, kind: TokenKind, start: int, end: int) -> str:
+    """Return a bare word in capitals, and nothing for any other token."""
+    return text[start:end].upper() if kind is TokenKind.WORD else ""
+
+
+def _created(text: str, tokens: _Tokens) -> Kind:
+    for token in tokens:
+        word = _word(text, *token)
+        if word in _ACCESS_ENTITIES:
+            return Kind.ACCESS
+        if word not in _MODIFIERS:
+            return _CREATED.get(word, Kind.OTHER)
+    return Kind.OTHER
+
+
+def _altered(first: str, text: str, tokens: _Tokens) -> Kind:
+    second, third = (_word(text, *next(tokens, (TokenKind.OTHER, 0, 0))) for _ in range(2))
+    if first == "SET":
+        access = second == "ROLE" or (second, third) == ("DEFAULT", "ROLE")
+        return Kind.ACCESS if access else Kind.SET
+    if second in _ACCESS_ENTITIES:
+        return Kind.ACCESS
+    return Kind.ALTER if first == "ALTER" else Kind.DROP
+
+
+def _bracketed(text: str, tokens: _Tokens) -> Classified:
+    """Read ``(SELECT ...) UNION ALL (SELECT ...)``."""
+    for kind, start, end in tokens:
+        if kind is not TokenKind.OPEN:
+            query = _word(text, kind, start, end) in ("SELECT", "WITH", "FROM")
+            return Classified(Kind.SELECT if query else Kind.OTHER)
+    return Classified(Kind.OTHER)
+
+
+def _with(text: str, tokens: _Tokens) -> Classified:
+    """Read past the expressions of a WITH to the statement they belong to."""
+    depth = 0
+    for kind, start, end in tokens:
+        if kind is TokenKind.OPEN:
+            depth += 1
+        elif kind is TokenKind.CLOSE:
+            depth -= 1
+        elif depth == 0:
+            word = _word(text, kind, start, end)
+            if word == "INSERT":
+                return _insert(text, tokens)
+            if word in ("SELECT", "FROM"):
+                return Classified(Kind.SELECT)
+    return Classified(Kind.SELECT)
+
+
+def _insert(text: str, tokens: _Tokens) -> Classified:
+    head = InsertHead()
+    for kind, start, end in tokens:
+        data = head.feed(kind, text[start:end])
+        if data is InsertData.ELSEWHERE:
+            break
+        if data is InsertData.FORMAT:
+            return Classified(Kind.INSERT, bool(text[end:].strip(WHITESPACE)))
+        if data is InsertData.VALUES:
+            following = next(tokens, (TokenKind.SEMICOLON, 0, 0))[0]
+            return Classified(Kind.INSERT, following is not TokenKind.SEMICOLON)
+    return Classified(Kind.INSERT)

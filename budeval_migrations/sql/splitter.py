@@ -1,0 +1,138 @@
+"""Cut a script into statements where ClickHouse would.
+
+Owns the answer to "how many statements is this text, and where is each". May
+import ``errors`` and the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.lexer import WHITESPACE, Scanner, TokenKind, refuse
+
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One statement of a script.
+
+    Attributes:
+        text: The statement to the byte, without the ``;`` and outer white space.
+            The data of ``INSERT ... FORMAT`` keeps its white space, which may
+            mean something; only an unfinished last line that is blank is left out.
+        offset: Index of ``text`` in the script.
+        line: 1-based line of the first character that is neither white space
+            nor in a comment.
+        column: 1-based column of that character, in characters.
+    """
+
+    text: str
+    offset: int
+    line: int
+    column: int
+
+
+def split(text: str) -> list[Piece]:
+    """Return the statements of a script, in order.
+
+    Cuts at each ``;`` outside strings, quoted identifiers, heredocs and comments.
+    Pieces without a statement (only white space and comments) are dropped. The
+    rows of ``INSERT ... FORMAT <name>`` run to the end of the script, whatever
+    they hold, except for ``Values``, which is read as SQL. Takes linear time.
+
+    Raises:
+        StatementSyntaxError: Something is not closed, brackets do not match, or
+            a ``;`` stands between FORMAT and its data.
+    """
+    return _Splitter(text).run()
+
+
+class _Splitter:
+    """The state of one walk over a script."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._pieces: list[Piece] = []
+        self._line = 1
+        self._line_start = 0
+        self._counted = 0
+
+    def run(self) -> list[Piece]:
+        """Walk the script once."""
+        text = self._text
+        begin = end = significant = -1
+        brackets: list[int] = []
+        head: InsertHead | None = None
+        scanner = Scanner(text)
+        for kind, start, stop in scanner:
+            if kind is TokenKind.WHITESPACE:
+                continue
+            if kind is TokenKind.SEMICOLON:
+                self._check_closed(brackets)
+                self._add(text[begin:end].rstrip(WHITESPACE), begin, significant)
+                begin = significant = -1
+                head, scanner.hurry = None, False
+                continue
+            if begin < 0:
+                begin = start
+            end = stop
+            if kind is TokenKind.COMMENT:
+                continue
+            if significant < 0:
+                significant = start
+                if kind is TokenKind.WORD and text[start:stop].upper() == "INSERT":
+                    head = InsertHead()
+                    continue
+                scanner.hurry = True
+            if kind is TokenKind.OPEN:
+                brackets.append(start)
+            elif kind is TokenKind.CLOSE:
+                self._check_pair(brackets, start)
+            if head is not None:
+                data = head.feed(kind, text[start:stop])
+                if data is InsertData.FORMAT:
+                    self._add(text[begin : self._data_end(stop)], begin, significant)
+                    return self._pieces
+                if data is not InsertData.UNDECIDED:
+                    head, scanner.hurry = None, True
+        self._check_closed(brackets)
+        self._add(text[begin:end].rstrip(WHITESPACE), begin, significant)
+        return self._pieces
+
+    def _check_pair(self, brackets: list[int], closing: int) -> None:
+        mark = self._text[closing]
+        if not brackets:
+            refuse(self._text, closing, f"'{mark}' closes nothing")
+        opening = self._text[brackets.pop()]
+        if _PAIRS[mark] != opening:
+            refuse(self._text, closing, f"'{mark}' does not close '{opening}'")
+
+    def _check_closed(self, brackets: list[int]) -> None:
+        if brackets:
+            refuse(self._text, brackets[-1], f"'{self._text[brackets[-1]]}' is not closed")
+
+    def _data_end(self, name_end: int) -> int:
+        """Return where the data of ``INSERT ... FORMAT <name>`` ends."""
+        text = self._text
+        # ClickHouse skips one blank and then refuses the ``;``; send nothing it refuses.
+        first = name_end + (text[name_end : name_end + 1] in tuple(" \t\f"))
+        if text.startswith(";", first):
+            refuse(text, first, "a ';' stands between FORMAT and the data of the INSERT")
+        if not text[name_end:].strip(WHITESPACE):
+            return name_end
+        last_line = text.rfind("\n", name_end) + 1
+        return last_line if last_line and not text[last_line:].strip(" \t\r") else len(text)
+
+    def _add(self, statement: str, offset: int, significant: int) -> None:
+        if significant < 0:
+            return
+        # Lines are counted from the last piece on, or a long script costs n squared.
+        self._line += self._text.count("\n", self._counted, significant)
+        newline = self._text.rfind("\n", self._counted, significant)
+        if newline >= 0:
+            self._line_start = newline + 1
+        self._counted = significant
+        column = significant - self._line_start + 1
+        self._pieces.append(Piece(statement, offset, self._line, column))

@@ -1,0 +1,1 @@
+"""Real ClickHouse engines for the tests, each in a process of its own."""

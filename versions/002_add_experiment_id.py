@@ -1,0 +1,48 @@
+"""Add experiment_id to the three tables.
+
+The column is Nullable and the index is not materialized: rows written before have NULL
+and need neither. One ALTER a table, idempotent; the downgrade loses what the column holds.
+"""
+
+from alembic import op
+
+revision = "002_add_experiment_id"
+down_revision = "001_initial_schema"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+ALTER TABLE evaluation_jobs
+    ADD COLUMN IF NOT EXISTS experiment_id Nullable(String) AFTER job_id,
+    ADD INDEX IF NOT EXISTS idx_experiment_id_jobs experiment_id TYPE bloom_filter GRANULARITY 1
+""")
+    op.execute("""
+ALTER TABLE dataset_results
+    ADD COLUMN IF NOT EXISTS experiment_id Nullable(String) AFTER job_id,
+    ADD INDEX IF NOT EXISTS idx_experiment_id_results experiment_id TYPE bloom_filter GRANULARITY 1
+""")
+    op.execute("""
+ALTER TABLE predictions
+    ADD COLUMN IF NOT EXISTS experiment_id Nullable(String) AFTER job_id,
+    ADD INDEX IF NOT EXISTS idx_experiment_id_predictions experiment_id TYPE bloom_filter GRANULARITY 1
+""")
+
+
+def downgrade() -> None:
+    op.execute("""
+ALTER TABLE predictions
+    DROP INDEX IF EXISTS idx_experiment_id_predictions,
+    DROP COLUMN IF EXISTS experiment_id
+""")
+    op.execute("""
+ALTER TABLE dataset_results
+    DROP INDEX IF EXISTS idx_experiment_id_results,
+    DROP COLUMN IF EXISTS experiment_id
+""")
+    op.execute("""
+ALTER TABLE evaluation_jobs
+    DROP INDEX IF EXISTS idx_experiment_id_jobs,
+    DROP COLUMN IF EXISTS experiment_id
+""")
