@@ -25,8 +25,9 @@ after the EXCHANGE it only cleans up. Run it from the first statement, never fro
 middle: the aggregation is exact only over an empty target.
 
 It refuses, rather than counts wrongly (Code 395, run it again): when an INSERT into
-dataset_results that is older than the view runs on when it is looked for in step 2, or one
-from before T for half a minute after it; and when the view is not there in time for T.
+dataset_results that is older than the view runs on when it is looked for in step 2, one from
+before T for half a minute after it, one that knows a dropped view for 15 seconds after
+that; and when the view is not there in time for T.
 
 Limits. `created_at` is a default of the server with the granularity of a second; T is a
 whole second, so that does no harm. A client that sends created_at itself is counted right
@@ -60,6 +61,13 @@ HAS_INNER_TABLE = """
 SELECT 1 FROM system.tables
 WHERE database = currentDatabase() AND name = 'model_performance_trends'
   AND position(create_table_query, 'model_performance_trends_data') = 0
+"""
+
+HAS_NO_DATA_TABLE = """
+SELECT 1 WHERE (
+    SELECT count() FROM system.tables
+    WHERE database = currentDatabase() AND name = 'model_performance_trends_data'
+) = 0
 """
 
 CREATE_INITIAL_VIEW = """
@@ -203,6 +211,17 @@ WHERE (
       AND positionCaseInsensitive(query, 'dataset_results') > 0
       AND positionCaseInsensitive(query, 'system.processes') = 0
 ) > 0
+"""
+
+# Sent after WAIT_FOR_INSERTS and five times WAIT_FOR_LONG_INSERTS: only an INSERT from before
+# them can be that old.
+CHECK_NO_OLD_INSERT = """
+SELECT throwIf(count() > 0, 'model_performance_trends: an INSERT into dataset_results has been running for over 15 seconds. Nothing is lost: run this revision again')
+FROM system.processes
+WHERE positionCaseInsensitive(query, 'insert') > 0
+  AND positionCaseInsensitive(query, 'dataset_results') > 0
+  AND positionCaseInsensitive(query, 'system.processes') = 0
+  AND elapsed >= 15
 """
 
 WAIT_A_SECOND = """
@@ -352,14 +371,14 @@ def build_beside(create: list[str], *, done: str) -> None:
 
     op.execute("DROP TABLE IF EXISTS model_performance_trends_new")
     op.execute(CREATE_CUTOVER)
-    op.execute("TRUNCATE TABLE model_performance_trends_cutover")
+    op.execute_unless(done, "TRUNCATE TABLE model_performance_trends_cutover")
     op.execute(CREATE_FUTURE)
-    op.execute("TRUNCATE TABLE model_performance_trends_future")
+    op.execute_unless(done, "TRUNCATE TABLE model_performance_trends_future")
     op.execute_unless(done, REMEMBER_FUTURE_ROWS)
 
     # Step 1. A view that may have missed a row is dropped, and its absence leads to step 2.
     if upgrading:
-        op.execute_unless(done, WAIT_FOR_INSERTS)
+        let_inserts_end(unless=done + "UNION ALL" + HAS_NO_DATA_TABLE)
         op.execute_unless(done, drop_data_table)
     op.execute_unless(done, CHOOSE_CURRENT_SECOND)
     for statement in create:
@@ -375,11 +394,9 @@ def build_beside(create: list[str], *, done: str) -> None:
 
     # Step 2. Every statement but the last is skipped where the view of step 1 stands.
     unneeded = done + "UNION ALL" + HAS_NEW_VIEW
+    let_inserts_end(unless=unneeded)
     if upgrading:
-        op.execute_unless(unneeded, WAIT_FOR_INSERTS)
         op.execute_unless(unneeded, drop_data_table)
-    for _ in range(5):
-        op.execute_unless(unneeded, WAIT_FOR_LONG_INSERTS)
     op.execute_unless(unneeded, "TRUNCATE TABLE model_performance_trends_cutover")
     op.execute_unless(unneeded, CHOOSE_SECOND_AHEAD)
     for statement in create:
@@ -399,6 +416,19 @@ def build_beside(create: list[str], *, done: str) -> None:
         done, "EXCHANGE TABLES model_performance_trends AND model_performance_trends_new"
     )
     op.execute("DROP TABLE IF EXISTS model_performance_trends_new")
-    op.execute(WAIT_FOR_INSERTS)
+    let_inserts_end(unless=None)
     op.execute("DROP TABLE IF EXISTS model_performance_trends_cutover")
     op.execute("DROP TABLE IF EXISTS model_performance_trends_future")
+
+
+def let_inserts_end(*, unless: str | None) -> None:
+    """Wait for the INSERTs that know a view just dropped, before a table of its is dropped.
+
+    At once where nobody writes.
+    """
+    statements = [WAIT_FOR_INSERTS, *[WAIT_FOR_LONG_INSERTS] * 5, CHECK_NO_OLD_INSERT]
+    for statement in statements:
+        if unless is None:
+            op.execute(statement)
+        else:
+            op.execute_unless(unless, statement)

@@ -22,8 +22,9 @@ from budeval_migrations.bridge import migrate
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.naming import number_revision
 from budeval_migrations.bridge.offline import write_script
+from budeval_migrations.engine.failures import UNKNOWN_DATABASE
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import MigrationError
+from budeval_migrations.errors import EngineError, MigrationError
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Step
@@ -224,9 +225,9 @@ def _configure_logging(proxy: EnvironmentContext) -> None:
 def _has_database(session: Session) -> bool:
     try:
         return session.connection is not None
-    except MigrationError:
-        if session.read_only and session.embedded:
-            return False  # there is no chDB directory yet, and reading makes none
+    except EngineError as error:
+        if error.code == UNKNOWN_DATABASE:
+            return False  # readers make none, and the runner will
         raise
 
 

@@ -55,8 +55,8 @@ class Output:
         self._json = as_json
         self._quiet = quiet
         self._verbose = verbose
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
         self._waiting = False
 
     def event(self, event: events.Event) -> None:
@@ -129,7 +129,7 @@ class Output:
             table.add_column(title, justify="right" if right else "left", no_wrap=True)
         for line in status.revisions:
             table.add_row(*_status_cells(line))
-        self._table(table)
+        self._out.print(table)
         for line in status.revisions:
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
@@ -174,14 +174,7 @@ class Output:
             table.add_column(title, justify="right" if right else "left", no_wrap=True)
         for row in rows:
             table.add_row(*_history_cells(row))
-        self._table(table)
-
-    def _table(self, table: Table) -> None:
-        # A pipe has no width to respect: lines stay whole for grep and logs.
-        if self._out.is_terminal:
-            self._out.print(table, soft_wrap=False)
-        else:
-            self._out.print(table, width=240, soft_wrap=True)
+        self._out.print(table)
 
     def _person_error(self, error: MigrationError) -> None:
         self._err.print(f"[bold red]FAILED[/] {escape(error.message)}")
@@ -193,6 +186,14 @@ class Output:
 
     def _dump(self, value: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        # A pipe has no width to respect: lines stay whole for grep and logs.
+        console.width = 10_000
+    return console
 
 
 def _status_cells(line: RevisionStatus) -> tuple[str, ...]:

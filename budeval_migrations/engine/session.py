@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -156,8 +157,10 @@ class Session:
     def ensure_database(self) -> None:
         """Create the target database; idempotent."""
         sql = f"CREATE DATABASE IF NOT EXISTS {quote.identifier(self.database)}"
-        if isinstance(self.wire, EmbeddedWire):
-            self.wire.without_database(sql)
+        if self.embedded:
+            wire = self.wire
+            assert isinstance(wire, EmbeddedWire)
+            wire.without_database(sql)
             return
         with self._elsewhere() as other:
             other.execute(sql)
@@ -232,7 +235,10 @@ def _put_off(connection: Connection) -> None:
 
 def _engine(url: URL) -> Engine:
     try:
-        return create_engine(url, poolclass=NullPool)
+        with warnings.catch_warnings():
+            # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.
+            warnings.filterwarnings("ignore", message="The 'clickhouse://' URL remains")
+            return create_engine(url, poolclass=NullPool)
     except Exception as error:
         raise ConfigError(f"The URL {shown_url(url)} cannot be used: {error}") from error
 

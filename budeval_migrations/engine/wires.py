@@ -202,7 +202,7 @@ class NativeWire:
     def _takes_inline_data(self) -> bool:
         connection = self._client.connection
         if not connection.connected:
-            self._guard(connection.force_connect)
+            self._guard(connection.connect)
         info = connection.server_info
         return (info.version_major, info.version_minor) >= (19, 4)
 

@@ -131,6 +131,12 @@ def _resolution_error(directory: ScriptDirectory, target: str, text: str) -> Rev
             hint="Name one of them, say heads for all, or join them with: alembic merge heads",
             target=target,
         )
+    if "Ambiguous walk" in text:
+        return RevisionNotFound(
+            f"{target} can mean several revisions from here.",
+            hint="Name the revision that shall stay applied.",
+            target=target,
+        )
     if "ambiguous" in text or "Multiple revisions start with" in text:
         several = ", ".join(name for name in known if name.startswith(target.split("@")[-1]))
         return RevisionNotFound(

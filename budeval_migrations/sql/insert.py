@@ -23,6 +23,7 @@ class InsertData(Enum):
 class _State(Enum):
     INTO = auto()
     TARGET = auto()
+    AFTER_TABLE = auto()
     NAME = auto()
     FUNCTION = auto()
     ARGUMENTS = auto()
@@ -79,7 +80,7 @@ class InsertHead:
             if len(self._inside) == 1:
                 self._inside.append(text)  # a single column that is called ``select``
             self._state = _State.CLAUSES
-        elif self._state is _State.ARGUMENTS or self._state in (_State.TARGET, _State.NAME):
+        elif self._state in (_State.ARGUMENTS, _State.TARGET, _State.AFTER_TABLE, _State.NAME):
             self._state = _State.AFTER_NAME  # f(...), or {table:Identifier}
         return InsertData.UNDECIDED
 
@@ -101,10 +102,10 @@ class InsertHead:
                 return InsertData.ELSEWHERE
             self._state = _State.TARGET
         elif state is _State.TARGET and word == "TABLE":
-            pass
-        elif state is _State.TARGET and word == "FUNCTION":
+            self._state = _State.AFTER_TABLE
+        elif state in (_State.TARGET, _State.AFTER_TABLE) and word == "FUNCTION":
             self._state = _State.FUNCTION
-        elif state in (_State.TARGET, _State.NAME, _State.FUNCTION):
+        elif state in (_State.TARGET, _State.AFTER_TABLE, _State.NAME, _State.FUNCTION):
             if kind not in _NAMES:
                 return InsertData.ELSEWHERE
             function = state is _State.FUNCTION

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from urllib.parse import quote, quote_plus
 
 from budeval_migrations.sql.secret_calls import GAP, LITERAL, Span, secret_arguments
@@ -20,45 +21,62 @@ _SENSITIVE = (
     r"(?:passw(?:or)?d(?!_type)|passphrase|secret|token(?!i[sz]|bf)|access_?key|account_?key"
     r"|private_?key|credential|api_?key|auth_?header|authorization|key_hex)"
 )
-# A name in quotes is taken whole; a bare one must not be the tail of quoted text.
-_NAME = (
-    rf"(?:(?P<q>\\?['`\"])[\w.\-]*{_SENSITIVE}[\w.\-]*(?P=q)"
-    rf"|(?<![\w.\-'`\"])(?:[\w.\-]*[\w.])?{_SENSITIVE}\w*)"
-)
-_NAME_VALUE = re.compile(rf"(?i){_NAME}{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{LITERAL % ('a', 'a')})")
-_NAME_SPACE_VALUE = re.compile(
-    rf"(?i)(?<![\w.\-'\"])`?\w*{_SENSITIVE}\w*`?(?:\s|/\*(?s:.*?)\*/|--[^\n]*\n)+"
-    rf"(?P<v>{LITERAL % ('b', 'b')})"
-)
-_COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?[\w.`]*\Z")
-_JSON = re.compile(
-    rf"(?i)(?P<q>\\*\")[\w.\-]*{_SENSITIVE}[\w.\-]*(?P=q)\s*:\s*(?P=q)(?P<v>(?:[^\"\\]|\\[^\"])*)"
-)
-_XML = re.compile(rf"(?i)<(?P<tag>\w*{_SENSITIVE}\w*)>(?P<v>[^<]+)")
+_LITERAL = LITERAL % ("a", "a")
+_NAME_PART = re.compile(rf"(?i){_SENSITIVE}[\w.\-]*")
+_NAME_START = re.compile(r"[\w.\-]*\Z")
+_EQUALS_VALUE = re.compile(rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{_LITERAL})")
+_SPACE_VALUE = re.compile(rf"(?=[\s/\-]){GAP}(?P<v>{_LITERAL})")
+_JSON_VALUE = re.compile(r'\s*:\s*\\*"(?P<v>(?:[^"\\]|\\[^"])*)')
+_XML_VALUE = re.compile(r">(?P<v>[^<]+)")
+_COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?\Z")
+_BY = re.compile(rf"(?i)\b(?:(?:BY(?:{GAP}KEY)?|SALT){GAP}|IDENTIFIED{GAP})(?P<v>{_LITERAL})")
 # BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise.
-_BY = re.compile(
-    rf"(?i)(?<!\w)(?:(?P<other>ORDER|GROUP|PARTITION|LIMIT|PRIMARY|SAMPLE|CLUSTER){GAP})?"
-    rf"(?:BY(?:{GAP}KEY)?|SALT){GAP}(?P<v>{LITERAL % ('c', 'c')})"
+_NOT_IDENTIFIED = re.compile(
+    rf"(?i)\b(?:ORDER|GROUP|PARTITION|LIMIT|PRIMARY|SAMPLE|CLUSTER|\d+){GAP}\Z"
 )
-_IDENTIFIED = re.compile(rf"(?i)\bIDENTIFIED{GAP}(?P<v>{LITERAL % ('d', 'd')})")
 
-# Plain text, also inside literals. Group ``v`` is what is hidden.
+# Plain text, also inside literals: what it must hold to be worth a look (in lower
+# case), and the pattern, of which group ``v`` is hidden.
 _PLAIN = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i)[a-z][a-z0-9+.\-]*://[^\s:/?#@'\"]*:"
-        r"(?!\d+[/?#])(?P<v>(?:(?!://)[^@\s'\"])*(?:@[^@\s'\"/?#,]*)*)@",
-        rf"(?i)[?&;](?:[\w.\-]*{_SENSITIVE}[\w.\-]*|[\w\-]*signature|sig|pwd|key"
-        r"|awsaccesskeyid|googleaccessid)=(?P<v>[^&\s'\"\\;]+)",
-        r"(?i)\b(?:account|sharedaccess)(?:key|signature)\s*=\s*(?P<v>[^;\s'\"\\]+)",
-        r"(?i)(?<=[;'\"?&])\s*(?:pwd|password|passwd|uid_secret)\s*=\s*(?P<v>[^;\s'\"\\&]+)",
-        r"(?i)\w=[^\s'\"=]+\s+(?:pwd|password|passwd)=(?P<v>[^;\s'\"\\]+)",
-        r"(?i)\bCredential=(?P<v>[^\s,'\"\\]+)",
-        r"(?i)\bSignature=(?P<v>[^\s,'\"\\&]{8,})",
-        r"(?i)\bAuthorization['\"]?\s*[:=]\s*['\"]?(?:(?:Bearer|Basic|Token)\s+)?"
-        r"(?P<v>(?!(?:Bearer|Basic|Token)\s)[^\s'\",;)\\]+)",
-        r"(?i)\b(?:Bearer|Basic)\s+(?P<v>(?=\S*[\d=._])[\w.~+/=\-]{6,})",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<v>(?s:.*?))(?:-----END|\Z)",
+    (needles, re.compile(pattern))
+    for needles, pattern in (
+        (
+            ("://",),
+            r"(?i)(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,40}://[^\s:/?#@'\"]*:"
+            r"(?!\d+[/?#])(?P<v>(?:(?!://)[^@\s'\"])*(?:@[^@\s'\"/?#,]*)*)@",
+        ),
+        (
+            ("=",),
+            rf"(?i)[?&;](?:[\w.\-]{{0,60}}{_SENSITIVE}[\w.\-]{{0,60}}|[\w\-]{{0,60}}signature|sig"
+            r"|pwd|key|awsaccesskeyid|googleaccessid)=(?P<v>[^&\s'\"\\;]+)",
+        ),
+        (
+            ("account", "sharedaccess"),
+            r"(?i)\b(?:account|sharedaccess)(?:key|signature)\s*=\s*(?P<v>[^;\s'\"\\]+)",
+        ),
+        (
+            ("pwd", "password", "passwd"),
+            r"(?i)(?<=[;'\"?&])\s*(?:pwd|password|passwd)\s*=\s*(?P<v>[^;\s'\"\\&]+)",
+        ),
+        (
+            ("pwd=", "password=", "passwd="),
+            r"(?i)\w=[^\s'\"=]+\s+(?:pwd|password|passwd)=(?P<v>[^;\s'\"\\]+)",
+        ),
+        (("credential=",), r"(?i)\bCredential=(?P<v>[^\s,'\"\\&]+)"),
+        (("signature=",), r"(?i)\bSignature=(?P<v>[^\s,'\"\\&]{8,})"),
+        (
+            ("authorization",),
+            r"(?i)\bAuthorization['\"]?\s*[:=]\s*['\"]?(?:(?:Bearer|Basic|Token)\s+)?"
+            r"(?P<v>(?!(?:Bearer|Basic|Token)\s)[^\s'\",;)\\]+)",
+        ),
+        (
+            ("bearer", "basic"),
+            r"(?i)\b(?:Bearer|Basic)\s+(?P<v>(?=\S{0,500}[\d=._])[\w.~+/=\-]{6,})",
+        ),
+        (
+            ("private key",),
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?P<v>(?s:.*?))(?:-----END|\Z)",
+        ),
     )
 )
 _OPENING = re.compile(r"[xXbB]?(?P<q>\\?')|\$\w*\$|\u2018")
@@ -142,30 +160,63 @@ def _merged(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _found(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield ``(start, end, replacement)`` for all that some rule takes for a secret."""
-    for start, end in _literals(text):
+    for start, end in chain(_named(text), _identified(text), secret_arguments(text)):
         literal = text[start:end]
-        if _content(literal) not in ("", HIDDEN):
-            opening = _OPENING.match(literal)
-            mark = (opening["q"] if opening else "") or "'"
-            yield start, end, f"{mark}{HIDDEN}{mark}"
-    for pattern in (*_PLAIN, _JSON, _XML):
-        for found in pattern.finditer(text):
-            if found["v"] not in ("", HIDDEN):
-                yield *found.span("v"), HIDDEN
+        if _content(literal) in ("", HIDDEN):
+            continue
+        opening = _OPENING.match(literal)
+        mark = opening["q"] or "'" if opening else ""
+        yield start, end, f"{mark}{HIDDEN}{mark}"
+    lower = text.lower()
+    for needles, pattern in _PLAIN:
+        if any(needle in lower for needle in needles):
+            for found in pattern.finditer(text):
+                if found["v"] not in ("", HIDDEN):
+                    yield *found.span("v"), HIDDEN
 
 
-def _literals(text: str) -> Iterator[Span]:
-    """Yield the literals that are secrets for what stands before them."""
-    for pattern in (_NAME_VALUE, _IDENTIFIED):
-        for found in pattern.finditer(text):
-            yield found.span("v")
-    for found in _NAME_SPACE_VALUE.finditer(text):
-        if not _COLUMN_COMMENT.search(text, max(0, found.start() - 200), found.start()):
-            yield found.span("v")
+def _named(text: str) -> Iterator[Span]:
+    """Yield the values of things whose name says that they are secret."""
+    at = 0
+    while found := _NAME_PART.search(text, at):
+        at = found.end()
+        value = _value_of(text, found)
+        if value is not None:
+            yield value.span("v")
+            at = value.end()
+
+
+def _value_of(text: str, name: re.Match[str]) -> re.Match[str] | None:
+    """Return the value that follows a sensitive name, if one does."""
+    head = _NAME_START.search(text, max(0, name.start() - 80), name.start())
+    start = head.start() if head else name.start()
+    before, end = text[start - 1 : start], name.end()
+    if before not in ("'", '"', "`"):
+        if before == "<" and (value := _XML_VALUE.match(text, end)):
+            return value
+    else:
+        closing = end
+        while text.startswith("\\", closing):
+            closing += 1
+        if not text.startswith(before, closing):
+            return None  # the tail of quoted text, not a name
+        end = closing + 1
+        if before == '"' and (value := _JSON_VALUE.match(text, end)):
+            return value
+    value = _EQUALS_VALUE.match(text, end)
+    if value is None and before not in ("'", '"'):
+        value = _SPACE_VALUE.match(text, end)
+        if value and _COLUMN_COMMENT.search(text, max(0, start - 100), start):
+            return None
+    return value
+
+
+def _identified(text: str) -> Iterator[Span]:
+    """Yield the literals of ``IDENTIFIED ... BY 'x' SALT 'y'``."""
     for found in _BY.finditer(text):
-        if not found["other"]:
+        start = found.start()
+        if not _NOT_IDENTIFIED.search(text, max(0, start - 100), start):
             yield found.span("v")
-    yield from secret_arguments(text)
 
 
 def _content(literal: str) -> str:

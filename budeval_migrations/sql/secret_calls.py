@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 
 LITERAL = (
-    r"(?:[xXbB]?'(?:[^'\\]|\\(?s:.)|'')*(?:'|\\?\Z)"
+    r"(?:[xXbB]?'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*(?:'|\\?\Z)"
     # The same inside a literal, as in the server's "In scope SELECT formatQuery('...')".
     r"|\\'(?:\\\\\\'|\\\\|(?!\\')(?s:.))*(?:\\'|\Z)"
     r"|\$(?P<%s>\w*)\$(?s:.*?)(?:\$(?P=%s)\$|\Z)"
@@ -19,8 +19,8 @@ LITERAL = (
 )
 """A string literal in any of its forms; the tail may be cut off. Format with a tag's name."""
 
-GAP = r"(?:\s|/\*(?s:.*?)\*/|--[^\n]*\n)*"
-"""White space and comments."""
+GAP = r"(?:\s|/\*(?s:.{0,2000}?)\*/|--[^\n]{0,2000}\n)*"
+"""White space and comments; comments are bounded to stay linear on hostile text."""
 
 Span = tuple[int, int]
 _Arguments = list[tuple[int, int, str]]
@@ -28,7 +28,7 @@ _Arguments = list[tuple[int, int, str]]
 _LITERAL = re.compile(LITERAL % ("t", "t"))
 _PIECE = re.compile(
     rf"(?P<literal>{LITERAL % ('p', 'p')})|(?P<open>[(\[{{])|(?P<close>[)\]}}])|(?P<comma>,)"
-    r"|(?P<comment>/\*(?s:.*?)\*/|--[^\n]*)|(?P<other>\w+|(?s:.))"
+    r"|(?P<comment>/\*(?s:.{0,2000}?)\*/|--[^\n]*)|(?P<other>\w+|(?s:.))"
 )
 _FORMATS = re.compile(
     r"(?i)\W*(auto|csv|tsv|tabseparated|custom|json|bson|parquet|orc|arrow|avro|native|rowbinary"
@@ -109,6 +109,7 @@ _ANCHOR = re.compile(
 )
 _HEADERS = re.compile(rf"(?i)(?<![\w$])headers?{GAP}\(")
 _VALUE_FOLLOWS = re.compile(rf"(?i)(?:=|\bvalue){GAP}\Z")
+_MOST_TOKENS = 500  # in the arguments of one call; text with more is not a call
 _KEY_VALUE = re.compile(r"\s*\w+\s*=")
 _NAME = re.compile(r"\s*[A-Za-z_`\"][\w.`\"]*\s*\Z")
 
@@ -127,7 +128,7 @@ def secret_arguments(text: str) -> Iterator[Span]:
     for found in _HEADERS.finditer(text):
         for start, end, _ in _arguments(text, found.end()):
             for literal in _literals(text, start, end):
-                if _VALUE_FOLLOWS.search(text, start, literal[0]):
+                if _VALUE_FOLLOWS.search(text, max(start, literal[0] - 200), literal[0]):
                     yield literal
 
 
@@ -150,7 +151,7 @@ def _arguments(text: str, start: int) -> _Arguments:
     """Read arguments up to the closing bracket, or as far as the text goes."""
     arguments: _Arguments = []
     depth, begin, at = 0, start, start
-    while at < len(text) and len(arguments) < 40:
+    for _ in range(_MOST_TOKENS):
         found = _PIECE.match(text, at)
         if found is None:
             break

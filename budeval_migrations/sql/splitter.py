@@ -49,6 +49,15 @@ def split(text: str) -> list[Piece]:
     return _Splitter(text).run()
 
 
+def _trimmed(text: str, begin: int, end: int, comment: int) -> str:
+    """Return a statement without the white space behind it.
+
+    The blank of a bare ``# `` at the end stays: without it there is no comment.
+    """
+    kept = max(begin, comment + 2) if comment >= begin else begin
+    return text[begin:kept] + text[kept:end].rstrip(WHITESPACE)
+
+
 class _Splitter:
     """The state of one walk over a script."""
 
@@ -62,7 +71,7 @@ class _Splitter:
     def run(self) -> list[Piece]:
         """Walk the script once."""
         text = self._text
-        begin = end = significant = -1
+        begin = end = significant = comment = -1
         brackets: list[int] = []
         head: InsertHead | None = None
         scanner = Scanner(text)
@@ -71,7 +80,7 @@ class _Splitter:
                 continue
             if kind is TokenKind.SEMICOLON:
                 self._check_closed(brackets)
-                self._add(text[begin:end].rstrip(WHITESPACE), begin, significant)
+                self._add(_trimmed(text, begin, end, comment), begin, significant)
                 begin = significant = -1
                 head, scanner.hurry = None, False
                 continue
@@ -79,6 +88,7 @@ class _Splitter:
                 begin = start
             end = stop
             if kind is TokenKind.COMMENT:
+                comment = start
                 continue
             if significant < 0:
                 significant = start
@@ -98,7 +108,7 @@ class _Splitter:
                 if data is not InsertData.UNDECIDED:
                     head, scanner.hurry = None, True
         self._check_closed(brackets)
-        self._add(text[begin:end].rstrip(WHITESPACE), begin, significant)
+        self._add(_trimmed(text, begin, end, comment), begin, significant)
         return self._pieces
 
     def _check_pair(self, brackets: list[int], closing: int) -> None:

@@ -1,0 +1,422 @@
+"""What holds on every engine: the ledger, the order, the bytes, the failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import (
+    AccessDenied,
+    ChecksumMismatch,
+    MissingRevision,
+    RevisionNotFound,
+    StatementFailed,
+    Unsupported,
+)
+from budeval_migrations.model import Operation
+from budeval_migrations.settings import Settings
+from tests.support.project import Project
+from tests.support.targets import Target
+
+TABLE = "CREATE TABLE IF NOT EXISTS {name} (a Int32, s String) ENGINE = MergeTree ORDER BY a"
+
+
+@dataclass
+class Stage:
+    """A project that migrates one database of one engine."""
+
+    project: Project
+    target: Target
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings for calls from code; 18.16 can offer no lock."""
+        return {
+            "url": self.target.url,
+            "database": self.target.database,
+            "versions": [str(self.project.versions)],
+            "lock": "auto" if self.target.modern else "off",
+        }
+
+    def session(self) -> Session:
+        """A connection beside the tool's own."""
+        return Session(Settings(url=self.target.url, database=self.target.database))
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT in the target database."""
+        with self.session() as session:
+            return [tuple(row) for row in session.query(sql)]
+
+    def tables(self) -> set[str]:
+        """The tables that are not bookkeeping."""
+        found = self.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
+        ours = {"schema_migrations", "schema_migrations_lock", "alembic_version"}
+        return {str(name) for (name,) in found} - ours
+
+    def heads(self) -> set[str]:
+        """What the view alembic_version says."""
+        return {str(v) for (v,) in self.rows("SELECT version_num FROM alembic_version")}
+
+
+@pytest.fixture
+def stage(project: Project, engine_url: Target) -> Iterator[Stage]:
+    lock = "auto" if engine_url.modern else "off"
+    project.configure(url=engine_url.url, database=engine_url.database, lock=lock)
+    yield Stage(project, engine_url)
+
+
+def write_three(project: Project) -> None:
+    for number, name in enumerate(("one", "two", "three"), start=1):
+        project.write_revision(
+            f"00{number}_{name}",
+            f"00{number - 1}_{('', 'one', 'two')[number - 1]}" if number > 1 else None,
+            TABLE.format(name=f"t{number}"),
+            f"DROP TABLE IF EXISTS t{number}",
+        )
+
+
+def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stage) -> None:
+    write_three(stage.project)
+    report = bm.upgrade(**stage.options)
+    assert report.applied == ("001_one", "002_two", "003_three")
+    assert report.current == ("003_three",)
+    assert report.pending == ()
+    assert stage.tables() == {"t1", "t2", "t3"}
+    assert stage.heads() == {"003_three"}
+
+
+def test_a_second_upgrade_does_nothing_and_writes_nothing(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade(**stage.options)
+    before = stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence")
+    report = bm.upgrade(**stage.options)
+    assert report.applied == ()
+    assert report.current == ("003_three",)
+    assert stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence") == before
+
+
+def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade(**stage.options)
+    down = bm.downgrade("base", **stage.options)
+    assert down.applied == ("003_three", "002_two", "001_one")
+    assert stage.tables() == set()
+    assert stage.heads() == set()
+    bm.upgrade("002_two", **stage.options)
+    assert stage.tables() == {"t1", "t2"}
+    assert stage.heads() == {"002_two"}
+    rows = stage.rows(
+        "SELECT version, operation, direction, sequence, statements_applied FROM "
+        "schema_migrations ORDER BY sequence"
+    )
+    assert [(v, o, d, int(s), int(n)) for v, o, d, s, n in rows] == [
+        ("001_one", "upgrade", "up", 1, 1),
+        ("002_two", "upgrade", "up", 2, 1),
+        ("003_three", "upgrade", "up", 3, 1),
+        ("003_three", "downgrade", "down", 4, 1),
+        ("002_two", "downgrade", "down", 5, 1),
+        ("001_one", "downgrade", "down", 6, 1),
+        ("001_one", "upgrade", "up", 7, 1),
+        ("002_two", "upgrade", "up", 8, 1),
+    ]
+
+
+def test_status_agrees_with_what_ran(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade("002_two", **stage.options)
+    found = bm.status(**stage.options)
+    assert found.database == stage.target.database
+    assert found.server_version.startswith("26." if stage.target.modern else "18.16")
+    assert (found.current, found.heads) == (("002_two",), ("003_three",))
+    assert (found.at_head, found.pending) == (False, ("003_three",))
+    lines = [(r.revision, r.state.value, r.checksum.value) for r in found.revisions]
+    assert lines == [
+        ("001_one", "applied", "ok"),
+        ("002_two", "applied", "ok"),
+        ("003_three", "pending", "none"),
+    ]
+
+
+def test_status_of_a_database_that_does_not_exist_creates_nothing(stage: Stage) -> None:
+    write_three(stage.project)
+    found = bm.status(**stage.options)
+    assert (found.current, found.at_head) == ((), False)
+    assert found.pending == ("001_one", "002_two", "003_three")
+    with pytest.raises(Exception) as caught:
+        stage.rows("SELECT 1")
+    assert caught.value.code == 81  # type: ignore[attr-defined]
+
+
+def test_readers_work_for_a_user_who_may_only_read(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade("002_two", **stage.options)
+    reader = {**stage.options, "url": stage.target.reader_url}
+    assert bm.status(**reader).pending == ("003_three",)
+    assert bm.validate(**reader).ok
+    with pytest.raises(AccessDenied) as caught:
+        bm.upgrade(**reader)
+    assert caught.value.exit_code == 8
+    assert stage.heads() == {"002_two"}
+
+
+def test_a_failure_stops_the_run_and_is_in_the_ledger(stage: Stage) -> None:
+    write_three(stage.project)
+    stage.project.write_revision(
+        "002_two",
+        "001_one",
+        [TABLE.format(name="t2"), "INSERT INTO no_such_table SELECT 1"],
+    )
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    error = caught.value
+    assert (error.revision, error.index, error.total, error.code) == ("002_two", 2, 2, 60)
+    assert error.file is not None and error.file.endswith("versions/002_two.py")
+    assert error.line == 11
+    assert error.report is not None
+    assert error.report.applied == ("001_one",)
+    assert error.report.pending == ("002_two", "003_three")
+    assert stage.heads() == {"001_one"}
+    [row] = stage.rows(
+        "SELECT version, success, error_code, statements_applied, statements_total "
+        "FROM schema_migrations WHERE success = 0"
+    )
+    assert [row[0], *map(int, row[1:])] == ["002_two", 0, 60, 1, 2]
+    states = {r.revision: r.state.value for r in bm.status(**stage.options).revisions}
+    assert states == {"001_one": "applied", "002_two": "failed", "003_three": "pending"}
+
+
+def test_correcting_the_failed_file_and_running_again_goes_on(stage: Stage) -> None:
+    write_three(stage.project)
+    stage.project.write_revision("002_two", "001_one", "INSERT INTO no_such_table SELECT 1")
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+    write_three(stage.project)
+    assert bm.upgrade(**stage.options).applied == ("002_two", "003_three")
+    assert stage.heads() == {"003_three"}
+
+
+BYTES = [
+    "100%",
+    "50%% off %s %(name)s",
+    ":name ::cast a:b",
+    "what? ?? $1",
+    '{"k":1}',
+    "{id:UInt32}",
+    "a;b -- no comment /* nor this */ # x",
+    "back\\\\slash \\' quote",
+    "naïve ☃ 𝄞 ﷽",
+    "two\nlines\tand a tab",
+]
+
+
+@pytest.mark.parametrize("literal", BYTES)
+def test_sql_arrives_to_the_byte(stage: Stage, literal: str) -> None:
+    stage.project.write_revision(
+        "001_bytes",
+        None,
+        [
+            "CREATE TABLE IF NOT EXISTS t (s String) ENGINE = MergeTree ORDER BY tuple()",
+            f"INSERT INTO t SELECT '{literal}'",
+        ],
+    )
+    bm.upgrade(**stage.options)
+    expected = literal.replace("\\\\", "\\").replace("\\'", "'")
+    assert stage.rows("SELECT s FROM t") == [(expected,)]
+
+
+def test_several_statements_in_one_string_run_one_by_one(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_several",
+        None,
+        "CREATE TABLE IF NOT EXISTS t (s String) ENGINE = MergeTree ORDER BY tuple();\n"
+        "INSERT INTO t SELECT 'a;b'; -- first\n"
+        "/* second; */ INSERT INTO t SELECT 'c';",
+    )
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT s FROM t ORDER BY s") == [("a;b",), ("c",)]
+    assert stage.rows("SELECT toUInt64(statements_total) FROM schema_migrations") in (
+        [(3,)],
+        [("3",)],
+    )
+
+
+def test_rows_inline_arrive_or_are_refused_before_they_are_sent(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_values",
+        None,
+        [
+            "CREATE TABLE IF NOT EXISTS t (a Int32, s String) ENGINE = MergeTree ORDER BY a",
+            "INSERT INTO t VALUES (1, 'x;y'), (2, '%s')",
+        ],
+    )
+    if stage.target.name == "old-native":
+        with pytest.raises(StatementFailed) as caught:
+            bm.upgrade(**stage.options)
+        assert isinstance(caught.value.__cause__, Unsupported)
+        assert stage.rows("SELECT count() FROM t") == [(0,)]
+        return
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT s FROM t ORDER BY a") == [("x;y",), ("%s",)]
+
+
+def test_an_edited_applied_revision_is_refused_and_repair_accepts_it(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade("002_two", **stage.options)
+    stage.project.write_revision("001_one", None, TABLE.format(name="other"))
+    with pytest.raises(ChecksumMismatch) as caught:
+        bm.upgrade(**stage.options)
+    assert "001_one" in str(caught.value)
+    assert "repair --revision 001_one" in caught.value.hint
+    assert stage.tables() == {"t1", "t2"}
+    bm.repair(["001_one"], **stage.options)
+    assert bm.upgrade(**stage.options).applied == ("003_three",)
+    [row] = stage.rows(
+        "SELECT operation, server_user != '', host != '' FROM schema_migrations "
+        "WHERE operation = 'repair'"
+    )
+    assert (row[0], int(row[2])) == ("repair", 1)
+
+
+def test_a_reformatted_revision_is_told_and_not_refused(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade("002_two", **stage.options)
+    path = stage.project.revision_file("001_one")
+    path.write_text(path.read_text() + "\n# a remark\n")
+    report = bm.upgrade(**stage.options)
+    assert report.applied == ("003_three",)
+    assert any("001_one was edited" in notice for notice in report.notices)
+    states = {r.revision: r.checksum.value for r in bm.status(**stage.options).revisions}
+    assert states["001_one"] == "reformatted"
+
+
+def test_a_deleted_applied_revision_is_refused(stage: Stage) -> None:
+    write_three(stage.project)
+    bm.upgrade(**stage.options)
+    stage.project.revision_file("003_three").unlink()
+    with pytest.raises(MissingRevision):
+        bm.upgrade(**stage.options)
+    tolerant = bm.upgrade(on_ahead="warn", **stage.options)
+    assert tolerant.applied == ()
+    assert "003_three" in tolerant.notices[0]
+
+
+def test_an_unknown_revision_is_refused_with_the_nearest_name(stage: Stage) -> None:
+    write_three(stage.project)
+    with pytest.raises(RevisionNotFound) as caught:
+        bm.upgrade("002_tow", **stage.options)
+    assert caught.value.hint == "Did you mean 002_two?"
+
+
+def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> None:
+    write_three(stage.project)
+    stage.project.write_revision(
+        "004_dynamic",
+        "003_three",
+        body='''
+        from sqlalchemy import text
+
+        def upgrade() -> None:
+            found = op.get_bind().execute(text("SELECT count() FROM t1")).scalar()
+            op.execute(f"INSERT INTO t1 SELECT {int(found) + 41}, 'n'")
+
+        def downgrade() -> None:
+            pass
+        ''',
+    )
+    report = bm.upgrade(**stage.options)
+    assert report.applied[-1] == "004_dynamic"
+    assert [int(a) for (a,) in stage.rows("SELECT a FROM t1")] == [41]
+    [row] = stage.rows(
+        "SELECT statements_applied, statements_total FROM schema_migrations "
+        "WHERE version = '004_dynamic'"
+    )
+    assert [int(n) for n in row] == [1, 1]
+
+
+def test_branches_and_their_merge_are_ledger_rows(stage: Stage) -> None:
+    for name, below in (("1", None), ("2a", "1"), ("2b", "1"), ("3", ("2a", "2b"))):
+        stage.project.write_revision(name, below, TABLE.format(name=f"t{name}"))
+    bm.upgrade("2a", **stage.options)
+    assert stage.heads() == {"2a"}
+    bm.upgrade("2b", **stage.options)
+    assert stage.heads() == {"2a", "2b"}
+    bm.upgrade(**stage.options)
+    assert stage.heads() == {"3"}
+    with pytest.raises(RevisionNotFound) as caught:
+        bm.downgrade("-1", **stage.options)
+    assert caught.value.hint == "Name the revision that shall stay applied."
+    assert bm.downgrade("2a", **stage.options).applied == ("3",)
+    assert stage.heads() == {"2a", "2b"}
+
+
+def test_execute_unless_does_not_send_what_the_probe_finds_done(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_guard",
+        None,
+        body=f'''
+        PROBE = "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'new'"
+
+        def upgrade() -> None:
+            op.execute("{TABLE.format(name="old")}")
+            op.execute_unless(PROBE, "RENAME TABLE old TO new")
+            op.execute("DROP TABLE IF EXISTS old")
+            op.execute_unless(PROBE, "RENAME TABLE old TO new")
+        ''',
+    )
+    bm.upgrade(**stage.options)
+    assert stage.tables() == {"new"}
+
+
+def test_stamp_and_purge_are_rows_and_run_nothing(stage: Stage) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    write_three(stage.project)
+    config = Config(stage.project.ini)
+    command.stamp(config, "002_two")
+    assert stage.tables() == set()
+    assert stage.heads() == {"002_two"}
+    command.stamp(config, "001_one", purge=True)
+    assert stage.heads() == {"001_one"}
+    rows = stage.rows(
+        "SELECT version, operation, direction FROM schema_migrations ORDER BY sequence"
+    )
+    assert rows == [
+        ("001_one", Operation.STAMP.value, "up"),
+        ("002_two", Operation.STAMP.value, "up"),
+        ("002_two", Operation.STAMP.value, "down"),
+        ("001_one", Operation.STAMP.value, "up"),
+    ]
+
+
+def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    write_three(stage.project)
+    printed = StringIO()
+    config = Config(stage.project.ini, stdout=printed)
+
+    def current() -> str:
+        printed.seek(0)
+        printed.truncate()
+        command.current(config)
+        return printed.getvalue()
+
+    command.upgrade(config, "+1")
+    assert bm.status(**stage.options).current == ("001_one",)
+    command.upgrade(config, "head")
+    assert stage.heads() == {"003_three"}
+    assert current() == "003_three (head)\n"
+    command.current(config, check_heads=True)
+    command.downgrade(config, "-1")
+    assert current() == "002_two\n"
+    command.downgrade(config, "base")
+    assert stage.tables() == set()
+    assert stage.heads() == set()

@@ -1,0 +1,1 @@
+SELECT 'é日本😀'; SELECT 1

@@ -1,0 +1,1 @@
+SELECT a$b$;SELECT $x;SELECT a$$b; SELECT $t$ ; SELECT 1$b$;$b$

@@ -1,0 +1,3 @@
+;;
+ ; SELECT 1 ;; -- only a comment
+; /* and another */ ;

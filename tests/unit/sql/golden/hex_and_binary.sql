@@ -1,0 +1,1 @@
+SELECT x'3B', X'', b'0011', B''; SELECT ax'; ', 1x';'

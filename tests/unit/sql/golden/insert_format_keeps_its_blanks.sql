@@ -1,0 +1,4 @@
+INSERT INTO t FORMAT TSV
+1	
+	
+    

@@ -1,0 +1,1 @@
+INSERT INTO t FORMAT Values (1, ';'); SELECT 2

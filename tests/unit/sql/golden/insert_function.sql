@@ -1,0 +1,1 @@
+INSERT INTO FUNCTION file('a;') PARTITION BY format('{}', x) FORMAT CSV 1;'2

@@ -1,0 +1,1 @@
+INSERT INTO format (format) VALUES (1); INSERT INTO d.format FORMAT CSV 1;'2

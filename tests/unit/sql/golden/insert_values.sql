@@ -1,0 +1,1 @@
+INSERT INTO t (a, b) VALUES (1, 'x;y'), (2, 'it''s'); SELECT 1; INSERT INTO values VALUES (1);

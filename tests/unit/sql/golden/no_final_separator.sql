@@ -1,0 +1,3 @@
+CREATE TABLE a (x Int8) ENGINE = Memory;
+
+DROP TABLE a

@@ -1,0 +1,3 @@
+SELECT 1e5, 1.5e-5, 0xFFp-1, 0b101, 1_000, .5, t.1.1;SELECT 1e--1;
+SELECT 1 -- 1;
+;SELECT x.5e--1;

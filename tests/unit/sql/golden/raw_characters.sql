@@ -1,0 +1,1 @@
+SELECT '100%', '%%', ':name', '?', '{"k":1}', {id:UInt32}, {m:Map(String, UInt8)}, @@version; SELECT 1 % 2 ? 3 : 4

@@ -1,0 +1,151 @@
+"""004 and 005 are exact while clients go on inserting, and readers are answered."""
+
+import threading
+import time
+
+import pytest
+
+from .data import (
+    LATEST_JOBS,
+    TRENDS_OF_BASE,
+    TRENDS_OF_VIEW,
+    JobsWriter,
+    Reader,
+    ResultsWriter,
+    insert_jobs,
+    insert_results,
+    insert_results_of_the_future,
+)
+from .harness import Database
+
+pytestmark = pytest.mark.embedded
+
+TRENDS = "004_optimize_materialized_view"
+DEDUPLICATION = "005_fix_evaluation_jobs_deduplication"
+
+
+def database_at(revision: str) -> Database:
+    database = Database()
+    database.upgrade(revision)
+    insert_results(database)
+    insert_jobs(database, version=1)
+    insert_jobs(database, version=2)
+    return database
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("pause", [0.0, 0.05, 1.0])
+def test_004_counts_every_row_once_up_and_down_while_two_writers_insert(
+    pause: float, attempt: int
+) -> None:
+    database = database_at("003")
+    insert_results_of_the_future(database, 3) if attempt == 1 else None
+    with (
+        ResultsWriter(database, seed=attempt, pause=pause) as first,
+        ResultsWriter(database, seed=10 + attempt, pause=pause) as second,
+        Reader(database, "SELECT countMerge(eval_count) FROM model_performance_trends") as reader,
+    ):
+        for direction in ("upgrade", "downgrade"):
+            database.run(TRENDS, direction)
+            time.sleep(0.3)
+
+    assert [] == first.errors + second.errors + reader.errors
+    assert reader.answers == sorted(reader.answers)
+    assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+def test_004_is_exact_when_the_first_rows_arrive_while_it_runs() -> None:
+    database = Database()
+    database.upgrade("003")
+    with ResultsWriter(database, seed=1, pause=0.01):
+        database.run(TRENDS)
+
+    assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+def test_004_waits_for_an_insert_that_is_older_than_the_view() -> None:
+    database = database_at("003")
+    client = database.client()
+    slow = threading.Thread(
+        target=lambda: client.query(
+            "INSERT INTO dataset_results (job_id, model_name, dataset_name, accuracy,"
+            " total_examples, correct_examples, evaluated_at, metadata)"
+            " SELECT 'slow', 'm1', 'd', sleepEachRow(0.5), 8, 1,"
+            " toDateTime64('2024-01-01 00:00:00', 3), '' FROM numbers(12)"
+            " SETTINGS max_block_size = 1, max_threads = 1"
+        )
+    )
+    slow.start()
+    time.sleep(0.5)
+    database.run(TRENDS)
+    assert not slow.is_alive()
+
+    assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+def test_005_keeps_every_jobs_last_version_up_and_down_while_two_writers_insert(
+    pause: float, attempt: int
+) -> None:
+    database = database_at("004")
+    expected = {f"j{number}": 2 for number in range(60)}
+    with (
+        JobsWriter(database, seed=2 * attempt, pause=pause) as first,
+        JobsWriter(database, seed=2 * attempt + 1, pause=pause) as second,
+    ):
+        for direction in ("upgrade", "downgrade", "upgrade"):
+            database.run(DEDUPLICATION, direction)
+            time.sleep(0.2)
+
+    assert [] == first.errors + second.errors
+    expected |= first.last | second.last
+    latest = database.query("SELECT job_id, total_examples FROM evaluation_jobs FINAL")
+    assert expected == {job: int(version) for job, version in latest}
+    assert len(expected) == len(latest)
+    database.drop()
+
+
+def test_005_answers_for_every_settled_job_all_the_time() -> None:
+    database = database_at("004")
+    count = "SELECT uniqExact(job_id) FROM evaluation_jobs WHERE job_id LIKE 'j%'"
+    with Reader(database, count) as reader:
+        for direction in ("upgrade", "downgrade"):
+            database.run(DEDUPLICATION, direction)
+
+    assert [] == reader.errors
+    assert {60} == set(reader.answers)
+    database.drop()
+
+
+def test_005_keeps_a_job_twice_on_disk_when_its_versions_start_in_different_months() -> None:
+    database = database_at("004")
+    database.query(
+        "INSERT INTO evaluation_jobs (job_id, model_name, engine, job_start_time, total_examples)"
+        " VALUES ('j0', 'm', 'vllm', '2025-05-05 00:00:00', 7)"
+    )
+    database.run(DEDUPLICATION)
+    database.query("OPTIMIZE TABLE evaluation_jobs FINAL")
+
+    disk = "SELECT total_examples FROM evaluation_jobs WHERE job_id = 'j0' ORDER BY 1"
+    assert [["2"], ["7"]] == database.query(disk)
+    assert [["7"]] == database.query(disk.replace("evaluation_jobs", "evaluation_jobs FINAL"))
+    database.drop()
+
+
+def test_005_keeps_the_latest_version_of_a_job_whose_old_key_changed() -> None:
+    database = database_at("004")
+    database.query(
+        "INSERT INTO evaluation_jobs (job_id, model_name, engine, job_start_time, total_examples)"
+        " VALUES ('j0', 'other', 'vllm', '2024-01-02 00:00:00', 7)"
+    )
+    assert ["2"] == database.query("SELECT count() FROM evaluation_jobs FINAL WHERE job_id = 'j0'")[0]
+
+    database.run(DEDUPLICATION)
+
+    rows = [row for row in database.query(LATEST_JOBS) if row[0] == "j0"]
+    assert [("j0", "other")] == [(row[0], row[2]) for row in rows]
+    database.drop()
