@@ -46,6 +46,7 @@ def upgrade(
     Raises:
         StatementFailed: A statement failed; ``error.report`` says how far it came.
         MigrationError: See :mod:`budeval_migrations.errors`.
+
     """
     if on_ahead not in ("warn", "error"):
         raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
@@ -76,6 +77,7 @@ def downgrade(target: str, *, on_event: Listener | None = None, **settings: Any)
 
     Raises:
         MigrationError: See :mod:`budeval_migrations.errors`.
+
     """
     from budeval_migrations.bridge import migrate
 
@@ -89,6 +91,7 @@ def adopt(*, on_event: Listener | None = None, **settings: Any) -> Report:
     Args:
         on_event: Called with every event of the run.
         **settings: As for :func:`upgrade`.
+
     """
     from budeval_migrations.bridge import migrate
 
@@ -104,6 +107,7 @@ def status(**settings: Any) -> Status:
 
     Args:
         **settings: As for :func:`upgrade`.
+
     """
     from budeval_migrations.bridge.review import review_status
 
@@ -120,6 +124,7 @@ def validate(**settings: Any) -> Validation:
 
     Raises:
         EngineError: The server cannot be asked; what is wrong is returned, not raised.
+
     """
     from budeval_migrations.bridge.review import review_everything
 
@@ -146,6 +151,7 @@ def repair(
 
     Raises:
         RevisionError: A name that is not applied.
+
     """
     from budeval_migrations.bridge import migrate
 
@@ -163,6 +169,7 @@ def reset(**settings: Any) -> Report:
 
     Raises:
         ConfigError: This is not a development environment.
+
     """
     resolved = load_settings(**settings)
     if resolved.environment != "development":
@@ -204,6 +211,7 @@ def history(**settings: Any) -> tuple[LedgerRow, ...]:
 
     Args:
         **settings: As for :func:`upgrade`.
+
     """
     from budeval_migrations.history.ledger import Ledger
 
@@ -223,6 +231,7 @@ def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
     Raises:
         LedgerError: An applied revision was changed, or the database is newer
             and that was not to be tolerated.
+
     """
     with _session(load_settings(**settings), read_only=True) as session:
         files, state = _look(session)

@@ -49,6 +49,7 @@ class MigrationError(Exception):
 
     Attributes:
         report: How far the run came, when one was under way.
+
     """
 
     exit_code: ClassVar[int] = 1
@@ -104,6 +105,7 @@ class StatementSyntaxError(RevisionError):
         column: 1-based column on that line.
         file: The file that holds the statement, when known.
         revision: The revision that the statement belongs to, when known.
+
     """
 
     def __init__(
@@ -166,6 +168,7 @@ class LockTimeout(LockError):
     Args:
         holder: Who holds it, as ``user@host pid``.
         since: When they took it, ISO 8601, UTC.
+
     """
 
     def __init__(self, message: str, *, holder: str, since: str, hint: str = "") -> None:
@@ -195,6 +198,7 @@ class StatementFailed(ExecutionError):
         code: ClickHouse's error code; 0 when the server gave none.
         file: The file that holds the statement.
         line: 1-based line of the statement's first token.
+
     """
 
     def __init__(
@@ -243,6 +247,7 @@ class EngineError(MigrationError):
 
     Args:
         code: ClickHouse's error code; 0 when the server gave none.
+
     """
 
     exit_code = 8

@@ -29,6 +29,7 @@ class LockWaiting(Event):
 
     Attributes:
         waited_ms: How long we have waited so far.
+
     """
 
     holder: str

@@ -53,6 +53,7 @@ def lifespan(
         PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
         MigrationError: At start-up, whatever the upgrade raises; the application
             does not start.
+
     """
     if mode not in _MODES:
         raise ConfigError(f"mode cannot be {mode!r}.", hint=f"Choose one of {', '.join(_MODES)}.")

@@ -58,6 +58,7 @@ class Statement:
         file: The file it was written in, relative where it can be.
         line: 1-based line of its first character in that file.
         unless: A probe; when it returns a row the statement is not sent.
+
     """
 
     text: str
@@ -75,6 +76,7 @@ class RevisionFile:
         path: Absolute path.
         checksum: SHA-256 of its text with line endings normalised, and of the
             ``.sql`` files that belong to it.
+
     """
 
     revision: str
@@ -89,6 +91,7 @@ class RevisionNode:
     Attributes:
         parents: ``down_revision`` and ``depends_on``, by full id.
         doc: First line of the file's docstring.
+
     """
 
     revision: str
@@ -104,6 +107,7 @@ class CompiledRevision:
         statements: In order; empty for a dynamic revision.
         dynamic: The revision reads the database while it runs, so its
             statements are known only then.
+
     """
 
     revision: str
@@ -124,6 +128,7 @@ class Step:
         doc: First line of the file's docstring.
         up: The compiled upgrade, kept in the ledger.
         down: The compiled downgrade, kept in the ledger; None where there is none.
+
     """
 
     revision: str
@@ -154,6 +159,7 @@ class LedgerRow:
         executed_at: When it started, UTC.
         execution_time_ms: How long it took, in milliseconds.
         sequence: Orders the rows; 0 in rows that an older tool wrote.
+
     """
 
     version: str
@@ -302,6 +308,7 @@ class Report:
         pending: What is still to be applied after the run.
         elapsed_ms: Wall time of the run in milliseconds.
         notices: Sentences that the user should read.
+
     """
 
     operation: str

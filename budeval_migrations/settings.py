@@ -40,6 +40,7 @@ class Settings:
         versions: Directories that hold the revision files; empty means: as
             alembic.ini says.
         config: Path of alembic.ini; empty when there is none.
+
     """
 
     url: str = field(default=DEFAULT_URL, repr=False)
@@ -81,6 +82,7 @@ def load_settings(
 
     Raises:
         ConfigError: Unknown name, bad value, or a file that cannot be read.
+
     """
     environ = os.environ if environ is None else environ
     for name in arguments:
@@ -114,6 +116,7 @@ def read_ini(path: Path) -> dict[str, str]:
     Raises:
         ConfigError: The file is not there, is not an ini file, or has an option
             of another name.
+
     """
     parser = _parse(path)
     if not parser.has_section(SECTION):

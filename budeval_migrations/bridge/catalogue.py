@@ -31,6 +31,7 @@ class Catalogue:
     Args:
         directory: Alembic's view of the files.
         files: The same files, hashed.
+
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Catalogue:
         if compiled.dynamic:
             return ""
         return statements_checksum(
-            part for s in compiled.statements for part in ([s.unless] if s.unless else []) + [s.text]
+            part
+            for s in compiled.statements
+            for part in ([s.unless] if s.unless else []) + [s.text]
         )
 
     def script(self, revision: str) -> Script:
@@ -74,6 +77,7 @@ class Catalogue:
 
         Raises:
             RevisionError: A downgrade is asked for and there is none.
+
         """
         node = self.graph[revision]
         up = self.compiled(revision, Direction.UP)
@@ -112,6 +116,7 @@ class Catalogue:
         Args:
             purge: Also write a row for what is applied already, so that the
                 record starts anew.
+
         """
         wanted = position.ancestors(heads)
         gone = [name for name in reversed(list(position.applied)) if name not in wanted]

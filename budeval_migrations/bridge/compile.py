@@ -39,6 +39,7 @@ class RevisionSink:
     Args:
         emit: Takes each statement.
         bind: Returns the live connection, or raises.
+
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class RevisionSink:
         Raises:
             RevisionCompileError: The name is not a literal, so the file does not
                 count in the checksum.
+
         """
         if self._files is None:
             self._files = sql_files(read_text(self._path))
@@ -102,6 +104,7 @@ class Compiler:
 
     Args:
         dialect: Renders what a revision asks for with SQLAlchemy's constructs.
+
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -113,6 +116,7 @@ class Compiler:
         Raises:
             StatementSyntaxError: The text does not lex (file, line, column).
             RevisionCompileError: The revision's Python failed.
+
         """
         collected: list[Statement] = []
 
@@ -143,6 +147,7 @@ def run_live(
 
     Raises:
         RevisionCompileError: The revision's Python failed.
+
     """
     sink = RevisionSink(script.path, emit, lambda: connection)
     with _python_errors(script, direction):

@@ -33,6 +33,7 @@ from budeval_migrations.run.logs import log_event
 from budeval_migrations.run.planner import Position
 from budeval_migrations.settings import Settings, load_settings
 
+
 def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
     """Carry out the Alembic command that is running; the whole of env.py.
 
@@ -42,6 +43,7 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
 
     Raises:
         CommandError: Every error of ours, as Alembic's command line prints it.
+
     """
     proxy: EnvironmentContext = context._proxy
     _configure_logging(proxy)

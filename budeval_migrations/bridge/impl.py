@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy.sql.expression import TableClause
 
 SINK = "budeval_sink"
 
@@ -48,6 +48,7 @@ class ClickHouseImpl(DefaultImpl):
 
         Raises:
             CommandError: The context was made by somebody else's env.py.
+
         """
         sink: Sink | None = self.context_opts.get(SINK)
         if sink is None:
@@ -64,9 +65,7 @@ class ClickHouseImpl(DefaultImpl):
             return self.sink.bind()
         return super().bind
 
-    def execute(
-        self, sql: Any, execution_options: dict[str, Any] | None = None
-    ) -> None:
+    def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
         """Take raw SQL to the byte, or a construct of SQLAlchemy."""
         if isinstance(sql, str):
             self.sink.script(sql)
@@ -86,7 +85,7 @@ class ClickHouseImpl(DefaultImpl):
         self.sink.statement(render(construct, self.dialect))
 
     def bulk_insert(
-        self, table: Table, rows: list[dict[str, Any]], multiinsert: bool = True
+        self, table: Table | TableClause, rows: list[dict[str, Any]], multiinsert: bool = True
     ) -> None:
         """Turn ``op.bulk_insert`` into one INSERT with its rows in the text."""
         if not isinstance(rows, list) or (rows and not isinstance(rows[0], dict)):
@@ -107,7 +106,7 @@ class EmbeddedImpl(ClickHouseImpl):
     __dialect__ = "chdb"
 
 
-def render(construct: ClauseElement | SchemaItem, dialect: Dialect) -> str:
+def render(construct: ClauseElement, dialect: Dialect) -> str:
     """Return the text of a construct with its values in it.
 
     Dialects with a percent style of parameters double every ``%`` for a

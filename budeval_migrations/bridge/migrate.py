@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import RevisionError
 from budeval_migrations.events import Listener
 from budeval_migrations.history.state import LedgerState
-from budeval_migrations.errors import RevisionError
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
 from budeval_migrations.revisions.script import (
     downgrade_path,
@@ -43,6 +42,7 @@ def upgrade(
     Raises:
         RevisionNotFound: No such target; nothing ran.
         MigrationError: See the runner.
+
     """
 
     def decide(position: Position) -> list[str]:
@@ -72,6 +72,7 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
     Raises:
         RevisionNotFound: No such target; nothing ran.
         MigrationError: See the runner.
+
     """
 
     def decide(position: Position) -> list[str]:
@@ -110,6 +111,7 @@ def repair(
 
     Raises:
         RevisionError: A revision that is not applied, or has no file to hash.
+
     """
 
     def decide(position: Position) -> list[Step]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from budeval_migrations.engine.features import Features
 from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import RevisionError
 from budeval_migrations.history import schema
 from budeval_migrations.history.ledger import kept_statements
 from budeval_migrations.model import Operation, Step
-from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.version import __version__
@@ -26,6 +26,7 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
     Raises:
         RevisionError: A dynamic revision, whose statements are known only while
             it runs.
+
     """
     for step in steps:
         if step.work is not None and step.work.dynamic:
@@ -89,8 +90,4 @@ def _ledger_row(session: Session, step: Step) -> str:
         "downgrade_statements": quote.string(kept_statements(step.down, session.redact)),
         "ledger_format": str(schema.LEDGER_FORMAT),
     }
-    return (
-        f"INSERT INTO {schema.LEDGER} ({', '.join(values)})\nSELECT {', '.join(values.values())}"
-    )
-
-
+    return f"INSERT INTO {schema.LEDGER} ({', '.join(values)})\nSELECT {', '.join(values.values())}"

@@ -23,6 +23,7 @@ class ExecuteFileOp(MigrateOperation):
 
         Args:
             name: The file's name, relative to the revision's directory.
+
         """
         operations.invoke(cls(name))
 
@@ -51,6 +52,7 @@ class ExecuteUnlessOp(MigrateOperation):
         Args:
             probe: A SELECT; when it returns a row, the statement is not sent.
             sql: One or several statements.
+
         """
         operations.invoke(cls(probe, sql))
 

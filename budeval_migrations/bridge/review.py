@@ -30,13 +30,12 @@ from budeval_migrations.run.planner import Position, find_problems, refuse, revi
 from budeval_migrations.run.preflight import check_syntax
 
 
-def review_status(
-    session: Session, files: dict[str, RevisionFile], state: LedgerState
-) -> Status:
+def review_status(session: Session, files: dict[str, RevisionFile], state: LedgerState) -> Status:
     """Return where every revision stands.
 
     Raises:
         RevisionError: The files do not form a graph.
+
     """
     catalogue = open_catalogue(session, files)
     position = Position(state, files, catalogue.graph)
@@ -64,6 +63,7 @@ def review_pending(
 
     Raises:
         LedgerError: An applied revision was changed, or has no file.
+
     """
     catalogue = open_catalogue(session, files)
     position = Position(state, files, catalogue.graph)
@@ -83,6 +83,7 @@ def review_everything(session: Session) -> Validation:
 
     Raises:
         EngineError: The server cannot be asked.
+
     """
     try:
         files = read_files(session.settings)

@@ -70,7 +70,8 @@ class _Commands(click.Group):
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
             if near and "Did you mean" not in error.message:
-                error.message += f" Did you mean {near[0]!r}?"
+                message = f"{error.message} Did you mean {near[0]!r}?"
+                raise click.UsageError(message, ctx) from error
             raise
 
 
@@ -133,22 +134,20 @@ def status(app: App, exit_code: bool) -> None:
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
 @click.pass_obj
 def up(app: App, revision: str, lock_timeout: float | None) -> None:
-    """Apply what is pending, up to REVISION (default: all).
+    r"""Apply what is pending, up to REVISION (default: all).
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
     Example: budeval-migrate up 003_add_status
     """
-    app.run(
-        lambda: _run(app, lambda **kw: api.upgrade(revision, lock_timeout=lock_timeout, **kw))
-    )
+    app.run(lambda: _run(app, lambda **kw: api.upgrade(revision, lock_timeout=lock_timeout, **kw)))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision")
 @click.pass_obj
 def down(app: App, revision: str) -> None:
-    """Take back every revision above REVISION, newest first.
+    r"""Take back every revision above REVISION, newest first.
 
     \b
     REVISION may be an id, the start of one, -1 or base.

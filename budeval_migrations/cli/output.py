@@ -49,6 +49,7 @@ class Output:
         as_json: One JSON object on stdout.
         quiet: Errors only.
         verbose: Every statement.
+
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:

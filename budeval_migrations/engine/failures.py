@@ -43,9 +43,7 @@ _BROKEN = {
 _CODE = re.compile(r"\bCode:\s*(\d+)")
 _PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?", re.S)
 _REPEATED = re.compile(r"^(?:DB::(?:Net)?Exception:\s*)+")
-_SUFFIX = re.compile(
-    r"(?:,?\s*Stack trace:.*|,\s*e\.what\(\) = .*|\s*\(version [^)]*\)\s*)$", re.S
-)
+_SUFFIX = re.compile(r"(?:,?\s*Stack trace:.*|,\s*e\.what\(\) = .*|\s*\(version [^)]*\)\s*)$", re.S)
 
 
 def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> EngineError:
@@ -55,6 +53,7 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
         text: The server's words, in any of the spellings of 18.16 to 26.x.
         redact: Takes the secrets out.
         code: The error code, when it came beside the text.
+
     """
     found = _CODE.search(text)
     if not code and found:
@@ -85,6 +84,7 @@ def connection_error(
     Args:
         error: What the driver raised.
         where: The URL as shown to people.
+
     """
     if isinstance(error, MigrationError):
         return error

@@ -23,7 +23,7 @@ class Features:
         return self.version >= (20, 1)
 
     @property
-    def bool(self) -> bool:
+    def boolean(self) -> bool:
         """``Bool`` as a type of its own (21.12)."""
         return self.version >= (21, 12)
 

@@ -57,6 +57,7 @@ class Session:
         database: The name of the target database.
         shown: The URL as people may see it.
         redact: Takes secrets out of a text.
+
     """
 
     def __init__(self, settings: Settings, *, read_only: bool = False) -> None:
@@ -101,6 +102,7 @@ class Session:
         Raises:
             ConnectionFailed: No server, or chDB's directory is held by another process.
             EngineError: code 81, when only reading and there is no chDB directory.
+
         """
         if self._connection is None:
             if self.read_only:
@@ -138,6 +140,7 @@ class Session:
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
+
         """
         return self.wire.query(sql)
 
@@ -147,6 +150,7 @@ class Session:
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
             ConnectionFailed: The outcome may be unknown.
+
         """
         return self.wire.execute(sql, query_id=query_id or str(uuid.uuid4()))
 

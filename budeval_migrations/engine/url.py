@@ -33,6 +33,7 @@ def parse_url(settings: Settings) -> URL:
     Raises:
         ConfigError: Not a URL, a scheme that is not ClickHouse's, or a package
             that is not installed.
+
     """
     try:
         url = make_url(settings.url)

@@ -93,8 +93,7 @@ class HttpWire:
         code = int(headers.get("X-ClickHouse-Exception-Code") or 0)
         if not code and "Code:" not in text:
             raise EngineError(
-                f"{self._context.shown} answered HTTP {status}: "
-                f"{self._context.redact(text[:300])}",
+                f"{self._context.shown} answered HTTP {status}: {self._context.redact(text[:300])}",
                 hint="Is this ClickHouse's HTTP port, and not a proxy or another service?",
             )
         raise server_error(text, self._context.redact, code)
@@ -160,6 +159,7 @@ class NativeWire:
         Raises:
             Unsupported: Rows inline in an INSERT, on a server older than 19.3.3,
                 which would wait for ever for blocks of data (tried on 18.16.1).
+
         """
         if not self._takes_inline_data() and classify(sql).inline_data:
             raise Unsupported(

@@ -62,6 +62,7 @@ class Ledger:
 
         Raises:
             LedgerError: The ledger was written by a newer version of this package.
+
         """
         try:
             found = self._session.query(_READ)

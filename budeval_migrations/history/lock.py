@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
@@ -55,6 +56,7 @@ class Holder:
         since: When it was taken, UTC, by the server's clock.
         alive: Not released, and its lease has not run out.
         doing: The revision it was at when it last renewed.
+
     """
 
     generation: int
@@ -71,6 +73,7 @@ def make_lock(session: Session, tell: Listener) -> Lock:
     Raises:
         Unsupported: The server has no way to a correct lock, and ``lock = off``
             was not set.
+
     """
     if session.settings.lock == "off":
         return NoLock()
@@ -123,6 +126,7 @@ class EmbeddedLock:
 
         Raises:
             LockTimeout: Another thread held it for longer than ``lock_timeout``.
+
         """
         if not self._lock.acquire(timeout=self._timeout):
             raise LockTimeout(
@@ -166,6 +170,7 @@ class LeaseLock:
 
         Raises:
             LockTimeout: Somebody held it for longer than ``lock_timeout`` seconds.
+
         """
         self._session.execute(schema.create_lock())
         started = time.monotonic()
@@ -196,6 +201,7 @@ class LeaseLock:
 
         Raises:
             LockLost: The lease was not renewed in time.
+
         """
         if time.monotonic() >= self._valid_until:
             raise LockLost(
@@ -211,10 +217,8 @@ class LeaseLock:
             self._thread.join(timeout=self._lease)
             self._thread = None
         if self.generation and time.monotonic() < self._valid_until:
-            try:
+            with suppress(MigrationError):  # the lease runs out by itself
                 self._append(self._session, "release")
-            except MigrationError:
-                pass  # the lease runs out by itself
         self._valid_until = 0.0
 
     def _claim(self, generation: int) -> bool:
@@ -267,6 +271,7 @@ def read_holder(session: Session, generation: int | None = None) -> Holder | Non
 
     Args:
         generation: The generation to look at; the newest without it.
+
     """
     which = (
         f"(SELECT max(generation) FROM {schema.LOCK})" if generation is None else str(generation)

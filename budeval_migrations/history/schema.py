@@ -133,6 +133,6 @@ def _column(column: Column, features: Features) -> str:
 def _type(name: str, features: Features) -> str:
     if name.startswith("DateTime64") and not features.datetime64:
         return "DateTime"
-    if name == "Bool" and not features.bool:
+    if name == "Bool" and not features.boolean:
         return "UInt8"
     return name

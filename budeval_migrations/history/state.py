@@ -27,6 +27,7 @@ class LedgerState:
     Attributes:
         foreign_heads: The content of an ``alembic_version`` *table* that
             another tool made; None when there is no such table.
+
     """
 
     ground: Ground

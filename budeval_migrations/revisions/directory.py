@@ -24,6 +24,7 @@ def read_files(settings: Settings) -> dict[str, RevisionFile]:
     Raises:
         ConfigError: There is no versions directory.
         RevisionCompileError: Two files have the same name, or one cannot be read.
+
     """
     if not settings.versions:
         raise ConfigError(
@@ -80,6 +81,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         RevisionCompileError: It cannot be read, or is not UTF-8.
+
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:

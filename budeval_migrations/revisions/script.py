@@ -45,6 +45,7 @@ def load_graph(
         RevisionCompileError: A file does not parse or import, has no
             ``upgrade``, is not named after its id, or shares its id.
         RevisionError: The graph itself is broken (a missing parent, a cycle).
+
     """
     with _import_errors(files), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -62,40 +63,34 @@ def load_graph(
     return {script.revision: _node(directory, script) for script in scripts}
 
 
-def upgrade_path(
-    directory: ScriptDirectory, target: str, heads: Sequence[str]
-) -> list[Script]:
+def upgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) -> list[Script]:
     """Return the scripts between heads and target, in the order to run them.
 
     Raises:
         RevisionNotFound: Unknown or ambiguous target.
         MultipleHeads: ``head`` where there are several.
+
     """
     return _resolve(
         directory,
         target,
         lambda: list(
-            reversed(
-                list(directory.iterate_revisions(target, tuple(heads), implicit_base=True))
-            )
+            reversed(list(directory.iterate_revisions(target, tuple(heads), implicit_base=True)))
         ),
     )
 
 
-def downgrade_path(
-    directory: ScriptDirectory, target: str, heads: Sequence[str]
-) -> list[Script]:
+def downgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) -> list[Script]:
     """Return the scripts to take back, newest first.
 
     Raises:
         RevisionNotFound: Unknown or ambiguous target, or one that is not applied.
+
     """
     return _resolve(
         directory,
         target,
-        lambda: list(
-            directory.iterate_revisions(tuple(heads), target, select_for_downgrade=True)
-        ),
+        lambda: list(directory.iterate_revisions(tuple(heads), target, select_for_downgrade=True)),
     )
 
 
@@ -104,6 +99,7 @@ def resolve_revision(directory: ScriptDirectory, name: str) -> str:
 
     Raises:
         RevisionNotFound: Unknown or ambiguous name.
+
     """
 
     def find() -> Script:
@@ -146,7 +142,9 @@ def _resolution_error(directory: ScriptDirectory, target: str, text: str) -> Rev
         near = difflib.get_close_matches(target, known, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else "See: budeval-migrate history"
         return RevisionNotFound(f"There is no revision {target}.", hint=hint, target=target)
-    return RevisionNotFound(text.rstrip(".") + ".", hint="See: budeval-migrate history", target=target)
+    return RevisionNotFound(
+        text.rstrip(".") + ".", hint="See: budeval-migrate history", target=target
+    )
 
 
 def _node(directory: ScriptDirectory, script: Script) -> RevisionNode:
@@ -172,7 +170,9 @@ def _check_names(directory: ScriptDirectory, files: Mapping[str, RevisionFile]) 
                 file=file.path,
             )
         if declared != file.revision:
-            shared = f", and so does {shown_path(files[declared].path)}" if declared in files else ""
+            shared = (
+                f", and so does {shown_path(files[declared].path)}" if declared in files else ""
+            )
             raise RevisionCompileError(
                 f"{name} declares revision {declared!r}{shared}; its name says {file.revision!r}.",
                 hint="A revision's id is its file's name: rename the file, or change the id.",
@@ -186,9 +186,9 @@ def _declared_id(path: str) -> str | None:
         if isinstance(node, ast.AnnAssign):
             targets = [node.target]
         value = getattr(node, "value", None)
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            if any(isinstance(t, ast.Name) and t.id == "revision" for t in targets):
-                return value.value
+        named = any(isinstance(t, ast.Name) and t.id == "revision" for t in targets)
+        if named and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            return value.value
     return None
 
 

@@ -29,6 +29,7 @@ def check_foreign_heads(position: Position) -> None:
 
     Raises:
         MissingRevision: Nothing was changed.
+
     """
     for head in position.state.foreign_heads or ():
         if head not in position.graph:
@@ -50,7 +51,7 @@ def adopt(
     """
     state = position.state
     now = datetime.now(timezone.utc)
-    rows = []
+    rows: list[LedgerRow] = []
     for name, old in position.applied.items():
         if old is not None and not old.legacy:
             continue
@@ -79,7 +80,9 @@ def adopt(
 def _free_name(session: Session) -> str:
     taken = {
         str(row[0])
-        for row in session.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
+        for row in session.query(
+            "SELECT name FROM system.tables WHERE database = currentDatabase()"
+        )
     }
     name, number = schema.KEPT_VERSION_TABLE, 2
     while name in taken:

@@ -57,6 +57,7 @@ class Executor:
 
     Args:
         live: Runs a dynamic revision, giving its statements one by one.
+
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Executor:
         Raises:
             StatementFailed: The server refused a statement; the row says so.
             LockLost: Nothing more was sent, and no row was appended.
+
         """
         work = step.work
         total = len(work.statements) if work is not None and not work.dynamic else None

@@ -33,6 +33,7 @@ def is_settled(files: Files, state: LedgerState, *, tolerate_ahead: bool = False
     Args:
         tolerate_ahead: Allow applied revisions without a file, as long as no
             known revision builds on them.
+
     """
     recorded = state.recorded
     strangers = recorded.keys() - files.keys()
@@ -58,6 +59,7 @@ class Position:
     Attributes:
         files: The revision files, by id.
         graph: The revisions by id, parents before children.
+
     """
 
     state: LedgerState
@@ -91,10 +93,7 @@ class Position:
         """
         unknown = {name for name in self.applied if name not in self.files}
         needed = {
-            parent
-            for name in self.applied
-            if name not in unknown
-            for parent in self.parents(name)
+            parent for name in self.applied if name not in unknown for parent in self.parents(name)
         }
         return tuple(n for n in self.applied if n in unknown and n not in needed)
 
@@ -144,6 +143,7 @@ def checksum_state(
         row: The last good row; None where another tool recorded only a head.
         statements_checksum: Compiles a revision's upgrade and hashes its
             statements; called only when the file differs.
+
     """
     if file is None:
         return ChecksumState.MISSING
@@ -275,6 +275,7 @@ def refuse(
 
     Raises:
         LedgerError: ChecksumMismatch or MissingRevision.
+
     """
     problems, warnings = find_problems(position, statements_checksum)
     for problem in problems:

@@ -29,6 +29,7 @@ def check_syntax(session: Session, steps: Iterable[Step]) -> None:
 
     Raises:
         StatementSyntaxError: With file, line and column.
+
     """
     pending = [
         (step.revision, statement)

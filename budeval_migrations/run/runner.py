@@ -32,6 +32,7 @@ from budeval_migrations.run.preflight import check_syntax
 
 Decide = Callable[[Position], Sequence[Step]]
 
+
 @dataclass
 class Request:
     """What the caller wants done.
@@ -42,6 +43,7 @@ class Request:
         live: Runs a dynamic revision.
         statements_checksum: Compiles a revision's upgrade and hashes its statements.
         tolerate: Kinds of problem that do not stop the run (``ahead`` …).
+
     """
 
     operation: str
@@ -70,6 +72,7 @@ class Runner:
 
         Raises:
             MigrationError: ``report`` on a StatementFailed says how far it came.
+
         """
         began = time.monotonic()
         self._notices = []
@@ -132,9 +135,7 @@ class Runner:
             self._ledger.ensure_view()
             failure = None
             if steps:
-                self._tell(
-                    RunStarted(request.operation, tuple(s.revision for s in steps), run_id)
-                )
+                self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
                 executor = Executor(
                     self._session, self._ledger, lock, self._tell, request.live, run_id
                 )
@@ -184,5 +185,3 @@ def _failure(error: StatementFailed) -> Failure:
         line=error.line,
         hint=error.hint,
     )
-
-

@@ -23,6 +23,7 @@ def file_checksum(text: str, included: Iterable[tuple[str, str]] = ()) -> str:
     Args:
         text: The file's text; normalised here.
         included: Pairs of file name and text, in any order.
+
     """
     own = _bytes(normalise(text))
     files = sorted((name, normalise(content)) for name, content in included)

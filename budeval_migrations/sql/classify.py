@@ -60,6 +60,7 @@ class Classified:
 
     Attributes:
         inline_data: An INSERT whose rows stand in the text (VALUES or FORMAT).
+
     """
 
     kind: Kind
@@ -118,6 +119,7 @@ def classify(text: str) -> Classified:
 
     Raises:
         StatementSyntaxError: Something in the words that decide is not closed.
+
     """
     tokens = (token for token in scan(text) if token[0] not in INSIGNIFICANT)
     kind, start, end = next(tokens, (TokenKind.SEMICOLON, 0, 0))

@@ -150,6 +150,7 @@ def tokenize(text: str) -> list[Token]:
     Raises:
         StatementSyntaxError: A quote, a comment or a ``$$`` heredoc is not
             closed; line and column are those of where it opens.
+
     """
     return [Token(kind, start, end) for kind, start, end in scan(text)]
 
@@ -159,6 +160,7 @@ def scan(text: str) -> Iterator[tuple[TokenKind, int, int]]:
 
     Raises:
         StatementSyntaxError: As `tokenize` does, when the iteration gets there.
+
     """
     return iter(Scanner(text))
 
@@ -169,6 +171,7 @@ class Scanner:
     Attributes:
         hurry: While set, stretches of tokens among which there is no comment, no
             separator and no unbalanced bracket may come as one OTHER.
+
     """
 
     __slots__ = ("_text", "hurry")
@@ -284,6 +287,7 @@ class _Heredocs:
 
         Raises:
             StatementSyntaxError: A ``$$`` is not closed.
+
         """
         if self._last is None:
             # Where each mark stands last: an unclosed one must not cost a search each.

@@ -19,6 +19,7 @@ def identifier(name: str) -> str:
 
     Raises:
         ValueError: The name is empty, which ClickHouse does not allow.
+
     """
     if not name:
         raise ValueError("an identifier cannot be empty")

@@ -117,6 +117,7 @@ class Redactor:
     Args:
         secrets: Such as the password of the connection's URL, raw; it is hidden
             URL-quoted and SQL-escaped too. Empty ones are ignored.
+
     """
 
     __slots__ = ("_known",)

@@ -87,10 +87,9 @@ _CALLS: dict[str, tuple[Callable[[_Arguments, int, str], list[int]], int]] = {
         for name in ("azureblobstorage", "azurequeue", "icebergazure", "deltalakeazure")
         for cluster in ("", "cluster")
     },
-    **{
-        name: (_database, 0)
-        for name in ("mysql", "postgresql", "materializedmysql", "materializedpostgresql")
-    },
+    **dict.fromkeys(
+        ("mysql", "postgresql", "materializedmysql", "materializedpostgresql"), (_database, 0)
+    ),
     "mongodb": (_position(4), 0),
     "externaldistributed": (_position(5), 0),
     "ytsaurus": (_position(2), 0),

@@ -26,6 +26,7 @@ class Piece:
         line: 1-based line of the first character that is neither white space
             nor in a comment.
         column: 1-based column of that character, in characters.
+
     """
 
     text: str
@@ -45,6 +46,7 @@ def split(text: str) -> list[Piece]:
     Raises:
         StatementSyntaxError: Something is not closed, brackets do not match, or
             a ``;`` stands between FORMAT and its data.
+
     """
     return _Splitter(text).run()
 

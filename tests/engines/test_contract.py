@@ -318,7 +318,7 @@ def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> No
     stage.project.write_revision(
         "004_dynamic",
         "003_three",
-        body='''
+        body="""
         from sqlalchemy import text
 
         def upgrade() -> None:
@@ -327,7 +327,7 @@ def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> No
 
         def downgrade() -> None:
             pass
-        ''',
+        """,
     )
     report = bm.upgrade(**stage.options)
     assert report.applied[-1] == "004_dynamic"

@@ -23,7 +23,7 @@ FROM model_performance_trends
 GROUP BY model_name, dataset_name, eval_date ORDER BY model_name, dataset_name, eval_date
 """
 
-LATEST_JOBS = "SELECT * FROM evaluation_jobs FINAL ORDER BY job_id, job_start_time"
+LATEST_JOBS = "SELECT * EXCEPT (created_at, updated_at) FROM evaluation_jobs FINAL ORDER BY job_id, job_start_time"
 
 _RESULTS = (
     "INSERT INTO dataset_results (job_id, model_name, dataset_name, accuracy, total_examples,"
@@ -55,7 +55,7 @@ def insert_results_of_the_future(database: Database, rows: int = 5) -> None:
 
 
 def insert_jobs(database: Database, rows: int = 60, *, version: int = 1, age: int = 3600) -> None:
-    """Insert one version of each job, updated `age` seconds ago (a minute later a version)."""
+    """Insert one version of each job, updated `age` seconds ago, a minute later a version."""
     database.query(
         f"{_JOBS}, updated_at) SELECT concat('j', toString(number)), 'm', 'vllm',"
         " toDateTime64('2024-01-01 00:00:00', 3) + number * 100000,"

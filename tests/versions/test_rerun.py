@@ -28,7 +28,7 @@ def prepared(revision: str, direction: str, *, future: bool = False) -> Database
                 insert_results_of_the_future(database)
             insert_jobs(database, version=1)
             insert_jobs(database, version=2)
-            insert_jobs(database, 5, version=3, age=180)
+            insert_jobs(database, 5, version=3, age=181)
     return database
 
 

@@ -1,0 +1,237 @@
+"""Redaction: what is hidden, what is left alone, and that it never raises."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budeval_migrations.sql.lexer import tokenize
+from budeval_migrations.sql.redact import Redactor, holds_secret, redact, secrets_in
+
+# The word hunter2 is the secret in each of them.
+LEAKS = (
+    "CREATE USER u IDENTIFIED BY 'hunter2'",
+    "create user u identified with sha256_password by 'hunter2' host any",
+    "CREATE USER u IDENTIFIED WITH sha256_hash BY 'hunter2' SALT 'hunter2s'",
+    "CREATE USER u IDENTIFIED WITH plaintext_password BY 'hunter2', bcrypt_password BY 'hunter2', BY 'hunter2'",
+    "ALTER USER u ADD IDENTIFIED WITH ssh_key BY KEY 'hunter2' TYPE 'ssh-rsa'",
+    "CREATE USER u IDENTIFIED /* a */ BY -- x\n 'hunter2'",
+    "SELECT * FROM s3('http://h/b','hunter2','hunter2','CSV')",
+    "SELECT * FROM s3('http://h/b','hunter2','hunter2')",
+    "INSERT INTO FUNCTION s3Cluster('c','http://h/b', 'hunter2', 'hunter2', 'hunter2', 'CSV')",
+    "CREATE TABLE t (a Int) ENGINE = S3('u','hunter2','hunter2') SETTINGS a=1",
+    "SELECT * FROM s3(conf, url='x', secret_access_key='hunter2')",
+    "SELECT * FROM gcs('u','hunter2','hunter2')",
+    "SELECT * FROM azureBlobStorage('http://a','c','p','acc','hunter2','CSV')",
+    "select * from azureBlobStorage('DefaultEndpointsProtocol=https;AccountName=a;AccountKey=hunter2;','c','p')",
+    "select * from mysql('h:1','d','t','u','hunter2')",
+    "CREATE DATABASE d ENGINE = MySQL('h','d','u','hunter2')",
+    "CREATE DATABASE d ENGINE = PostgreSQL('h','d','u','hunter2','schema',1)",
+    "select * from postgresql('h:1','d','t','u','hunter2', 'sc')",
+    "select * from mongodb('h','d','c','u','hunter2','a Int')",
+    "select * from mongodb('mongodb://u:hunter2@h/db','c','a Int')",
+    "select * from remote('h', d, t, 'u', 'hunter2')",
+    "select * from remoteSecure('h', d.t, 'u', 'hunter2', rand())",
+    "select * from remote('h', system.one, 'u', 'hunter2')",
+    "select * from remote('h', numbers(1,2), 'u', 'hunter2')",
+    "select * from redis('h','k','k String',0,'hunter2')",
+    "create table t (k Int) ENGINE = Redis('h', 0, 'hunter2') PRIMARY KEY k",
+    "CREATE TABLE q (a Int) ENGINE = Kafka SETTINGS kafka_broker_list='b', kafka_sasl_password='hunter2'",
+    "CREATE NAMED COLLECTION x AS user='u', password = 'hunter2' NOT OVERRIDABLE",
+    "SOURCE(CLICKHOUSE(HOST 'h' USER 'u' PASSWORD 'hunter2' DB 'd'))",
+    "SOURCE(HTTP(url 'http://x' credentials(user 'x' password 'hunter2') headers(header(name 'Authorization' value 'Bearer hunter2'))))",
+    "select encrypt('aes-256-gcm', 'text', 'hunter2', 'iv')",
+    "select aes_decrypt_mysql('m', t, unhex('hunter2'))",
+    "select * from url('http://x', CSV, headers('Authorization'='Bearer hunter2','X'='hunter2'))",
+    "select * from url('https://u:hunter2@h/x')",
+    "see http://u:hunter2@h:8123/?x=1 now",
+    "amqp://u:hunter2@h, redis://:hunter2@h",
+    "clickhouse://u:p/hunter2@h/db",
+    "https://b.s3/x?X-Amz-Credential=hunter2&X-Amz-Date=1&X-Amz-Signature=hunter2",
+    "AWS4-HMAC-SHA256 Credential=hunter2/x/us, SignedHeaders=host, Signature=hunter2hunter2",
+    "In scope SELECT formatQuery('CREATE USER u IDENTIFIED BY \\'hunter2\\' HOST ANY')",
+    "doesn't parse: CREATE USER u IDENTIFIED BY 'hunter2' x",
+    "failed at position 1 (BY): BY 'hunter2",
+    "formatQuery('select * from s3(\\'u\\', \\'hunter2\\', \\'hun\\\\\\'hunter2\\')')",
+    "password=$$hunter2$$",
+    "password = $x$hunter2$x$",
+    "password=‘hunter2’",
+    "SET s3_session_token='hunter2'",
+    '{"password": "hunter2"}',
+    "<password>hunter2</password>",
+    "password = 'it''s hunter2'",
+    "password = 'it\\'s hunter2'",
+    "odbc('DSN=x;UID=u;PWD=hunter2','t')",
+    "host=a user=b password=hunter2 dbname=c",
+    "ENGINE = RabbitMQ SETTINGS rabbitmq_address='amqp://u:hunter2@h/'",
+    "\"password\" = 'hunter2'",
+    "`password` 'hunter2'",
+    "x.password='hunter2'",
+    "BACKUP DATABASE d TO S3('u','hunter2','hunter2')",
+    "ENGINE = AzureQueue('x','c','p','CSV')",
+    " access_key_id = 'hunter2'",
+    "SELECT * FROM iceberg('u','hunter2','hunter2')",
+    "SELECT * FROM s3(concat('a','b'),'hunter2','hunter2','CSV')",
+    "s3('u', 'hunter2",
+)
+
+HARMLESS = (
+    "SELECT 1",
+    "ORDER BY 'x'",
+    "select 'a' group by 'b'",
+    "TYPE text(tokenizer = 'splitByNonAlpha')",
+    "SELECT * FROM s3('http://h/b','CSV','a Int')",
+    "SELECT * FROM s3('http://h/b',NOSIGN,'CSV')",
+    "INDEX i s TYPE tokenbf_v1(256, 2, 0) GRANULARITY 1",
+    "http://h:8123/?a=b@c",
+    "Missing columns: 'token' while processing query: 'SELECT a, token', required columns: 'token' 'a'",
+    "ALTER TABLE t COMMENT COLUMN token 'The token'",
+    "JSONExtractString(x, 'token')",
+    "token String COMMENT 'x'",
+    "password String DEFAULT ''",
+    "basic authentication failed",
+    "default_password_type = 'sha256_password'",
+    "select * from remote('h', d, t, 'u')",
+    "select hasToken(a,'b')",
+    "postgresql('h','d','t')",
+    "WHERE token IN ('a')",
+    "remote('h','d.t')",
+    "password = ''",
+)
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_a_secret_is_hidden(text: str) -> None:
+    hidden = redact(text)
+
+    assert "hunter2" not in hidden
+    assert "[HIDDEN]" in hidden
+    assert holds_secret(text)
+    assert any("hunter2" in secret for secret in secrets_in(text))
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    assert redact(redact(text)) == redact(text)
+    assert not holds_secret(redact(text))
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_a_secret_is_hidden_behind_a_stray_apostrophe(text: str) -> None:
+    assert "hunter2" not in redact("Column doesn't exist: " + text)
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_a_secret_is_hidden_where_the_text_is_cut_off(text: str) -> None:
+    end = text.rindex("hunter2") + len("hunter2")
+    if "headers" in text or "://" in text[:end] or "AWS4" in text:
+        return  # the end of a URL's password is its @
+
+    assert "hunter2" not in redact(text[:end])
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert redact(text) == text
+    assert not holds_secret(text)
+    assert secrets_in(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "CREATE USER u IDENTIFIED BY 'x' HOST ANY",
+            "CREATE USER u IDENTIFIED BY '[HIDDEN]' HOST ANY",
+        ),
+        ("s3('u', 'k', 's', 'CSV')", "s3('u', '[HIDDEN]', '[HIDDEN]', 'CSV')"),
+        ("password = $a$x$a$, b = 'c'", "password = '[HIDDEN]', b = 'c'"),
+        ("http://u:p@h:1/d?a=b", "http://u:[HIDDEN]@h:1/d?a=b"),
+        ("f(\\'x\\', password=\\'y\\')", "f(\\'x\\', password=\\'[HIDDEN]\\')"),
+        ("AccountName=a;AccountKey=b==;X=y", "AccountName=a;AccountKey=[HIDDEN];X=y"),
+        ("?X-Amz-Credential=a&X-Amz-Date=b", "?X-Amz-Credential=[HIDDEN]&X-Amz-Date=b"),
+    ],
+)
+def test_only_the_secret_is_replaced(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+@pytest.mark.parametrize("text", [t for t in LEAKS if t.startswith(("CREATE", "SELECT", "select"))])
+def test_redacted_sql_is_still_sql(text: str) -> None:
+    tokenize(redact(text))
+
+
+pieces = st.sampled_from(
+    [
+        "password",
+        "token",
+        " ",
+        "=",
+        "'",
+        "\\'",
+        "\\",
+        "$a$",
+        "$",
+        "BY ",
+        "IDENTIFIED ",
+        "s3(",
+        ")",
+        ",",
+        "http://",
+        ":",
+        "@",
+        "mysql(",
+        "headers(",
+        "Bearer ",
+        "AccountKey=",
+        "/*",
+        "--",
+        "\n",
+        "x",
+        '"',
+        "‘",
+        "<secret>",
+        "?sig=",
+        "ORDER ",
+        "COMMENT COLUMN ",
+        "Signature=",
+        "Authorization: ",
+    ]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.text() | st.lists(pieces, max_size=20).map("".join))
+def test_no_text_makes_it_raise_or_change_its_mind(text: str) -> None:
+    once = redact(text)
+
+    assert holds_secret(text) == (once != text)
+    assert isinstance(secrets_in(text), tuple)
+
+
+def test_a_known_secret_is_hidden_wherever_it_stands() -> None:
+    redactor = Redactor(["p@ss'w", "", "ab"])
+
+    assert redactor("xp@ss'wx p%40ss%27w p@ss\\'w") == "x[HIDDEN]x [HIDDEN] [HIDDEN]"
+    assert redactor("ab cab ab.") == "[HIDDEN] cab [HIDDEN]."
+    assert redactor("IDENTIFIED BY 'y'") == "IDENTIFIED BY '[HIDDEN]'"
+
+
+def test_a_redactor_without_secrets_still_redacts() -> None:
+    assert Redactor([])("a password='x'") == "a password='[HIDDEN]'"
+    assert Redactor([""])("abc") == "abc"
+
+
+def test_a_redactor_does_not_show_its_secrets() -> None:
+    assert "hunter2" not in repr(Redactor(["hunter2"]))
+
+
+def test_the_secrets_of_a_statement_hide_in_what_the_server_says_of_it() -> None:
+    statement = "CREATE USER u IDENTIFIED WITH sha256_password BY 'hunter2' HOSTS"
+
+    redactor = Redactor(secrets_in(statement))
+
+    assert redactor("failed at position 51 ('hunter2'): 'hunter2' HOSTS") == (
+        "failed at position 51 ('[HIDDEN]'): '[HIDDEN]' HOSTS"
+    )

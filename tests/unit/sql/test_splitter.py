@@ -1,0 +1,202 @@
+"""The splitter: golden pairs, places, refusals and speed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, tokenize
+from budeval_migrations.sql.splitter import Piece, split
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.sql"))
+
+
+@pytest.mark.parametrize("script", GOLDEN, ids=lambda path: path.stem)
+def test_a_script_is_cut_as_its_golden_file_says(script: Path) -> None:
+    text = script.read_bytes().decode()
+    expected = json.loads(script.with_suffix(".expected.json").read_text(encoding="utf-8"))
+
+    pieces = split(text)
+
+    assert [[piece.line, piece.column, piece.text] for piece in pieces] == expected
+    assert all(text.startswith(piece.text, piece.offset) for piece in pieces)
+
+
+def test_there_are_golden_files() -> None:
+    assert len(GOLDEN) >= 15
+
+
+def test_a_piece_knows_its_place_in_the_script() -> None:
+    assert split("SELECT 1;\n-- why\n  SELECT 'é';") == [
+        Piece("SELECT 1", 0, 1, 1),
+        Piece("-- why\n  SELECT 'é'", 10, 3, 3),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "-- a", "/* a; */", ";;", "\ufeff", "-- a\n;-- b"])
+def test_a_text_without_a_statement_has_no_pieces(text: str) -> None:
+    assert split(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "reason"),
+    [
+        ("SELECT (1;", 1, 8, "'(' is not closed"),
+        ("SELECT 1;\n SELECT ([1)", 2, 11, "')' does not close '['"),
+        ("SELECT 1)", 1, 9, "')' closes nothing"),
+        ("SELECT {a:UInt8", 1, 8, "'{' is not closed"),
+        ("INSERT INTO t VALUES (1", 1, 22, "'(' is not closed"),
+        ("SELECT 1; SELECT 'a", 1, 18, "the single-quoted string is not closed"),
+        ("INSERT INTO t FORMAT CSV;", 1, 25, "a ';' stands between FORMAT and the data"),
+        ("INSERT INTO t FORMAT CSV ; SELECT 1", 1, 26, "a ';' stands between FORMAT"),
+    ],
+)
+def test_a_broken_script_is_refused_at_the_offending_place(
+    text: str, line: int, column: int, reason: str
+) -> None:
+    with pytest.raises(StatementSyntaxError) as caught:
+        split(text)
+
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert reason in caught.value.reason
+
+
+def test_brackets_in_strings_and_comments_do_not_count() -> None:
+    assert len(split("SELECT '(' /* ( */ -- (\n, `(`, $$($$")) == 1
+
+
+FRAGMENTS = (
+    *(
+        "1",
+        "a",
+        "x",
+        "1e",
+        "1e-",
+        "0x1p-",
+        "1.",
+        ".5e",
+        ".e",
+        "1_",
+        "f(",
+        "-",
+        "--",
+        "+",
+        "x'",
+        "'",
+    ),
+    *(
+        "''",
+        "\\",
+        "b'01'",
+        "x'zz'",
+        "'a;'",
+        "`;`",
+        "$",
+        "$a$",
+        "$$",
+        "a$",
+        "(",
+        ")",
+        "(1, a)",
+        "[1]",
+    ),
+    *(
+        "{",
+        "}",
+        ";",
+        ".",
+        ",",
+        " ",
+        "\n",
+        "# ",
+        "#",
+        "/*",
+        "*/",
+        "//",
+        "/",
+        "\ufeff",
+        "é",
+        "\u2018",
+    ),
+    *("insert into t ", "values ", "format CSV ", "select "),
+)
+
+
+def cut(text: str) -> list[str] | None:
+    """Split the slow way, by every token; None for what is refused."""
+    pieces: list[str] = []
+    try:
+        split(text)
+        tokens = tokenize(text)
+    except StatementSyntaxError:
+        return None
+    begin = 0
+    significant = False
+    for token in tokens:
+        if token.kind is TokenKind.SEMICOLON:
+            pieces += [text[begin : token.start].strip(WHITESPACE)] if significant else []
+            begin, significant = token.end, False
+        elif token.kind not in INSIGNIFICANT:
+            significant = True
+    return [*pieces, text[begin:].strip(WHITESPACE)] if significant else pieces
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_hurrying_over_dull_stretches_changes_nothing(text: str) -> None:
+    expected = cut("select 1 " + text)
+    if expected is None or "format" in text or "#" in text:
+        return
+
+    assert [piece.text for piece in split("select 1 " + text)] == expected
+
+
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_a_script_is_refused_for_its_lexing_whether_hurried_or_not(text: str) -> None:
+    text = "select 1 " + text
+    if "insert" in text:
+        return
+    try:
+        tokenize(text)
+        reason = ""
+    except StatementSyntaxError as error:
+        reason = str(error)
+    try:
+        split(text)
+    except StatementSyntaxError as error:
+        # Brackets may be refused earlier than what is not closed behind them.
+        assert "'" in error.reason or str(error) == reason
+    else:
+        assert reason == ""
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "INSERT INTO t VALUES (1, 'a;b', now()), (2, 'it''s', 1.5);\n",
+        "SELECT 1;",
+        "$a$ ",
+        "SELECT '\\'\\'';",
+        "/* a */ -- b\n;",
+    ],
+)
+def test_the_time_grows_with_the_length_and_not_with_its_square(unit: str) -> None:
+    def best(text: str) -> float:
+        times = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            split(text)
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    small, large = unit * (40_000 // len(unit)), unit * (640_000 // len(unit))
+
+    # 16 times the text; a square would take 256 times as long.
+    assert best(large) < 80 * best(small)
