@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from io import StringIO
-from typing import Any
 
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     AccessDenied,
     ChecksumMismatch,
@@ -20,69 +16,11 @@ from budeval_migrations.errors import (
     Unsupported,
 )
 from budeval_migrations.model import Operation
-from budeval_migrations.settings import Settings
-from tests.support.project import Project
-from tests.support.targets import Target
-
-TABLE = "CREATE TABLE IF NOT EXISTS {name} (a Int32, s String) ENGINE = MergeTree ORDER BY a"
-
-
-@dataclass
-class Stage:
-    """A project that migrates one database of one engine."""
-
-    project: Project
-    target: Target
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The settings for calls from code; 18.16 can offer no lock."""
-        return {
-            "url": self.target.url,
-            "database": self.target.database,
-            "versions": [str(self.project.versions)],
-            "lock": "auto" if self.target.modern else "off",
-        }
-
-    def session(self) -> Session:
-        """A connection beside the tool's own."""
-        return Session(Settings(url=self.target.url, database=self.target.database))
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT in the target database."""
-        with self.session() as session:
-            return [tuple(row) for row in session.query(sql)]
-
-    def tables(self) -> set[str]:
-        """The tables that are not bookkeeping."""
-        found = self.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
-        ours = {"schema_migrations", "schema_migrations_lock", "alembic_version"}
-        return {str(name) for (name,) in found} - ours
-
-    def heads(self) -> set[str]:
-        """What the view alembic_version says."""
-        return {str(v) for (v,) in self.rows("SELECT version_num FROM alembic_version")}
-
-
-@pytest.fixture
-def stage(project: Project, engine_url: Target) -> Iterator[Stage]:
-    lock = "auto" if engine_url.modern else "off"
-    project.configure(url=engine_url.url, database=engine_url.database, lock=lock)
-    yield Stage(project, engine_url)
-
-
-def write_three(project: Project) -> None:
-    for number, name in enumerate(("one", "two", "three"), start=1):
-        project.write_revision(
-            f"00{number}_{name}",
-            f"00{number - 1}_{('', 'one', 'two')[number - 1]}" if number > 1 else None,
-            TABLE.format(name=f"t{number}"),
-            f"DROP TABLE IF EXISTS t{number}",
-        )
+from tests.engines.stage import TABLE, Stage
 
 
 def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     report = bm.upgrade(**stage.options)
     assert report.applied == ("001_one", "002_two", "003_three")
     assert report.current == ("003_three",)
@@ -92,7 +30,7 @@ def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stag
 
 
 def test_a_second_upgrade_does_nothing_and_writes_nothing(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade(**stage.options)
     before = stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence")
     report = bm.upgrade(**stage.options)
@@ -102,7 +40,7 @@ def test_a_second_upgrade_does_nothing_and_writes_nothing(stage: Stage) -> None:
 
 
 def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade(**stage.options)
     down = bm.downgrade("base", **stage.options)
     assert down.applied == ("003_three", "002_two", "001_one")
@@ -128,7 +66,7 @@ def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage
 
 
 def test_status_agrees_with_what_ran(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade("002_two", **stage.options)
     found = bm.status(**stage.options)
     assert found.database == stage.target.database
@@ -144,7 +82,7 @@ def test_status_agrees_with_what_ran(stage: Stage) -> None:
 
 
 def test_status_of_a_database_that_does_not_exist_creates_nothing(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     found = bm.status(**stage.options)
     assert (found.current, found.at_head) == ((), False)
     assert found.pending == ("001_one", "002_two", "003_three")
@@ -154,7 +92,7 @@ def test_status_of_a_database_that_does_not_exist_creates_nothing(stage: Stage) 
 
 
 def test_readers_work_for_a_user_who_may_only_read(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade("002_two", **stage.options)
     reader = {**stage.options, "url": stage.target.reader_url}
     assert bm.status(**reader).pending == ("003_three",)
@@ -166,7 +104,7 @@ def test_readers_work_for_a_user_who_may_only_read(stage: Stage) -> None:
 
 
 def test_a_failure_stops_the_run_and_is_in_the_ledger(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     stage.project.write_revision(
         "002_two",
         "001_one",
@@ -192,11 +130,11 @@ def test_a_failure_stops_the_run_and_is_in_the_ledger(stage: Stage) -> None:
 
 
 def test_correcting_the_failed_file_and_running_again_goes_on(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     stage.project.write_revision("002_two", "001_one", "INSERT INTO no_such_table SELECT 1")
     with pytest.raises(StatementFailed):
         bm.upgrade(**stage.options)
-    write_three(stage.project)
+    stage.write_three()
     assert bm.upgrade(**stage.options).applied == ("002_two", "003_three")
     assert stage.heads() == {"003_three"}
 
@@ -266,7 +204,7 @@ def test_rows_inline_arrive_or_are_refused_before_they_are_sent(stage: Stage) ->
 
 
 def test_an_edited_applied_revision_is_refused_and_repair_accepts_it(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade("002_two", **stage.options)
     stage.project.write_revision("001_one", None, TABLE.format(name="other"))
     with pytest.raises(ChecksumMismatch) as caught:
@@ -284,7 +222,7 @@ def test_an_edited_applied_revision_is_refused_and_repair_accepts_it(stage: Stag
 
 
 def test_a_reformatted_revision_is_told_and_not_refused(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade("002_two", **stage.options)
     path = stage.project.revision_file("001_one")
     path.write_text(path.read_text() + "\n# a remark\n")
@@ -296,7 +234,7 @@ def test_a_reformatted_revision_is_told_and_not_refused(stage: Stage) -> None:
 
 
 def test_a_deleted_applied_revision_is_refused(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     bm.upgrade(**stage.options)
     stage.project.revision_file("003_three").unlink()
     with pytest.raises(MissingRevision):
@@ -307,14 +245,14 @@ def test_a_deleted_applied_revision_is_refused(stage: Stage) -> None:
 
 
 def test_an_unknown_revision_is_refused_with_the_nearest_name(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     with pytest.raises(RevisionNotFound) as caught:
         bm.upgrade("002_tow", **stage.options)
     assert caught.value.hint == "Did you mean 002_two?"
 
 
 def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> None:
-    write_three(stage.project)
+    stage.write_three()
     stage.project.write_revision(
         "004_dynamic",
         "003_three",
@@ -377,7 +315,7 @@ def test_stamp_and_purge_are_rows_and_run_nothing(stage: Stage) -> None:
     from alembic import command
     from alembic.config import Config
 
-    write_three(stage.project)
+    stage.write_three()
     config = Config(stage.project.ini)
     command.stamp(config, "002_two")
     assert stage.tables() == set()
@@ -399,7 +337,7 @@ def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
     from alembic import command
     from alembic.config import Config
 
-    write_three(stage.project)
+    stage.write_three()
     printed = StringIO()
     config = Config(stage.project.ini, stdout=printed)
 
