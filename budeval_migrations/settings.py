@@ -39,6 +39,7 @@ class Settings:
         lock_lease: Seconds after which a holder that no longer renews is dead.
         versions: Directories that hold the revision files; empty means: as
             alembic.ini says.
+        server_version: The ClickHouse version that a ``--sql`` script is written for.
         config: Path of alembic.ini; empty when there is none.
 
     """
@@ -50,6 +51,7 @@ class Settings:
     lock_timeout: float = 600.0
     lock_lease: float = 30.0
     versions: tuple[str, ...] = ()
+    server_version: str = "26.0"
     config: str = ""
 
     def __repr__(self) -> str:

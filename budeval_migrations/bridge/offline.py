@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from budeval_migrations.engine.features import Features
+from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.history import schema
@@ -13,10 +13,6 @@ from budeval_migrations.model import Operation, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.version import __version__
-
-# A script does not know its server: it is written for the current one.
-_SERVER = Features((26, 0))
-
 
 def write_script(session: Session, write: Callable[[str], None], steps: Sequence[Step]) -> None:
     """Write statements and ledger rows, for ``clickhouse-client --multiquery``.
@@ -38,14 +34,16 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
             )
     if not steps:
         return
-    write(_terminated(schema.create_ledger(_SERVER)))
+    # A script does not know its server; the setting says what it is written for.
+    features = Features(parse_version(session.settings.server_version))
+    write(_terminated(schema.create_ledger(features)))
     write(_terminated(schema.create_version_view()))
     for step in steps:
         write(f"-- Running {step.operation.value} {_movement(step)}")
         if step.work is not None:
             for statement in step.work.statements:
                 write(_terminated(statement.text))
-        write(_terminated(_ledger_row(session, step)))
+        write(_terminated(_ledger_row(session, step, features)))
 
 
 def _movement(step: Step) -> str:
@@ -62,13 +60,13 @@ def _terminated(text: str) -> str:
     return f"{text}\n;" if "--" in text.rsplit("\n", 1)[-1] or "#" in text else f"{text};"
 
 
-def _ledger_row(session: Session, step: Step) -> str:
+def _ledger_row(session: Session, step: Step, features: Features) -> str:
     count = len(step.work.statements) if step.work else 0
     parents = ", ".join(quote.string(name) for name in step.parents)
     values = {
         "version": quote.string(step.revision),
         "checksum": quote.string(step.checksum),
-        "executed_at": "now64(3)",
+        "executed_at": "now64(3)" if features.datetime64 else "now()",
         "execution_time_ms": "0",
         "success": "1",
         "error_message": "NULL",
@@ -78,11 +76,11 @@ def _ledger_row(session: Session, step: Step) -> str:
         "statements_applied": str(count),
         "statements_total": str(count),
         "error_code": "0",
-        "sequence": f"(SELECT max(sequence) FROM {schema.LEDGER}) + 1",
+        "sequence": f"ifNull((SELECT max(sequence) FROM {schema.LEDGER}), 0) + 1",
         "run_id": "'offline'",
         "lock_generation": "0",
         "host": "hostName()",
-        "server_user": "currentUser()",
+        "server_user": "currentUser()" if features.current_user else "''",
         "tool_version": quote.string(__version__),
         "server_version": "version()",
         "statements_checksum": quote.string(step.statements_checksum),

@@ -18,6 +18,11 @@ class Features:
     version: tuple[int, ...]
 
     @property
+    def current_user(self) -> bool:
+        """``currentUser()`` (20.1)."""
+        return self.version >= (20, 1)
+
+    @property
     def datetime64(self) -> bool:
         """``DateTime64`` (20.1)."""
         return self.version >= (20, 1)

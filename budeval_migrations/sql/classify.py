@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
@@ -175,7 +176,7 @@ def _bracketed(text: str, tokens: _Tokens) -> Classified:
 
 def _with(text: str, tokens: _Tokens) -> Classified:
     """Read past the expressions of a WITH to the statement they belong to."""
-    depth = 0
+    depth, previous = 0, ""
     for kind, start, end in tokens:
         if kind is TokenKind.OPEN:
             depth += 1
@@ -183,8 +184,9 @@ def _with(text: str, tokens: _Tokens) -> Classified:
             depth -= 1
         elif depth == 0:
             word = _word(text, kind, start, end)
-            if word == "INSERT":
-                return _insert(text, tokens)
+            if word == "INTO" and previous == "INSERT":
+                return _insert(text, chain([(kind, start, end)], tokens))
+            previous = word
             if word in ("SELECT", "FROM"):
                 return Classified(Kind.SELECT)
     return Classified(Kind.SELECT)

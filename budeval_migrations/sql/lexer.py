@@ -116,7 +116,8 @@ _RUN = re.compile(
 
 _WORD_REST = re.compile(r"[A-Za-z0-9_$]*")
 _ALL_WORD = re.compile(r"[A-Za-z0-9_]+\Z")
-_ALL_NUMBER = re.compile(rf"(?:{_NUMBER})\Z")
+_ALL_NUMBER = re.compile(_NUMBER)
+_DIGITS_ONLY = re.compile(_DIGITS)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _HEREDOC_MARK = re.compile(r"(?=(\$[A-Za-z0-9_]*\$))")
 _NUMBER_AFTER_DOT = re.compile(rf"{_DIGITS}[A-Za-z0-9_]*")
@@ -205,9 +206,13 @@ class Scanner:
             index = found.lastindex or 0
             kind, end = kinds[index], found.end()
             if kind is TokenKind.NUMBER:
+                digits = _ALL_NUMBER
                 if previous is TokenKind.DOT:
-                    end = _end_of(_NUMBER_AFTER_DOT, text, start)
-                kind = _number_kind(text, start, end)
+                    digits, end = _DIGITS_ONLY, _end_of(_NUMBER_AFTER_DOT, text, start)
+                if _end_of(digits, text, start) != end:
+                    # ``1_a`` is a word, ``1.5a`` is nothing.
+                    word = _ALL_WORD.match(text, start, end)
+                    kind = TokenKind.WORD if word else TokenKind.OTHER
             elif kind is TokenKind.DOT:
                 if _starts_number(text, start, previous, previous_end):
                     kind, end = TokenKind.NUMBER, _end_of(_NUMBER_FROM_DOT, text, start)
@@ -239,15 +244,6 @@ def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
     """Return where a pattern that is known to match ends."""
     found = pattern.match(text, start)
     return found.end() if found else start + 1
-
-
-def _number_kind(text: str, start: int, end: int) -> TokenKind:
-    """Tell a number from a word that begins with digits, and from neither."""
-    token = text[start:end]
-    if token.isdigit() or _ALL_NUMBER.match(token):
-        return TokenKind.NUMBER
-    # ``1e5`` and ``0xFF`` are numbers, ``1_a`` is a word, ``1.5a`` is neither.
-    return TokenKind.WORD if _ALL_WORD.match(token) else TokenKind.OTHER
 
 
 def _starts_number(text: str, start: int, previous: TokenKind, previous_end: int) -> bool:

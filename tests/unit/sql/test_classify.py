@@ -42,7 +42,7 @@ from budeval_migrations.sql.classify import Classified, Kind, classify
         ("SELECT 'DROP TABLE t'", Kind.SELECT),
         ("(((SELECT 1)))", Kind.SELECT),
         ("FROM t SELECT a", Kind.SELECT),
-        ("WITH insert AS (INSERT INTO x) SELECT 1", Kind.SELECT),
+        ("WITH insert AS (SELECT 1) SELECT * FROM insert", Kind.SELECT),
         ("EXPLAIN SELECT 1", Kind.EXPLAIN),
         ("TRUNCATE TABLE t", Kind.TRUNCATE),
         ("SYSTEM RELOAD DICTIONARIES", Kind.SYSTEM),
@@ -53,8 +53,6 @@ from budeval_migrations.sql.classify import Classified, Kind, classify
     ],
 )
 def test_a_statement_is_what_its_first_words_say(text: str, kind: Kind) -> None:
-    if text.startswith("WITH insert"):
-        pytest.xfail("a CTE that is called insert is taken for the statement")
     assert classify(text) == Classified(kind, inline_data=False)
 
 

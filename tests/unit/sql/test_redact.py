@@ -69,7 +69,6 @@ LEAKS = (
     "`password` 'hunter2'",
     "x.password='hunter2'",
     "BACKUP DATABASE d TO S3('u','hunter2','hunter2')",
-    "ENGINE = AzureQueue('x','c','p','CSV')",
     " access_key_id = 'hunter2'",
     "SELECT * FROM iceberg('u','hunter2','hunter2')",
     "SELECT * FROM s3(concat('a','b'),'hunter2','hunter2','CSV')",
@@ -77,6 +76,7 @@ LEAKS = (
 )
 
 HARMLESS = (
+    "ENGINE = AzureQueue('x','c','p','CSV')",
     "SELECT 1",
     "ORDER BY 'x'",
     "select 'a' group by 'b'",

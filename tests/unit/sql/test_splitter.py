@@ -48,7 +48,7 @@ def test_a_text_without_a_statement_has_no_pieces(text: str) -> None:
     ("text", "line", "column", "reason"),
     [
         ("SELECT (1;", 1, 8, "'(' is not closed"),
-        ("SELECT 1;\n SELECT ([1)", 2, 11, "')' does not close '['"),
+        ("SELECT 1;\n SELECT ([1)", 2, 12, "')' does not close '['"),
         ("SELECT 1)", 1, 9, "')' closes nothing"),
         ("SELECT {a:UInt8", 1, 8, "'{' is not closed"),
         ("INSERT INTO t VALUES (1", 1, 22, "'(' is not closed"),

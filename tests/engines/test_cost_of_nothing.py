@@ -1,0 +1,87 @@
+"""A database at head costs one query: no lock, no write, no import of Alembic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.engine import make_url
+
+import budeval_migrations as bm
+from tests.engines.stage import Stage
+from tests.support.proxy import RecordingProxy
+from tests.support.servers import ChdbFront
+from tests.support.targets import engine_parameters
+
+on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
+
+
+@pytest.fixture
+def proxy(modern: ChdbFront) -> Iterator[RecordingProxy]:
+    with RecordingProxy(modern.port("clickhouse+http")) as proxy:
+        yield proxy
+
+
+def through(proxy: RecordingProxy, url: str) -> str:
+    return make_url(url).set(port=proxy.port).render_as_string(hide_password=False)
+
+
+@on_http
+def test_at_head_an_upgrade_from_code_is_one_query(stage: Stage, proxy: RecordingProxy) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    options = {**stage.options, "url": through(proxy, stage.target.url)}
+    report = bm.upgrade(**options)
+    assert report.current == ("003_three",)
+    assert len(proxy.queries) == 1
+    assert proxy.queries[0].startswith("SELECT version, checksum")
+
+
+@on_http
+@pytest.mark.parametrize("arguments", [("upgrade", "head"), ("current",)])
+def test_at_head_alembic_sends_one_query_too(
+    stage: Stage, proxy: RecordingProxy, arguments: tuple[str, ...]
+) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    stage.project.configure(url=through(proxy, stage.target.url), database=stage.target.database)
+    done = stage.project.run(*arguments)
+    assert done.returncode == 0, done.output
+    assert len(proxy.queries) == 1, proxy.queries
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("modern-connect"), indirect=True)
+def test_with_clickhouse_connect_its_own_handshake_comes_on_top(
+    stage: Stage, proxy: RecordingProxy
+) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    bm.upgrade(**{**stage.options, "url": through(proxy, stage.target.url)})
+    ours = [query for query in proxy.queries if "schema_migrations" in query]
+    assert len(ours) == 1
+    assert len(proxy.queries) == 4, proxy.queries
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
+def test_at_head_neither_alembic_nor_a_revision_file_is_imported(stage: Stage) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    program = (
+        "import sys, budeval_migrations as bm\n"
+        "assert not {'sqlalchemy', 'alembic', 'click', 'rich'} & set(sys.modules)\n"
+        "report = bm.upgrade()\n"
+        "assert report.current == ('003_three',), report\n"
+        "loaded = {'alembic', 'click', 'rich', 'chdb'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=stage.project.path,
+        env=stage.project.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,136 @@
+"""``alembic upgrade --sql``: the script leaves what an online run leaves."""
+
+from __future__ import annotations
+
+import subprocess
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy.engine import make_url
+
+import budeval_migrations as bm
+from tests.engines.stage import Stage
+from tests.support.chdb_engine import connect
+from tests.support.targets import Target, engine_parameters
+
+# What two runs of the same revisions must have in common.
+LEDGER = (
+    "SELECT version, checksum, toUInt8(success), operation, direction, parents, "
+    "toUInt32(statements_applied), toUInt32(statements_total), toString(sequence), "
+    "statements_checksum, upgrade_statements, downgrade_statements, toUInt16(ledger_format) "
+    "FROM schema_migrations ORDER BY sequence"
+)
+TABLES = (
+    "SELECT name, engine FROM system.tables WHERE database = currentDatabase() "
+    "AND name != 'schema_migrations_lock' ORDER BY name"
+)
+
+on_two = pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "old-native"), indirect=True
+)
+
+
+def write(stage: Stage) -> None:
+    stage.write_three()
+    stage.project.write_revision(
+        "004_bytes",
+        "003_three",
+        "INSERT INTO t1 SELECT 1, 'a;b %s :x {y:z} \\\\ it''s' -- remark",
+        "SELECT 1 -- odd",
+    )
+
+
+def pipe(stage: Stage, script: str, directory: Path) -> None:
+    """Give a script to the engine as an operator would."""
+    if stage.target.name == "embedded":
+        connection = connect(str(directory))
+        try:
+            connection.query(f"USE {stage.target.database}")
+            connection.query(script)
+        finally:
+            connection.close()
+        return
+    url = make_url(stage.target.url)
+    arguments = [
+        "clickhouse-client",
+        f"--host={url.host}",
+        f"--port={url.port}",
+        f"--user={url.username}",
+        f"--password={url.password}",
+        f"--database={stage.target.database}",
+        "--multiquery",
+    ]
+    done = subprocess.run(arguments, input=script, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def script_of(stage: Stage, run: Any, *arguments: str) -> str:
+    version = "26.0" if stage.target.modern else "18.16"
+    stage.project.configure(
+        url=stage.target.url, database=stage.target.database, lock="off", server_version=version
+    )
+    printed = StringIO()
+    run(Config(stage.project.ini, output_buffer=printed), *arguments, sql=True)
+    return printed.getvalue()
+
+
+def drop_everything(stage: Stage) -> None:
+    for name, _ in stage.rows(TABLES):
+        stage.prepare(f"DROP TABLE `{name}`")
+
+
+@on_two
+def test_the_upgrade_script_leaves_the_schema_and_the_ledger_of_an_online_run(
+    stage: Stage, engine_url: Target, embedded_directory: Path
+) -> None:
+    write(stage)
+    bm.upgrade(**stage.options)
+    online = stage.rows(TABLES), stage.rows(LEDGER), stage.rows("SELECT * FROM t1")
+    heads = stage.heads()
+    drop_everything(stage)
+    pipe(stage, script_of(stage, command.upgrade, "head"), embedded_directory)
+    assert (stage.rows(TABLES), stage.rows(LEDGER), stage.rows("SELECT * FROM t1")) == online
+    assert stage.heads() == heads == {"004_bytes"}
+    assert bm.upgrade(**stage.options).applied == ()
+
+
+@on_two
+def test_the_downgrade_script_does_too(
+    stage: Stage, engine_url: Target, embedded_directory: Path
+) -> None:
+    write(stage)
+    bm.upgrade(**stage.options)
+    bm.downgrade("002_two", **stage.options)
+    online = stage.rows(TABLES), stage.rows(LEDGER)
+    drop_everything(stage)
+    bm.upgrade(**stage.options)
+    pipe(stage, script_of(stage, command.downgrade, "head:002_two"), embedded_directory)
+    assert (stage.rows(TABLES), stage.rows(LEDGER)) == online
+    assert stage.heads() == {"002_two"}
+
+
+@on_two
+def test_a_part_of_the_way_and_a_stamp_can_be_scripts(
+    stage: Stage, engine_url: Target, embedded_directory: Path
+) -> None:
+    write(stage)
+    bm.upgrade("001_one", **stage.options)
+    pipe(stage, script_of(stage, command.upgrade, "001_one:002_two"), embedded_directory)
+    assert stage.heads() == {"002_two"}
+    pipe(stage, script_of(stage, command.stamp, "002_two:004_bytes"), embedded_directory)
+    assert stage.heads() == {"004_bytes"}
+    assert stage.tables() == {"t1", "t2"}
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+def test_a_dynamic_revision_cannot_be_a_script(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_dynamic", None, body="def upgrade() -> None:\n    op.get_bind()\n"
+    )
+    with pytest.raises(CommandError, match="reads the database while it runs"):
+        script_of(stage, command.upgrade, "head")
