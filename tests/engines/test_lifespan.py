@@ -1,0 +1,203 @@
+"""An application that migrates when it starts: FastAPI, in the process and under uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+import budeval_migrations as bm
+from budeval_migrations.errors import (
+    ConfigError,
+    MissingRevision,
+    PendingRevisions,
+    StatementFailed,
+)
+from tests.engines.stage import Stage
+from tests.support.server import free_port
+from tests.support.targets import engine_parameters
+
+on_two = pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http"), indirect=True
+)
+on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
+
+
+def start(**options: Any) -> bm.Report:
+    app = FastAPI(lifespan=bm.lifespan(**options))
+    with TestClient(app):
+        report: bm.Report = app.state.migrations
+        return report
+
+
+@on_two
+def test_the_application_starts_migrated_and_has_the_report(stage: Stage) -> None:
+    stage.write_three()
+    assert start(**stage.options).applied == ("001_one", "002_two", "003_three")
+    assert start(**stage.options).applied == ()
+    assert stage.heads() == {"003_three"}
+
+
+@on_two
+def test_check_refuses_to_start_behind_and_starts_at_head(stage: Stage) -> None:
+    stage.write_three()
+    with pytest.raises(PendingRevisions) as caught:
+        start(mode="check", **stage.options)
+    assert caught.value.details["pending"] == ["001_one", "002_two", "003_three"]
+    bm.upgrade(**stage.options)
+    report = start(mode="check", **stage.options)
+    assert (report.operation, report.current) == ("check", ("003_three",))
+
+
+@on_two
+def test_wait_starts_once_somebody_else_has_upgraded(stage: Stage) -> None:
+    stage.write_three()
+    stage.prepare()
+    with pytest.raises(PendingRevisions):
+        start(mode="wait", wait_timeout=0.3, **stage.options)
+    other = threading.Timer(0.5, lambda: bm.upgrade(**stage.options))
+    other.start()
+    try:
+        assert start(mode="wait", wait_timeout=60, **stage.options).current == ("003_three",)
+    finally:
+        other.join()
+
+
+@on_two
+def test_a_failed_migration_keeps_the_application_from_starting(stage: Stage) -> None:
+    stage.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
+    with pytest.raises(StatementFailed):
+        start(**stage.options)
+
+
+@on_two
+def test_a_newer_database_is_told_or_refused(stage: Stage) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    stage.project.revision_file("003_three").unlink()
+    for mode in ("upgrade", "check", "wait"):
+        report = start(mode=mode, **stage.options)
+        assert report.notices == ("The database is newer than these files: 003_three.",)
+        with pytest.raises(MissingRevision):
+            start(mode=mode, on_ahead="error", **stage.options)
+
+
+@on_two
+def test_the_applications_own_lifespan_is_entered_after_and_left_before(stage: Stage) -> None:
+    stage.write_three()
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+        seen.append(f"enter {app.state.migrations.current[0]}")
+        yield {"greeting": "hello"}
+        seen.append("leave")
+
+    app = FastAPI(lifespan=bm.lifespan(then=own, **stage.options))
+
+    @app.get("/")
+    def greet(request: Request) -> str:
+        return str(request.state.greeting)
+
+    with TestClient(app) as client:
+        assert client.get("/").json() == "hello"
+    assert seen == ["enter 003_three", "leave"]
+
+
+@on_two
+def test_the_event_loop_goes_on_and_logging_is_left_alone(stage: Stage) -> None:
+    stage.write_three()
+    stage.project.write_revision("004_slow", "003_three", "SELECT sleep(1)")
+    mine = logging.getLogger("somebody.elses")
+    root = (logging.root.level, list(logging.root.handlers), mine.disabled)
+
+    async def run() -> int:
+        ticks = 0
+        task = asyncio.create_task(bm.upgrade_async(**stage.options))
+        while not task.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        assert (await task).applied[-1] == "004_slow"
+        assert (await bm.status_async(**stage.options)).at_head
+        assert (await bm.validate_async(**stage.options)).ok
+        assert (await bm.downgrade_async("003_three", **stage.options)).applied == ("004_slow",)
+        return ticks
+
+    assert asyncio.run(run()) > 20
+    assert (logging.root.level, list(logging.root.handlers), mine.disabled) == root
+
+
+def test_an_unknown_mode_is_refused_when_the_application_is_made() -> None:
+    with pytest.raises(ConfigError) as caught:
+        bm.lifespan(mode="upgarde")
+    assert "upgrade, check, wait" in caught.value.hint
+
+
+APPLICATION = """
+import json
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from budeval_migrations import lifespan
+from fastapi import FastAPI
+
+
+@asynccontextmanager
+async def started(app):
+    report = json.dumps(app.state.migrations.as_dict())
+    Path(f"report-{os.getpid()}.tmp").write_text(report)
+    Path(f"report-{os.getpid()}.tmp").rename(f"report-{os.getpid()}.json")
+    yield
+
+
+app = FastAPI(lifespan=lifespan(then=started))
+
+
+@app.get("/")
+def health() -> str:
+    return "up"
+"""
+
+
+@on_http
+def test_four_uvicorn_workers_start_together_and_migrate_once(stage: Stage) -> None:
+    stage.write_three()
+    (stage.project.path / "application.py").write_text(APPLICATION)
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "application:app", f"--port={port}"]
+    server = subprocess.Popen(
+        [*command, "--workers=4", "--log-level=warning"],
+        cwd=stage.project.path,
+        env=stage.project.environment(),
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while len(reports := list(stage.project.path.glob("report-*.json"))) < 4:
+            assert server.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as response:
+            assert json.load(response) == "up"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+    told = [json.loads(report.read_text()) for report in reports]
+    assert [report["current"] for report in told] == [["003_three"]] * 4
+    assert sorted(len(report["applied"]) for report in told) == [0, 0, 0, 3]
+    rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
+    assert rows == [("001_one",), ("002_two",), ("003_three",)]
