@@ -106,8 +106,11 @@ class _Environment:
         self._proxy.run_migrations()
 
     def _read(self, position: Position, context: MigrationContext) -> Sequence[Any]:
-        if "revision_context" in self._options and self._metadata is None:
+        revision = self._options.get("revision_context")
+        if revision is not None and self._metadata is None:
+            # No models to compare: whether the database is at head is what can be checked.
             _check_at_head(position)
+            revision.run_no_autogenerate(position.heads, context)
             return []
         steps: Sequence[Any] = self._command(position.heads, context)
         return steps

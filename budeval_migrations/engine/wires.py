@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -250,7 +251,14 @@ class EmbeddedWire:
         try:
             return self._connection.query(sql, output_format)
         except Exception as error:
+            self._discard_leftovers()
             raise server_error(str(error), self._context.redact) from error
+
+    def _discard_leftovers(self) -> None:
+        # What a query had written before it failed comes out with the next one's
+        # result (tried on chDB 26.9).
+        with suppress(Exception):
+            self._connection.query("SELECT 1", "CSV")
 
 
 def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +95,7 @@ def one_object(done: Finished) -> dict[str, Any]:
 
 def no_traceback(done: Finished) -> None:
     """Nothing of Python's own is shown."""
-    for sign in ("Traceback", 'File "', "During handling of", "Unexpected "):
+    for sign in ("Traceback", 'File "', "During handling of", "FAILED Unexpected"):
         assert sign not in done.stdout + done.stderr, done.output
 
 
@@ -138,3 +139,18 @@ def failed_in_alembic(done: Finished, *words: str, hint: str | None = "") -> Non
         assert word in output, f"{word!r} is missing: {done.output}"
     if hint is not None:
         assert "hint: " in output and hint in output.partition("hint: ")[2], done.output
+
+
+def all_of(checks: Iterable[Callable[[], None]]) -> None:
+    """Make independent checks side by side, and show every one that fails."""
+
+    def attempt(check: Callable[[], None]) -> str:
+        try:
+            check()
+        except AssertionError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        failures = [text for text in pool.map(attempt, checks) if text]
+    assert not failures, "\n\n".join(failures)

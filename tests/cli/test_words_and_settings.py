@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-import pytest
-
-from tests.cli.shell import no_traceback, one_object, refused
+from tests.cli.shell import all_of, no_traceback, one_object, refused
 from tests.support.project import Project
 
 PREFIX = "BUDEVAL_MIGRATIONS_"
 
 
-@pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (("statsu",), "status"),
-        (("upgrade",), "up"),
-        (("up", "--lock-timout", "3"), "--lock-timeout"),
-        (("--databse", "x", "status"), "--database"),
-        (("status", "--exitcode"), "--exit-code"),
-    ],
-)
+NEAREST = [
+    (("statsu",), "status"),
+    (("upgrade",), "up"),
+    (("up", "--lock-timout", "3"), "--lock-timeout"),
+    (("--databse", "x", "status"), "--database"),
+    (("status", "--exitcode"), "--exit-code"),
+]
+
+
 def test_an_unknown_command_or_option_names_the_nearest_one(
-    embedded: Project, tmp_path: Path, words: tuple[str, ...], meant: str
+    embedded: Project, tmp_path: Path
 ) -> None:
-    done = embedded.cli(*words)
-    assert done.returncode == 2, done.output
-    no_traceback(done)
-    assert done.stdout == "", done.output
-    assert meant in done.stderr, done.output
-    assert "Did you mean" in done.stderr, done.output
+    def check(words: tuple[str, ...], meant: str) -> None:
+        done = embedded.cli(*words)
+        assert done.returncode == 2, done.output
+        no_traceback(done)
+        assert done.stdout == "", done.output
+        assert meant in done.stderr, done.output
+        assert "Did you mean" in done.stderr, done.output
+
+    all_of(partial(check, *case) for case in NEAREST)
     assert not (tmp_path / "data").exists()
 
 
@@ -66,37 +67,41 @@ def test_down_with_an_unknown_option_names_it(embedded: Project, tmp_path: Path)
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    ("url", "words", "hint"),
-    [
-        ("not a url", "cannot be read", "clickhouse+http://"),
-        ("://", "cannot be read", "clickhouse+http://"),
-        ("clickhouse+http://u:p@h:port/db", "cannot be read", "clickhouse+http://"),
-        ("clickhose+http://h/db", "clickhose+http://", "clickhouse+http://"),
-        ("clikhouse://h/db", "clikhouse://", "clickhouse://"),
-        ("http://localhost:8123", "http://", "clickhouse+http://"),
-        ("postgresql://h/db", "postgresql://", "clickhouse+http://"),
-        ("clickhouse+http:///db", "no host", "host"),
-        ("clickhousedb://", "no host", "host"),
-        ("chdb://", "no directory", "chdb:///./"),
-        ("chdb:///{tmp_path}/data?readonli=1", "readonli", ""),
-    ],
-)
-def test_a_url_that_cannot_be_meant_is_refused_with_the_right_form(
-    project: Project, tmp_path: Path, url: str, words: str, hint: str
-) -> None:
+URLS = [
+    ("not a url", "cannot be read", "clickhouse+http://"),
+    ("://", "cannot be read", "clickhouse+http://"),
+    ("clickhouse+http://u:p@h:port/db", "cannot be read", "clickhouse+http://"),
+    ("clickhose+http://h/db", "clickhose+http://", "clickhouse+http://"),
+    ("clikhouse://h/db", "clikhouse://", "clickhouse://"),
+    ("http://localhost:8123", "http://", "clickhouse+http://"),
+    ("postgresql://h/db", "postgresql://", "clickhouse+http://"),
+    ("clickhouse+http:///db", "no host", "host"),
+    ("clickhousedb://", "no host", "host"),
+    ("chdb://", "no directory", "chdb:///./"),
+    ("clickhouse+http://127.0.0.1:99999/db", "99999", "port"),
+]
+
+
+def test_a_url_that_cannot_be_meant_is_refused_with_the_right_form(project: Project) -> None:
     project.write_chain(1)
-    done = project.cli("--json", "--url", url.format(tmp_path=tmp_path), "up")
-    refused(done, 2, words, hint=hint, error="ConfigError")
-    assert not (tmp_path / "data").exists()
+
+    def check(url: str, words: str, hint: str) -> None:
+        done = project.cli("--json", "--url", url, "up")
+        refused(done, 2, words, hint=hint, error="ConfigError")
+
+    all_of(partial(check, *case) for case in URLS)
 
 
-def test_an_unknown_option_of_a_chdb_url_is_refused_by_readers_too(
+def test_an_unknown_option_of_a_chdb_url_names_the_nearest_one(
     embedded: Project, tmp_path: Path
 ) -> None:
     embedded.write_chain(1)
-    done = embedded.cli("--url", f"chdb:///{tmp_path}/data?readonli=1", "status")
-    refused(done, 2, "readonli")
+
+    def check(command: str) -> None:
+        done = embedded.cli("--url", f"chdb:///{tmp_path}/data?readonli=1", command)
+        refused(done, 2, "readonli", hint="readonly")
+
+    all_of(partial(check, command) for command in ("up", "status"))
     assert not (tmp_path / "data").exists()
 
 
@@ -121,27 +126,28 @@ def test_an_unknown_option_in_alembic_ini_names_the_nearest_one(embedded: Projec
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words", "hint"),
-    [
-        ("DATABSE", "x", "BUDEVAL_MIGRATIONS_DATABSE", "BUDEVAL_MIGRATIONS_DATABASE"),
-        ("LOCK", "of", "lock", "off"),
-        ("LOCK", "yes", "lock", "auto"),
-        ("LOCK_TIMEOUT", "soon", "lock_timeout", ""),
-        ("LOCK_TIMEOUT", "-1", "lock_timeout", ""),
-        ("LOCK_TIMEOUT", "nan", "lock_timeout", ""),
-        ("LOCK_LEASE", "0.1", "lock_lease", "at least 1"),
-        ("LOCK_LEASE", "inf", "lock_lease", ""),
-        ("ENVIRONMENT", "developement", "environment", "development"),
-        ("CONFIG", "no/such.ini", "no/such.ini", "alembic.ini"),
-    ],
-)
-def test_a_bad_value_in_the_environment_is_refused(
-    embedded: Project, tmp_path: Path, name: str, value: str, words: str, hint: str
-) -> None:
+VALUES = [
+    ("DATABSE", "x", "BUDEVAL_MIGRATIONS_DATABSE", "BUDEVAL_MIGRATIONS_DATABASE"),
+    ("LOCK", "of", "lock", "off"),
+    ("LOCK", "yes", "lock", "auto"),
+    ("LOCK_TIMEOUT", "soon", "lock_timeout", ""),
+    ("LOCK_TIMEOUT", "-1", "lock_timeout", ""),
+    ("LOCK_TIMEOUT", "nan", "lock_timeout", ""),
+    ("LOCK_LEASE", "0.1", "lock_lease", "at least 1"),
+    ("LOCK_LEASE", "inf", "lock_lease", ""),
+    ("CONFIG", "no/such.ini", "no/such.ini", "alembic.ini"),
+    ("VERSIONS", "no/such/place", "no/such/place", ""),
+]
+
+
+def test_a_bad_value_in_the_environment_is_refused(embedded: Project, tmp_path: Path) -> None:
     embedded.write_chain(1)
-    done = embedded.cli("--json", "up", env={PREFIX + name: value})
-    refused(done, 2, words, hint=hint, error="ConfigError")
+
+    def check(name: str, value: str, words: str, hint: str) -> None:
+        done = embedded.cli("--json", "up", env={PREFIX + name: value})
+        refused(done, 2, words, hint=hint, error="ConfigError")
+
+    all_of(partial(check, *case) for case in VALUES)
     assert not (tmp_path / "data").exists()
 
 

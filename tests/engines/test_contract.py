@@ -10,6 +10,7 @@ import budeval_migrations as bm
 from budeval_migrations.errors import (
     AccessDenied,
     ChecksumMismatch,
+    EngineError,
     MissingRevision,
     RevisionNotFound,
     StatementFailed,
@@ -358,3 +359,11 @@ def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
     command.downgrade(config, "base")
     assert stage.tables() == set()
     assert stage.heads() == set()
+
+
+def test_what_a_failed_query_had_written_does_not_leak_into_the_next_answer(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        with pytest.raises(EngineError):
+            session.query("SELECT throwIf(number = 3) FROM system.numbers LIMIT 10")
+        assert [int(n) for (n,) in session.query("SELECT 8")] == [8]

@@ -14,7 +14,8 @@ LEAKS = (
     "CREATE USER u IDENTIFIED BY 'hunter2'",
     "create user u identified with sha256_password by 'hunter2' host any",
     "CREATE USER u IDENTIFIED WITH sha256_hash BY 'hunter2' SALT 'hunter2s'",
-    "CREATE USER u IDENTIFIED WITH plaintext_password BY 'hunter2', bcrypt_password BY 'hunter2', BY 'hunter2'",
+    "CREATE USER u IDENTIFIED WITH plaintext_password BY 'hunter2', bcrypt_password "
+    "BY 'hunter2', BY 'hunter2'",
     "ALTER USER u ADD IDENTIFIED WITH ssh_key BY KEY 'hunter2' TYPE 'ssh-rsa'",
     "CREATE USER u IDENTIFIED /* a */ BY -- x\n 'hunter2'",
     "SELECT * FROM s3('http://h/b','hunter2','hunter2','CSV')",
@@ -24,7 +25,8 @@ LEAKS = (
     "SELECT * FROM s3(conf, url='x', secret_access_key='hunter2')",
     "SELECT * FROM gcs('u','hunter2','hunter2')",
     "SELECT * FROM azureBlobStorage('http://a','c','p','acc','hunter2','CSV')",
-    "select * from azureBlobStorage('DefaultEndpointsProtocol=https;AccountName=a;AccountKey=hunter2;','c','p')",
+    "select * from "
+    "azureBlobStorage('DefaultEndpointsProtocol=https;AccountName=a;AccountKey=hunter2;','c','p')",
     "select * from mysql('h:1','d','t','u','hunter2')",
     "CREATE DATABASE d ENGINE = MySQL('h','d','u','hunter2')",
     "CREATE DATABASE d ENGINE = PostgreSQL('h','d','u','hunter2','schema',1)",
@@ -37,10 +39,12 @@ LEAKS = (
     "select * from remote('h', numbers(1,2), 'u', 'hunter2')",
     "select * from redis('h','k','k String',0,'hunter2')",
     "create table t (k Int) ENGINE = Redis('h', 0, 'hunter2') PRIMARY KEY k",
-    "CREATE TABLE q (a Int) ENGINE = Kafka SETTINGS kafka_broker_list='b', kafka_sasl_password='hunter2'",
+    "CREATE TABLE q (a Int) ENGINE = Kafka SETTINGS kafka_broker_list='b', "
+    "kafka_sasl_password='hunter2'",
     "CREATE NAMED COLLECTION x AS user='u', password = 'hunter2' NOT OVERRIDABLE",
     "SOURCE(CLICKHOUSE(HOST 'h' USER 'u' PASSWORD 'hunter2' DB 'd'))",
-    "SOURCE(HTTP(url 'http://x' credentials(user 'x' password 'hunter2') headers(header(name 'Authorization' value 'Bearer hunter2'))))",
+    "SOURCE(HTTP(url 'http://x' credentials(user 'x' password 'hunter2') "
+    "headers(header(name 'Authorization' value 'Bearer hunter2'))))",
     "select encrypt('aes-256-gcm', 'text', 'hunter2', 'iv')",
     "select aes_decrypt_mysql('m', t, unhex('hunter2'))",
     "select * from url('http://x', CSV, headers('Authorization'='Bearer hunter2','X'='hunter2'))",

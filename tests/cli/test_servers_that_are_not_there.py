@@ -1,0 +1,244 @@
+"""Servers that are absent, strange, strict or old: exit 8, a sentence, a hint."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
+
+import pytest
+
+from tests.cli.shell import Shell, all_of, failed_in_alembic, one_object, refused
+from tests.support.project import REPOSITORY, Project
+from tests.support.proxy import RecordingProxy
+from tests.support.servers import ChdbFront, OldServer, free_port
+
+DIALECTS = ("clickhouse+http", "clickhouse+native", "clickhousedb")
+
+
+def test_a_refused_port_is_named_and_the_hint_says_what_to_look_at(project: Project) -> None:
+    project.write_chain(1)
+    port = free_port()
+
+    def check(dialect: str, command: str) -> None:
+        url = f"{dialect}://me:hunter2secret@127.0.0.1:{port}/mine"
+        done = project.cli("--json", "--url", url, command)
+        refused(done, 8, f"127.0.0.1:{port}", hint="host, port", error="ConnectionFailed")
+        assert "hunter2secret" not in done.stdout + done.stderr
+        assert len(done.stderr) < 700, f"too much noise: {done.output}"
+
+    all_of(partial(check, dialect, c) for dialect in DIALECTS for c in ("up", "status"))
+    project.configure(url=f"clickhouse+http://127.0.0.1:{port}/mine")
+    for command in (("upgrade", "head"), ("current",)):
+        failed_in_alembic(project.run(*command), f"127.0.0.1:{port}", hint="host, port")
+
+
+def test_a_host_that_has_no_address_is_named(project: Project) -> None:
+    project.write_chain(1)
+
+    def check(dialect: str) -> None:
+        done = project.cli("--json", "--url", f"{dialect}://no-such-host.invalid/mine", "up")
+        refused(done, 8, "no-such-host.invalid", hint="host", error="ConnectionFailed")
+
+    all_of(partial(check, dialect) for dialect in DIALECTS)
+
+
+def test_a_wrong_password_is_refused_and_neither_password_is_shown(
+    shell: Shell, old_shell: Shell
+) -> None:
+    wrong = "wr%40ng:@/?#&+ secret"
+
+    def check(each: Shell, dialect: str, codes: tuple[str, ...], command: str) -> None:
+        url = each.server.url(dialect, each.database, password=wrong)
+        done = each.run("--json", "--url", url, command)
+        refused(done, 8, "password", hint="password", error="AccessDenied")
+        assert any(f"ClickHouse {code}" in done.stderr for code in codes), done.output
+        for text in (wrong, quote(wrong, safe=""), each.server.users["default"]):
+            assert text not in done.stdout + done.stderr, done.output
+
+    shell.write(1)
+    old_shell.write(1)
+    cases = [
+        (shell, "clickhouse+http", ("516",)),
+        (shell, "clickhousedb", ("516",)),
+        (old_shell, "clickhouse+http", ("193", "194")),
+        (old_shell, "clickhouse+native", ("193", "194")),
+    ]
+    all_of(partial(check, *case, command) for case in cases for command in ("up", "status"))
+    assert not shell.exists() and not old_shell.exists()
+
+
+def test_an_unknown_user_is_refused(shell: Shell, old_shell: Shell) -> None:
+    for each, code in ((shell, "516"), (old_shell, "192")):
+        each.write(1)
+        url = each.url(user="nobody", password="x")
+        done = each.run("--json", "--url", url, "up")
+        refused(done, 8, f"ClickHouse {code}", "user", error="AccessDenied")
+        assert not each.exists()
+
+
+def test_a_user_who_may_only_read_cannot_upgrade_and_is_told_why(
+    shell: Shell, old_shell: Shell
+) -> None:
+    for each in (shell, old_shell):
+        each.write(1)
+        reader = each.url(user="reader")
+        done = each.run("--json", "--url", reader, "up")
+        refused(done, 8, "ClickHouse 164", "only read", hint="may write", error="AccessDenied")
+        assert not each.exists()
+        each.ok("up")
+        each.write(2)
+        done = each.run("--json", "--url", reader, "up")
+        refused(done, 8, "ClickHouse 164", "only read", hint="may write", error="AccessDenied")
+        assert each.ledger() == ["001_step\tupgrade\t1"]
+        assert "t2" not in each.tables()
+        for command in ("down", "reset", "repair"):
+            args = {"down": ["base"], "reset": ["--yes"], "repair": ["--forget", "001_step"]}
+            done = each.project.cli(
+                "--url",
+                reader,
+                command,
+                *args[command],
+                env={"BUDEVAL_MIGRATIONS_ENVIRONMENT": "development"},
+            )
+            refused(done, 8, "ClickHouse 164")
+        assert each.ledger() == ["001_step\tupgrade\t1"]
+        status = one_object(each.run("--json", "--url", reader, "status"))
+        assert (status["current"], status["pending"]) == (["001_step"], ["002_step"])
+
+
+def test_alembic_tells_a_reader_the_same(shell: Shell) -> None:
+    shell.write(1)
+    shell.configure(url=shell.url(user="reader"))
+    done = shell.project.run("upgrade", "head")
+    failed_in_alembic(done, "ClickHouse 164", "only read", hint="may write")
+    assert not shell.exists()
+
+
+def test_readers_find_nothing_where_the_database_is_missing_and_make_nothing(
+    shell: Shell, old_shell: Shell, embedded: Project
+) -> None:
+    shell.write(1)
+    old_shell.write(1)
+
+    def check(each: Shell, command: str) -> None:
+        done = each.run("--json", command)
+        assert done.returncode == 0, done.output
+        one_object(done)
+
+    commands = ("status", "history", "validate")
+    all_of(partial(check, each, c) for each in (shell, old_shell) for c in commands)
+    assert not shell.exists() and not old_shell.exists()
+    done = shell.run("status", "--exit-code")
+    assert done.returncode == 9, done.output
+
+
+def test_a_line_that_breaks_in_the_middle_says_that_the_statement_may_have_run(
+    shell: Shell, modern: ChdbFront
+) -> None:
+    shell.write(3)
+    with RecordingProxy(modern.http_port) as proxy:
+        url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
+        proxy.cut_answers(1, "t2 (a Int32")
+        done = shell.run("--json", "--url", url, "up")
+        assert "t2" in shell.tables()
+    refused(done, 6, "002_step  statement 1 of 1", "broke", hint="status")
+    answer = one_object(done)
+    assert answer["applied"] == ["001_step"]
+    assert shell.ledger()[0] == "001_step\tupgrade\t1"
+    assert len(shell.ledger()) <= 2, shell.ledger()
+    shell.ok("up")
+    assert shell.tables() >= {"t1", "t2", "t3"}
+
+
+def test_a_line_that_breaks_before_the_first_statement_leaves_nothing(
+    shell: Shell, modern: ChdbFront
+) -> None:
+    shell.write(1)
+    with RecordingProxy(modern.http_port) as proxy:
+        proxy.refuse = True
+        url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
+        done = shell.run("--json", "--url", url, "up")
+        refused(done, 8, str(proxy.port), error="ConnectionFailed")
+        done = shell.run("--json", "--url", url, "status")
+        refused(done, 8, str(proxy.port), error="ConnectionFailed")
+        assert "may have run" not in done.stderr, f"status runs no statement: {done.output}"
+    assert not shell.exists()
+
+
+@pytest.fixture
+def not_clickhouse() -> Iterator[int]:
+    """The port of an HTTP server that answers everything with a web page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = b"<html><body>Welcome to nginx!</body></html>"
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_http_server_that_is_not_clickhouse_is_recognised(
+    project: Project, not_clickhouse: int
+) -> None:
+    project.write_chain(1)
+
+    def check(dialect: str, command: str) -> None:
+        done = project.cli(
+            "--json", "--url", f"{dialect}://127.0.0.1:{not_clickhouse}/mine", command
+        )
+        refused(done, 8, f"127.0.0.1:{not_clickhouse}")
+
+    dialects = ("clickhouse+http", "clickhousedb")
+    all_of(partial(check, dialect, c) for dialect in dialects for c in ("up", "status"))
+
+
+def test_the_wrong_protocol_for_a_port_is_a_sentence(shell: Shell, old_server: OldServer) -> None:
+    shell.write(1)
+    http, native = old_server.http_port, old_server.tcp_port
+
+    def check(dialect: str, port: int) -> None:
+        done = shell.run("--json", "--url", f"{dialect}://default:x@127.0.0.1:{port}/mine", "up")
+        refused(done, 8, f"127.0.0.1:{port}", error="ConnectionFailed")
+
+    all_of(
+        partial(check, *case)
+        for case in (
+            ("clickhouse+http", native),
+            ("clickhousedb", native),
+            ("clickhouse+native", http),
+        )
+    )
+
+
+def test_a_server_without_a_correct_lock_is_refused_and_nothing_is_made(old_shell: Shell) -> None:
+    old_shell.configure(lock="auto")
+    old_shell.write(1)
+    done = old_shell.run("--json", "up")
+    refused(done, 8, "18.16", "lock", hint="lock = off", error="Unsupported")
+    assert not old_shell.exists()
+    failed_in_alembic(old_shell.project.run("upgrade", "head"), "18.16", hint="lock = off")
+    assert not old_shell.exists()
+
+
+def test_budevals_own_revisions_say_what_an_old_server_lacks(old_shell: Shell) -> None:
+    old_shell.configure(versions=str(REPOSITORY / "versions"))
+    done = old_shell.run("--json", "up")
+    assert done.returncode in (6, 8), done.output
+    refused(done, done.returncode, "18.16", "22.8")
+    assert old_shell.tables() <= {"schema_migrations", "alembic_version"}
