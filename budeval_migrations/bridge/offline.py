@@ -14,24 +14,19 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.version import __version__
 
+
 def write_script(session: Session, write: Callable[[str], None], steps: Sequence[Step]) -> None:
     """Write statements and ledger rows, for ``clickhouse-client --multiquery``.
 
     Guards of ``execute_unless`` are not written: a script is for a straight run.
 
     Raises:
-        RevisionError: A dynamic revision, whose statements are known only while
-            it runs.
+        RevisionError: A revision cannot be written down: a dynamic one, or one
+            with rows after FORMAT, which would swallow the rest of the script.
 
     """
     for step in steps:
-        if step.work is not None and step.work.dynamic:
-            raise RevisionError(
-                f"{step.revision} reads the database while it runs, so that its statements "
-                "cannot be written to a script.",
-                hint="Run it online, or write it without op.get_bind().",
-                revision=step.revision,
-            )
+        _check(step)
     if not steps:
         return
     # A script does not know its server; the setting says what it is written for.
@@ -46,6 +41,26 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
         write(_terminated(_ledger_row(session, step, features)))
 
 
+def _check(step: Step) -> None:
+    if step.work is None:
+        return
+    if step.work.dynamic:
+        raise RevisionError(
+            f"{step.revision} reads the database while it runs, so that its statements "
+            "cannot be written to a script.",
+            hint="Run it online, or write it without op.get_bind().",
+            revision=step.revision,
+        )
+    for statement in step.work.statements:
+        if classify(statement.text).to_the_end:
+            raise RevisionError(
+                f"{step.revision} has rows after FORMAT ({statement.file}:{statement.line}); in "
+                "a script they would swallow what follows.",
+                hint="Run it online, or write the rows with VALUES.",
+                revision=step.revision,
+            )
+
+
 def _movement(step: Step) -> str:
     below = ", ".join(step.parents) or "base"
     if step.operation is Operation.DOWNGRADE:
@@ -54,10 +69,9 @@ def _movement(step: Step) -> str:
 
 
 def _terminated(text: str) -> str:
-    if classify(text).inline_data:
-        return f"{text};\n"
-    # A comment at the end would swallow the semicolon.
-    return f"{text}\n;" if "--" in text.rsplit("\n", 1)[-1] or "#" in text else f"{text};"
+    # A comment on the last line would swallow the semicolon.
+    last = text.rsplit("\n", 1)[-1]
+    return f"{text}\n;" if any(sign in last for sign in ("--", "#", "//")) else f"{text};"
 
 
 def _ledger_row(session: Session, step: Step, features: Features) -> str:

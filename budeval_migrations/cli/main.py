@@ -134,7 +134,7 @@ def status(app: App, exit_code: bool) -> None:
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
 @click.pass_obj
 def up(app: App, revision: str, lock_timeout: float | None) -> None:
-    r"""Apply what is pending, up to REVISION (default: all).
+    """Apply what is pending, up to REVISION (default: all).
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
@@ -147,7 +147,7 @@ def up(app: App, revision: str, lock_timeout: float | None) -> None:
 @click.argument("revision")
 @click.pass_obj
 def down(app: App, revision: str) -> None:
-    r"""Take back every revision above REVISION, newest first.
+    """Take back every revision above REVISION, newest first.
 
     \b
     REVISION may be an id, the start of one, -1 or base.

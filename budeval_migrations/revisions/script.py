@@ -119,7 +119,7 @@ def _resolve(directory: ScriptDirectory, target: str, find: Callable[[], T]) -> 
 
 
 def _resolution_error(directory: ScriptDirectory, target: str, text: str) -> RevisionError:
-    known = [script.revision for script in directory.walk_revisions()]
+    known = [script.revision for script in directory.walk_revisions()][::-1]
     if "Multiple head revisions" in text or "multiple heads" in text.lower():
         heads = ", ".join(sorted(directory.get_heads()))
         return MultipleHeads(

@@ -28,6 +28,7 @@ from budeval_migrations.events import (
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import LedgerRow, Statement, Step
+from budeval_migrations.sql.redact import Redactor, secrets_in
 
 Emit = Callable[[Statement], None]
 Live = Callable[[Step, Emit], None]
@@ -135,12 +136,14 @@ class Executor:
             return error
         statement = progress.current
         code = error.code if isinstance(error, EngineError) else 0
+        reason = f"interrupted ({type(error).__name__})"
         if isinstance(error, MigrationError):
             reason = error.message
         elif isinstance(error, Exception):
             reason = self._session.redact(f"{type(error).__name__}: {error}")
-        else:
-            reason = f"interrupted ({type(error).__name__})"
+        if statement is not None:
+            # A server quotes a statement from its middle, where a secret has no name.
+            reason = Redactor(secrets_in(statement.text))(reason)
         hint = error.hint if isinstance(error, (EngineError, StatementSyntaxError)) else ""
         done = progress.index - 1 if progress.applied < progress.index else progress.applied
         count = f"{done} statement{'s' if done != 1 else ''}"

@@ -7,7 +7,7 @@ May import the other modules of ``sql``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 
@@ -61,11 +61,14 @@ class Classified:
 
     Attributes:
         inline_data: An INSERT whose rows stand in the text (VALUES or FORMAT).
+        to_the_end: Its rows run to the end of the text (FORMAT), so that nothing
+            can follow it in a script.
 
     """
 
     kind: Kind
     inline_data: bool = False
+    to_the_end: bool = field(default=False, compare=False)
 
 
 # Users, roles and what belongs to them: CREATE, ALTER and DROP are one kind.
@@ -199,7 +202,8 @@ def _insert(text: str, tokens: _Tokens) -> Classified:
         if data is InsertData.ELSEWHERE:
             break
         if data is InsertData.FORMAT:
-            return Classified(Kind.INSERT, bool(text[end:].strip(WHITESPACE)))
+            has_rows = bool(text[end:].strip(WHITESPACE))
+            return Classified(Kind.INSERT, has_rows, to_the_end=has_rows)
         if data is InsertData.VALUES:
             following = next(tokens, (TokenKind.SEMICOLON, 0, 0))[0]
             return Classified(Kind.INSERT, following is not TokenKind.SEMICOLON)

@@ -134,3 +134,15 @@ def test_a_dynamic_revision_cannot_be_a_script(stage: Stage) -> None:
     )
     with pytest.raises(CommandError, match="reads the database while it runs"):
         script_of(stage, command.upgrade, "head")
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+def test_rows_after_format_cannot_be_in_a_script(stage: Stage) -> None:
+    stage.write_three()
+    stage.project.write_revision(
+        "004_rows", "003_three", 'INSERT INTO t1 FORMAT JSONEachRow {"a": 1, "s": "x;y"}'
+    )
+    with pytest.raises(CommandError, match="rows after FORMAT"):
+        script_of(stage, command.upgrade, "head")
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT s FROM t1") == [("x;y",)]
