@@ -37,11 +37,11 @@ _JOBS = (
 
 
 def insert_results(database: Database, rows: int = 300) -> None:
-    """Insert results of three models over some months."""
+    """Insert an hour-old history: results of three models over some months."""
     database.query(
-        f"{_RESULTS}) SELECT toString(number), concat('m', toString(number % 3)), 'd',"
+        f"{_RESULTS}, created_at) SELECT toString(number), concat('m', toString(number % 3)), 'd',"
         " (number % 9) / 8, 8, number % 9, toDateTime64('2024-01-01 00:00:00', 3) + number * 40000,"
-        f" '{{}}' FROM numbers({rows})"
+        f" '{{}}', now() - 3600 FROM numbers({rows})"
     )
 
 

@@ -7,10 +7,12 @@ data directory a process, so every scenario gets a fresh database in one directo
 Imports nothing of the package.
 """
 
+import functools
 import importlib.util
 import itertools
 import re
 import tempfile
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -24,6 +26,7 @@ REVISIONS = [path.stem for path in sorted(VERSIONS.glob("[0-9]*.py"))]
 
 _directory = tempfile.mkdtemp(prefix="budeval-versions-")
 _numbers = itertools.count(1)
+_compiling = threading.Lock()  # op is patched for everyone in the process
 
 
 class Guarded(NamedTuple):
@@ -45,6 +48,12 @@ def load(revision: str) -> ModuleType:
 
 def compile_(revision: str, direction: str) -> list[Guarded]:
     """Collect the statements of a revision's `upgrade` or `downgrade`."""
+    with _compiling:
+        return list(_compile(revision, direction))
+
+
+@functools.cache
+def _compile(revision: str, direction: str) -> tuple[Guarded, ...]:
     statements: list[Guarded] = []
     with (
         mock.patch.object(op, "execute", lambda sql: statements.append(Guarded(sql, None))),
@@ -56,7 +65,7 @@ def compile_(revision: str, direction: str) -> list[Guarded]:
         ),
     ):
         getattr(load(revision), direction)()
-    return statements
+    return tuple(statements)
 
 
 class Database:
