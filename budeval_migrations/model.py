@@ -126,6 +126,7 @@ class Step:
         checksum: The file's checksum; the recorded one where there is no file.
         statements_checksum: That of the upgrade's statements.
         doc: First line of the file's docstring.
+        needs: The oldest server version that the revision runs on; empty for any.
         up: The compiled upgrade, kept in the ledger.
         down: The compiled downgrade, kept in the ledger; None where there is none.
 
@@ -138,6 +139,7 @@ class Step:
     checksum: str = ""
     statements_checksum: str = ""
     doc: str = ""
+    needs: str = ""
     up: CompiledRevision | None = None
     down: CompiledRevision | None = None
 

@@ -14,6 +14,7 @@ revision = "001_initial_schema"
 down_revision = None
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 
 def upgrade() -> None:

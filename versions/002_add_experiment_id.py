@@ -10,6 +10,7 @@ revision = "002_add_experiment_id"
 down_revision = "001_initial_schema"
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 
 def upgrade() -> None:

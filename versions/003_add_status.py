@@ -10,6 +10,7 @@ revision = "003_add_status"
 down_revision = "002_add_experiment_id"
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 
 def upgrade() -> None:

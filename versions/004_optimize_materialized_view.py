@@ -48,6 +48,7 @@ revision = "004_optimize_materialized_view"
 down_revision = "003_add_status"
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 # Rows: the view writes to model_performance_trends_data, so the upgrade is done.
 HAS_DATA_TABLE = """

@@ -45,6 +45,7 @@ revision = "005_fix_evaluation_jobs_deduplication"
 down_revision = "004_optimize_materialized_view"
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 # Rows: evaluation_jobs has the new key, so the upgrade's exchange is done.
 ORDERED_BY_JOB = """

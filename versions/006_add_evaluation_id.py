@@ -10,6 +10,7 @@ revision = "006_add_evaluation_id"
 down_revision = "005_fix_evaluation_jobs_deduplication"
 branch_labels = None
 depends_on = None
+requires_clickhouse = "22.8"
 
 
 def upgrade() -> None:

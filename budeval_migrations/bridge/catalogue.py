@@ -98,6 +98,7 @@ class Catalogue:
             checksum=self.files[revision].checksum,
             statements_checksum=self.statements_checksum(revision),
             doc=node.doc,
+            needs=str(getattr(self.script(revision).module, "requires_clickhouse", "")),
             up=up,
             down=down,
         )

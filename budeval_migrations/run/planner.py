@@ -68,11 +68,12 @@ class Position:
 
     @cached_property
     def applied(self) -> Mapping[str, LedgerRow | None]:
-        """The applied revisions; None where another tool recorded only a head."""
-        known: dict[str, LedgerRow | None] = dict(self.state.recorded)
-        for name in self.ancestors(self.state.foreign_heads or ()):
-            known.setdefault(name, None)
-        return known
+        """The applied revisions, parents first; None where another tool recorded only a head."""
+        recorded = self.state.recorded
+        names = dict.fromkeys((*recorded, *self.ancestors(self.state.foreign_heads or ())))
+        known = [name for name in self.graph if name in names]
+        strangers = [name for name in names if name not in self.graph]
+        return {name: recorded.get(name) for name in (*known, *strangers)}
 
     @cached_property
     def heads(self) -> tuple[str, ...]:

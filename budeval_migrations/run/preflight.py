@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from budeval_migrations.engine.failures import UNKNOWN_FUNCTION
+from budeval_migrations.engine.features import parse_version
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, StatementSyntaxError
+from budeval_migrations.errors import EngineError, StatementSyntaxError, Unsupported
 from budeval_migrations.model import Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
@@ -18,6 +19,23 @@ from budeval_migrations.sql.classify import classify
 # A query of ours must stay below the server's default max_query_size (256 KiB).
 _BATCH_BYTES = 100_000
 _POSITION = re.compile(r"failed at position (\d+)")
+
+
+def check_server(session: Session, steps: Iterable[Step]) -> None:
+    """Raise when a revision asks for a newer server than this one; read-only.
+
+    Raises:
+        Unsupported: Names the revision and both versions.
+    """
+    for step in steps:
+        if step.needs and session.features.version < parse_version(step.needs):
+            raise Unsupported(
+                f"{step.revision} needs ClickHouse {step.needs} or newer; this server is "
+                f"{session.server_version}.",
+                hint="Upgrade the server; nothing was run.",
+                revision=step.revision,
+                needs=step.needs,
+            )
 
 
 def check_syntax(session: Session, steps: Iterable[Step]) -> None:

@@ -28,7 +28,7 @@ from budeval_migrations.run.planner import (
     StatementsChecksum,
     refuse,
 )
-from budeval_migrations.run.preflight import check_syntax
+from budeval_migrations.run.preflight import check_server, check_syntax
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -84,7 +84,7 @@ class Runner:
         if steps or needs_adoption(position.state):
             if position.state.ground is Ground.NO_DATABASE:
                 self._session.ensure_database()
-            check_syntax(self._session, steps)
+            self._preflight(steps)
             position, failure = self._run_locked(request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
@@ -120,7 +120,7 @@ class Runner:
                 others = wanted - {step.revision for step in steps}
                 if others:
                     self._tell(Notice(f"{len(others)} revisions were done by another runner."))
-                check_syntax(self._session, steps)
+                self._preflight(steps)
             self._ledger.ensure(position.state)
             if needs_adoption(position.state):
                 for sentence in adopt(
@@ -144,6 +144,10 @@ class Runner:
             return position, failure
         finally:
             lock.release()
+
+    def _preflight(self, steps: Sequence[Step]) -> None:
+        check_server(self._session, steps)
+        check_syntax(self._session, steps)
 
     def _position(self, request: Request, state: LedgerState) -> Position:
         return Position(state, request.files, request.graph)

@@ -23,16 +23,17 @@ def shell(project: Project, modern: ChdbFront, database: str) -> Iterator[Shell]
 
 
 @pytest.fixture
-def old_shell(project: Project, old_server: OldServer, database: str) -> Iterator[Shell]:
-    """The same on 18.16, without a lock."""
-    yield Shell(project, old_server, database)
+def old_shell(tmp_path: Path, old_server: OldServer, database: str) -> Iterator[Shell]:
+    """The same on 18.16, with a project of its own and without a lock."""
+    yield Shell(Project(tmp_path / "old_project"), old_server, database)
     with contextlib.suppress(QueryError):
         old_server.query(f"DROP DATABASE IF EXISTS {database}")
 
 
 @pytest.fixture
-def embedded(project: Project, tmp_path: Path) -> Project:
+def embedded(tmp_path: Path) -> Project:
     """A project on a chDB directory of its own, which is not there yet."""
     targets.require_packages("chdb", "chdb_sqlalchemy")
+    project = Project(tmp_path / "embedded_project")
     project.configure(url=f"chdb:///{tmp_path}/data", database="mine")
     return project

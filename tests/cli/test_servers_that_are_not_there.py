@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -213,7 +214,11 @@ def test_the_wrong_protocol_for_a_port_is_a_sentence(shell: Shell, old_server: O
     http, native = old_server.http_port, old_server.tcp_port
 
     def check(dialect: str, port: int) -> None:
-        done = shell.run("--json", "--url", f"{dialect}://default:x@127.0.0.1:{port}/mine", "up")
+        url = f"{dialect}://default:x@127.0.0.1:{port}/mine"
+        try:
+            done = shell.run("--json", "--url", url, "up", timeout=40)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{url} hangs for more than 40 s") from None
         refused(done, 8, f"127.0.0.1:{port}", error="ConnectionFailed")
 
     all_of(

@@ -121,7 +121,7 @@ def test_of_many_claims_of_a_generation_one_is_kept(stage: Stage) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert winners == {generation: 1 for generation in range(1, 11)}
+    assert winners == dict.fromkeys(range(1, 11), 1)
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("old-http"), indirect=True)

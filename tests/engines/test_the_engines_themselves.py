@@ -323,7 +323,7 @@ class TestProxy:
             engine = through(modern, proxy)
             rows(engine, "SELECT 1")
             proxy.cut_after_bytes = 20_000
-            with pytest.raises(Exception):  # noqa: B017, PT011 - drivers differ
+            with pytest.raises(Exception):  # noqa: B017 - drivers differ
                 rows(engine, "SELECT toString(number) FROM numbers(100000)")
             engine.dispose()
 

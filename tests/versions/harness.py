@@ -103,7 +103,11 @@ class Database:
         return True
 
     def run(
-        self, revision: str, direction: str = "upgrade", *, stop: int | None = None,
+        self,
+        revision: str,
+        direction: str = "upgrade",
+        *,
+        stop: int | None = None,
         guards: bool = True,
     ) -> None:
         """Run a revision, or only its first `stop` statements."""
@@ -125,7 +129,10 @@ class Database:
             f" FROM system.tables WHERE database = '{self.name}' ORDER BY name"
         )
         uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-        text = [[re.sub(uuid, "<uuid>", re.sub(rf"\b{self.name}\.", "", cell)) for cell in row] for row in rows]
+        text = [
+            [re.sub(uuid, "<uuid>", re.sub(rf"\b{self.name}\.", "", cell)) for cell in row]
+            for row in rows
+        ]
         return {row[0]: " | ".join(row[1:]) for row in text}
 
     def drop(self) -> None:

@@ -51,22 +51,24 @@ def test_an_installation_with_a_populated_view_upgrades_to_the_head_of_a_fresh_o
     recorded: int,
 ) -> None:
     database = old_installation(recorded)
-    jobs = database.query("SELECT job_id, total_examples FROM evaluation_jobs FINAL ORDER BY job_id")
+    jobs = database.query(
+        "SELECT job_id, total_examples FROM evaluation_jobs FINAL ORDER BY job_id"
+    )
 
     for revision in REVISIONS[recorded:]:
         database.run(revision)
 
     assert head() == database.schema()
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
-    assert jobs == database.query("SELECT job_id, total_examples FROM evaluation_jobs FINAL ORDER BY job_id")
+    assert jobs == database.query(
+        "SELECT job_id, total_examples FROM evaluation_jobs FINAL ORDER BY job_id"
+    )
     database.drop()
 
 
 def test_what_a_view_had_counted_twice_is_counted_once_after_004() -> None:
     database = old_installation(3)
-    database.query(
-        "INSERT INTO model_performance_trends SELECT * FROM model_performance_trends"
-    )
+    database.query("INSERT INTO model_performance_trends SELECT * FROM model_performance_trends")
     assert database.query(TRENDS_OF_BASE) != database.query(TRENDS_OF_VIEW)
 
     database.run(REVISIONS[3])

@@ -120,38 +120,45 @@ def test_a_fresh_upgrade_has_exactly_the_relations_keys_and_indices_that_are_the
     database = Database()
     database.upgrade("006")
 
-    names = database.query(f"SELECT name FROM system.tables WHERE database = '{database.name}' ORDER BY name")
-    assert [
+    names = database.query(
+        f"SELECT name FROM system.tables WHERE database = '{database.name}' ORDER BY name"
+    )
+    assert names == [
         ["dataset_results"],
         ["evaluation_jobs"],
         ["model_performance_trends"],
         ["model_performance_trends_data"],
         ["predictions"],
-    ] == names
-    assert (
-        "ReplacingMergeTree(updated_at)", "job_id", "job_id", "toYYYYMM(job_start_time)",
-    ) == engine(database, "evaluation_jobs")
-    assert (
+    ]
+    assert engine(database, "evaluation_jobs") == (
+        "ReplacingMergeTree(updated_at)",
+        "job_id",
+        "job_id",
+        "toYYYYMM(job_start_time)",
+    )
+    assert engine(database, "dataset_results") == (
         "MergeTree",
         "model_name, dataset_name, evaluated_at, job_id",
         "model_name, dataset_name, evaluated_at",
         "toYYYYMM(evaluated_at)",
-    ) == engine(database, "dataset_results")
-    assert (
+    )
+    assert engine(database, "predictions") == (
         "MergeTree",
         "model_name, dataset_name, evaluated_at, job_id, example_id",
         "model_name, dataset_name, evaluated_at",
         "toYYYYMM(evaluated_at)",
-    ) == engine(database, "predictions")
-    assert (
+    )
+    assert engine(database, "model_performance_trends_data") == (
         "AggregatingMergeTree",
         "model_name, dataset_name, eval_date",
         "model_name, dataset_name, eval_date",
         "",
-    ) == engine(database, "model_performance_trends_data")
+    )
     assert "TTL toDateTime(evaluated_at) + toIntervalMonth(6)" in database.schema()["predictions"]
     view = database.schema()["model_performance_trends"]
-    assert "CREATE MATERIALIZED VIEW model_performance_trends TO model_performance_trends_data" in view
+    assert (
+        "CREATE MATERIALIZED VIEW model_performance_trends TO model_performance_trends_data" in view
+    )
     assert "WHERE" not in view
 
     assert [
@@ -176,14 +183,16 @@ def test_the_first_four_revisions_have_the_old_key_of_evaluation_jobs() -> None:
     database = Database()
     database.upgrade("004")
 
-    assert (
+    assert engine(database, "evaluation_jobs") == (
         "ReplacingMergeTree(updated_at)",
         "model_name, job_start_time, job_id",
         "model_name, job_start_time",
         "toYYYYMM(job_start_time)",
-    ) == engine(database, "evaluation_jobs")
+    )
     assert [
-        index("jobs", "experiment_id"), index("jobs", "job_id"), index("jobs", "status"),
+        index("jobs", "experiment_id"),
+        index("jobs", "job_id"),
+        index("jobs", "status"),
     ] == indices(database, "evaluation_jobs")
     database.drop()
 
@@ -211,7 +220,7 @@ def test_up_and_down_and_up_leaves_the_same_schema_at_every_step(guards: bool) -
     for revision, schema in zip(reversed(REVISIONS), reversed(before), strict=True):
         database.run(revision, "downgrade", guards=guards)
         assert schema == database.schema(), revision
-    assert {} == database.schema()
+    assert database.schema() == {}
 
     for revision in REVISIONS:
         database.run(revision, guards=guards)

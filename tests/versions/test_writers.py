@@ -49,7 +49,7 @@ def test_004_counts_every_row_once_up_and_down_while_two_writers_insert(
             database.run(TRENDS, direction)
             time.sleep(0.3)
 
-    assert [] == first.errors + second.errors + reader.errors
+    assert first.errors + second.errors + reader.errors == []
     assert reader.answers == sorted(reader.answers)
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
     database.drop()
@@ -101,7 +101,7 @@ def test_005_keeps_every_jobs_last_version_up_and_down_while_two_writers_insert(
             database.run(DEDUPLICATION, direction)
             time.sleep(0.2)
 
-    assert [] == first.errors + second.errors
+    assert first.errors + second.errors == []
     expected |= first.last | second.last
     latest = database.query("SELECT job_id, total_examples FROM evaluation_jobs FINAL")
     assert expected == {job: int(version) for job, version in latest}
@@ -116,7 +116,7 @@ def test_005_answers_for_every_settled_job_all_the_time() -> None:
         for direction in ("upgrade", "downgrade"):
             database.run(DEDUPLICATION, direction)
 
-    assert [] == reader.errors
+    assert reader.errors == []
     assert {60} == set(reader.answers)
     database.drop()
 
@@ -131,8 +131,8 @@ def test_005_keeps_a_job_twice_on_disk_when_its_versions_start_in_different_mont
     database.query("OPTIMIZE TABLE evaluation_jobs FINAL")
 
     disk = "SELECT total_examples FROM evaluation_jobs WHERE job_id = 'j0' ORDER BY 1"
-    assert [["2"], ["7"]] == database.query(disk)
-    assert [["7"]] == database.query(disk.replace("evaluation_jobs", "evaluation_jobs FINAL"))
+    assert database.query(disk) == [["2"], ["7"]]
+    assert database.query(disk.replace("evaluation_jobs", "evaluation_jobs FINAL")) == [["7"]]
     database.drop()
 
 
@@ -142,10 +142,12 @@ def test_005_keeps_the_latest_version_of_a_job_whose_old_key_changed() -> None:
         "INSERT INTO evaluation_jobs (job_id, model_name, engine, job_start_time, total_examples)"
         " VALUES ('j0', 'other', 'vllm', '2024-01-02 00:00:00', 7)"
     )
-    assert ["2"] == database.query("SELECT count() FROM evaluation_jobs FINAL WHERE job_id = 'j0'")[0]
+    assert database.query("SELECT count() FROM evaluation_jobs FINAL WHERE job_id = 'j0'")[
+        0
+    ] == ["2"]
 
     database.run(DEDUPLICATION)
 
     rows = [row for row in database.query(LATEST_JOBS) if row[0] == "j0"]
-    assert [("j0", "other")] == [(row[0], row[2]) for row in rows]
+    assert [(row[0], row[2]) for row in rows] == [("j0", "other")]
     database.drop()

@@ -1,0 +1,196 @@
+"""Ctrl-C, closed pipes, and a chDB directory that somebody else holds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell, failed_in_alembic, one_object, refused
+from tests.support.project import REPOSITORY, Project
+from tests.support.servers import ChdbFront
+
+SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(100) SETTINGS max_block_size = 1"
+
+
+def _wait_until(condition: object, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.mark.parametrize("module", ["budeval_migrations", "alembic"])
+def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
+    shell: Shell, modern: ChdbFront, module: str
+) -> None:
+    shell.write(1)
+    shell.project.write_revision("002_step", "001_step", ["SELECT 1", SLOW])
+    args = ("--json", "up") if module == "budeval_migrations" else ("upgrade", "head")
+    process = shell.project.start(module, *args)
+    try:
+        _wait_until(lambda: any("sleepEachRow(0.2)" in r["query"] for r in modern.running()))
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert shell.ledger() == ["001_step\tupgrade\t1", "002_step\tupgrade\t0"], stderr
+    assert shell.rows("SELECT statements_applied FROM schema_migrations WHERE NOT success") == ["1"]
+    locks = "SELECT argMax(event, at) FROM schema_migrations_lock GROUP BY generation"
+    assert shell.rows(locks) == ["release"]
+    if module == "budeval_migrations":
+        assert process.returncode == 130, stderr
+        assert "Traceback" not in stderr and "Interrupted" in stderr, stderr
+        import json
+
+        assert json.loads(stdout)["exit_code"] == 130, stdout
+    status = one_object(shell.run("--json", "status"))
+    assert [r["state"] for r in status["revisions"]] == ["applied", "failed"]
+
+
+def test_ctrl_c_on_chdb_exits_with_130_and_the_attempt_is_recorded(embedded: Project) -> None:
+    embedded.write_revision("001_slow", None, ["SELECT 1", SLOW])
+    process = embedded.start("budeval_migrations", "--verbose", "up")
+    assert process.stderr is not None
+    try:
+        seen = ""
+        while "sleepEachRow" not in seen:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, seen + stderr
+    assert "Traceback" not in stderr and "Interrupted" in stderr, stderr
+    status = one_object(embedded.cli("--json", "status"))
+    assert [r["state"] for r in status["revisions"]] == ["failed"]
+
+
+def test_output_may_be_cut_off_without_a_traceback(shell: Shell) -> None:
+    shell.project.write_chain(40)
+    shell.ok("up")
+    for command in ("status", "--json status", "history", "--help"):
+        script = f"set -o pipefail; {sys.executable} -u -m budeval_migrations {command} | head -1"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=shell.project.path,
+            env=shell.project.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert "Exception ignored" not in done.stderr, done.stderr
+        assert "Unexpected" not in done.stderr, done.stderr
+
+
+def test_a_reader_that_left_before_the_upgrade_does_not_stop_it(shell: Shell) -> None:
+    shell.write(2)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "budeval_migrations", "up"],
+            cwd=shell.project.path,
+            env=shell.project.environment(),
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(write_end)
+    assert shell.ledger() == ["001_step\tupgrade\t1", "002_step\tupgrade\t1"]
+    assert "Traceback" not in done.stderr and "Unexpected" not in done.stderr, done.stderr
+    assert "Exception ignored" not in done.stderr, done.stderr
+
+
+HOLD = """
+import sys, chdb
+connection = chdb.connect(sys.argv[1])
+connection.query("SELECT 1")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(embedded: Project, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the project's chDB directory open."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, f"{tmp_path}/data"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "held"
+    yield process
+    with contextlib.suppress(OSError):
+        process.kill()
+    process.wait()
+
+
+def test_a_chdb_directory_that_another_process_holds_is_a_sentence(
+    embedded: Project, holder: subprocess.Popen[str]
+) -> None:
+    embedded.write_chain(1)
+    for command in ("up", "status"):
+        done = embedded.cli("--json", command)
+        refused(
+            done,
+            8,
+            "/data",
+            "another process",
+            hint="Stop the other process",
+            error="ConnectionFailed",
+        )
+        assert len(done.stderr) < 800, done.output
+    failed_in_alembic(embedded.run("upgrade", "head"), "another process", hint="Stop")
+    holder.kill()
+    holder.wait()
+    done = embedded.cli("up")
+    assert done.returncode == 0, done.output
+
+
+def test_a_chdb_path_that_is_a_file_or_may_not_be_written_is_a_sentence(
+    embedded: Project, tmp_path: Path
+) -> None:
+    embedded.write_chain(1)
+    (tmp_path / "data").write_text("I am a file")
+    for command in ("up", "status"):
+        done = embedded.cli("--json", command)
+        refused(done, 8, "/data")
+    assert (tmp_path / "data").read_text() == "I am a file"
+
+
+def test_a_broken_revision_leaves_no_chdb_directory(embedded: Project, tmp_path: Path) -> None:
+    embedded.write_revision("001_x", None, body="def upgrade() -> None:\n    1 / 0\n")
+    refused(embedded.cli("up"), 3, "001_x.py", "ZeroDivisionError")
+    assert not (tmp_path / "data").exists()
+    refused(embedded.cli("up", "no_such"), 3, "no_such")
+    assert not (tmp_path / "data").exists()
+
+
+def test_readers_make_no_chdb_directory(embedded: Project, tmp_path: Path) -> None:
+    embedded.write_chain(1)
+    for command in ("status", "history", "validate"):
+        done = embedded.cli("--json", command)
+        assert done.returncode == 0, done.output
+    for command in ("current", "history", "heads"):
+        done = embedded.run(command)
+        assert done.returncode == 0, done.output
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,257 @@
+"""Mistakes around what was applied: exit 4, and repair, reset, locks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, one_object, refused
+
+DEVELOPMENT = {"BUDEVAL_MIGRATIONS_ENVIRONMENT": "development"}
+COLUMNS = "version, checksum, success, operation, sequence, ledger_format"
+
+
+def test_an_edited_revision_is_refused_told_by_readers_and_accepted_by_repair(
+    shell: Shell, old_shell: Shell
+) -> None:
+    for each in (shell, old_shell):
+        each.write(2)
+        each.ok("up")
+        each.write(3)
+        each.project.write_revision("001_step", None, TABLE.format(name="other"))
+        ledger = each.ledger()
+        done = each.run("--json", "up")
+        refused(
+            done,
+            4,
+            "001_step",
+            "changed afterwards",
+            hint="repair --revision 001_step",
+            error="ChecksumMismatch",
+        )
+        for command in (("up", "001_step"), ("down", "001_step"), ("down", "base")):
+            refused(each.run(*command), 4, "001_step", "changed afterwards", hint="repair")
+        assert each.ledger() == ledger and "t3" not in each.tables()
+        found = one_object(each.run("--json", "status"))
+        assert [r["checksum"] for r in found["revisions"]] == ["mismatch", "ok", "none"]
+        done = each.run("--json", "validate")
+        problems = one_object(done)
+        assert (done.returncode, problems["ok"]) == (4, False)
+        [problem] = problems["problems"]
+        assert (problem["revision"], problem["kind"]) == ("001_step", "checksum_mismatch")
+        assert "repair --revision 001_step" in problem["hint"]
+        each.ok("repair", "--revision", "001_step")
+        each.ok("up")
+        assert "other" not in each.tables() and "t3" in each.tables()
+
+
+def test_alembic_refuses_an_edited_revision_too(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.write(2)
+    shell.project.write_revision("001_step", None, TABLE.format(name="other"))
+    for command in (("upgrade", "head"), ("downgrade", "base")):
+        done = shell.project.run(*command)
+        failed_in_alembic(done, "001_step", "changed afterwards", hint="repair")
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_a_reformatted_revision_is_told_and_stops_nothing(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    path = shell.project.revision_file("001_step")
+    path.write_text(path.read_text() + "\n# a remark\n")
+    done = shell.ok("up")
+    assert "001_step was edited" in done.stderr and "statements are the same" in done.stderr
+    assert "nothing to do" in done.stdout
+    done = shell.ok("validate")
+    assert "reformatted" in done.stdout and "repair --revision 001_step" in done.stdout
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_a_deleted_applied_revision_is_refused_and_can_be_forgotten(shell: Shell) -> None:
+    shell.write(3)
+    shell.ok("up")
+    ledger = shell.ledger()
+    shell.project.revision_file("003_step").unlink()
+    for command in (("up",), ("down", "base"), ("down", "-1")):
+        refused(
+            shell.run("--json", *command),
+            4,
+            "003_step",
+            "no file",
+            hint="--forget 003_step",
+            error="MissingRevision",
+        )
+    assert shell.ledger() == ledger and "t3" in shell.tables()
+    found = one_object(shell.run("--json", "status"))
+    assert {r["revision"]: r["checksum"] for r in found["revisions"]}["003_step"] == "missing"
+    assert found["at_head"] is False
+    shell.ok("repair", "--forget", "003_step")
+    assert one_object(shell.run("--json", "status"))["at_head"] is True
+    assert "t3" in shell.tables()
+
+
+def test_a_deleted_revision_in_the_middle_is_refused(shell: Shell) -> None:
+    shell.write(3)
+    shell.ok("up")
+    shell.project.revision_file("002_step").unlink()
+    for command in ("up", "status"):
+        done = shell.run("--json", command)
+        assert done.returncode in (3, 4), done.output
+        refused(done, done.returncode, "002_step", "no file", hint="Restore")
+    failed_in_alembic(shell.project.run("upgrade", "head"), "002_step", hint=None)
+    assert len(shell.ledger()) == 3
+
+
+def test_repair_of_what_is_not_applied_is_refused(shell: Shell) -> None:
+    shell.write(2)
+    shell.ok("up", "001_step")
+    for option in ("--revision", "--forget"):
+        for name in ("002_step", "no_such"):
+            done = shell.run("--json", "repair", option, name)
+            refused(done, 3, name, "not applied", hint="status")
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+    done = shell.ok("repair")
+    assert "nothing to do" in done.stdout
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_repair_of_an_unknown_revision_makes_no_database(shell: Shell) -> None:
+    shell.write(1)
+    refused(shell.run("repair", "--revision", "no_such"), 3, "no_such")
+    assert not shell.exists()
+
+
+def test_a_ledger_of_a_newer_format_is_left_alone(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.server.query(
+        f"INSERT INTO schema_migrations ({COLUMNS}) "
+        "VALUES ('002_future', 'x', 1, 'teleport', 2, 999)",
+        database=shell.database,
+    )
+    shell.write(2)
+    rows = len(shell.ledger())
+
+    def check(command: tuple[str, ...]) -> None:
+        done = shell.run("--json", *command)
+        refused(done, 4, "format 999", hint="newer version", error="LedgerError")
+
+    commands = [("up",), ("down", "base"), ("status",), ("history",), ("repair",), ("adopt",)]
+    all_of(partial(check, command) for command in commands)
+    done = shell.run("validate")
+    assert done.returncode == 4 and "format 999" in done.stdout, done.output
+    failed_in_alembic(shell.project.run("upgrade", "head"), "format 999", hint="newer version")
+    assert len(shell.ledger()) == rows
+    assert "t2" not in shell.tables()
+
+
+def test_an_unknown_operation_in_the_ledger_is_not_guessed_at(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.server.query(
+        f"INSERT INTO schema_migrations ({COLUMNS}) "
+        "VALUES ('002_future', 'x', 1, 'teleport', 2, 1)",
+        database=shell.database,
+    )
+    shell.write(2)
+    for command in ("up", "status"):
+        done = shell.run("--json", command)
+        refused(done, 4, "teleport", "operation", hint="version", error="LedgerError")
+    assert "t2" not in shell.tables()
+
+
+def test_a_table_of_that_name_that_is_something_else_is_left_alone(
+    shell: Shell, old_shell: Shell
+) -> None:
+    for each in (shell, old_shell):
+        each.write(1)
+        each.server.query(f"CREATE DATABASE {each.database}")
+        each.server.query(
+            "CREATE TABLE schema_migrations (id Int32, name String) ENGINE = MergeTree ORDER BY id",
+            database=each.database,
+        )
+        for command in ("up", "status", "history"):
+            done = each.run("--json", command)
+            refused(
+                done, 4, "schema_migrations", "not a ledger", hint="Rename", error="LedgerError"
+            )
+            assert len(done.stderr) < 700, f"too long: {done.output}"
+        assert each.tables() == {"schema_migrations"}
+
+
+def test_rails_table_of_that_name_is_left_alone(shell: Shell) -> None:
+    shell.write(1)
+    shell.server.query(f"CREATE DATABASE {shell.database}")
+    shell.server.query(
+        "CREATE TABLE schema_migrations (version String) ENGINE = MergeTree ORDER BY version",
+        database=shell.database,
+    )
+    done = shell.run("--json", "up")
+    refused(done, 4, "schema_migrations", "not a ledger", hint="Rename", error="LedgerError")
+    assert shell.tables() == {"schema_migrations"}
+
+
+def test_reset_is_refused_without_yes_and_outside_development(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    before = shell.tables()
+    refused(shell.run("--json", "reset"), 2, "--yes", hint="--yes", error="ConfigError")
+    done = shell.run("--json", "reset", "--yes")
+    refused(done, 2, "production", hint="environment = development", error="ConfigError")
+    done = shell.run("reset", env=DEVELOPMENT)
+    refused(done, 2, "--yes", hint="--yes")
+    done = shell.run("reset", "--yes", env={"BUDEVAL_MIGRATIONS_ENVIRONMENT": "Development "})
+    assert done.returncode == 2, done.output
+    assert shell.tables() == before
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_reset_in_development_forgets_the_bookkeeping_and_keeps_the_data(
+    shell: Shell, old_shell: Shell
+) -> None:
+    for each in (shell, old_shell):
+        each.write(1)
+        each.ok("up")
+        each.server.query("INSERT INTO t1 SELECT 1, 'kept'", database=each.database)
+        done = each.run("reset", "--yes", env=DEVELOPMENT)
+        assert done.returncode == 0, done.output
+        assert "schema_migrations" in done.stdout + done.stderr, "it says what it dropped"
+        assert each.tables() == {"t1"}
+        assert each.rows("SELECT s FROM t1") == ["kept"]
+        done = each.run("--json", "reset", "--yes", env=DEVELOPMENT)
+        assert done.returncode == 0 and one_object(done)["ok"] is True, done.output
+        assert one_object(each.run("--json", "status"))["pending"] == ["001_step"]
+        each.ok("up")
+
+
+def test_reset_where_there_is_no_database_makes_none(shell: Shell) -> None:
+    done = shell.run("reset", "--yes", env=DEVELOPMENT)
+    assert done.returncode == 0, done.output
+    assert not shell.exists()
+
+
+def test_down_where_nothing_is_applied_makes_no_database(shell: Shell) -> None:
+    shell.write(1)
+    done = shell.run("down", "base")
+    assert done.returncode == 0, done.output
+    assert not shell.exists()
+
+
+def test_a_lock_that_somebody_holds_is_named_and_exit_is_5(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.write(2)
+    shell.server.query(
+        "INSERT INTO schema_migrations_lock (generation, event, owner, holder, lease_ms, doing)"
+        " VALUES (99, 'claim', 'x', 'ann@elsewhere pid 7', 60000, '002_step')",
+        database=shell.database,
+    )
+    done = shell.run("--json", "up", "--lock-timeout", "0.5")
+    refused(done, 5, "ann@elsewhere pid 7", hint="lock_timeout", error="LockTimeout")
+    assert done.stderr.count("waiting") == 1, done.output
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+    states = {
+        r["revision"]: r["state"] for r in one_object(shell.run("--json", "status"))["revisions"]
+    }
+    assert states == {"001_step": "applied", "002_step": "running"}
