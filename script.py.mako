@@ -1,3 +1,10 @@
+<%
+def body(text):
+    """What Alembic rendered; a place for SQL where it rendered nothing."""
+    if down_revision is not None and not isinstance(down_revision, str):
+        return text or "pass"
+    return text if text and "op." in text else 'op.execute("""\n    """)'
+%>\
 """${message}"""
 from alembic import op
 
@@ -8,8 +15,8 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else 'op.execute("""\n    """)'}
+    ${body(upgrades)}
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else 'op.execute("""\n    """)'}
+    ${body(downgrades)}
