@@ -7,7 +7,8 @@ How no row is lost while a writer goes on inserting:
 2. EXCHANGE TABLES puts it in the place of evaluation_jobs: from here on new rows go there.
    The old table is renamed to evaluation_jobs_before_005.
 3. Two seconds later (at once where nobody writes), and when every INSERT that began before
-   the exchange has ended, the old table does not change any longer. What it holds and the new one does not is copied.
+   the exchange has ended, the old table does not change any longer. What it holds and the
+   new one does not is copied.
 4. A second look: if the old table holds any job or any later version that the new one lacks,
    the revision stops (Code 395) and both tables stay. Otherwise the old one is dropped.
 
@@ -74,7 +75,10 @@ WHERE (
 """
 
 CHECK_NO_LONG_INSERT = """
-SELECT throwIf(count() > 0, 'evaluation_jobs: an INSERT from before the exchange is still running. Nothing is lost: run this revision again')
+SELECT throwIf(
+    count() > 0,
+    'an INSERT into evaluation_jobs from before the exchange is still running. Nothing is lost, run this again'
+)
 FROM system.processes
 WHERE positionCaseInsensitive(query, 'insert') > 0
   AND positionCaseInsensitive(query, 'evaluation_jobs') > 0
@@ -195,7 +199,7 @@ SELECT throwIf(
         SELECT count() FROM system.tables
         WHERE database = currentDatabase() AND name = 'evaluation_jobs' AND sorting_key = 'job_id'
     ) = 0,
-    'evaluation_jobs lacks rows that evaluation_jobs_before_005 holds. Nothing is lost: run this revision again'
+    'evaluation_jobs lacks rows that evaluation_jobs_before_005 holds. Nothing is lost, run this again'
 )
 FROM
 (
@@ -328,7 +332,7 @@ SELECT throwIf(
         WHERE database = currentDatabase() AND name = 'evaluation_jobs'
           AND sorting_key = 'model_name, job_start_time, job_id'
     ) = 0,
-    'evaluation_jobs lacks rows that evaluation_jobs_after_005 holds. Nothing is lost: run this downgrade again'
+    'evaluation_jobs lacks rows that evaluation_jobs_after_005 holds. Nothing is lost, run this again'
 )
 FROM
 (

@@ -26,6 +26,12 @@ Exit codes:
 """
 
 
+class _Interrupted(MigrationError):
+    """Ctrl-C; the shells' own code for it."""
+
+    exit_code = 130
+
+
 @dataclass
 class App:
     """What the global options said."""
@@ -44,8 +50,8 @@ class App:
             self.output.error(error)
             code = error.exit_code
         except KeyboardInterrupt:
-            self.output.error(MigrationError("Interrupted."))
-            code = 130
+            self.output.error(_Interrupted("Interrupted."))
+            code = _Interrupted.exit_code
         except Exception as error:
             if self.debug:
                 raise

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import StatementFailed
+from budeval_migrations.errors import MigrationError, StatementFailed
 from budeval_migrations.events import Event, Listener, Notice, RunStarted
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import make_lock
@@ -140,10 +140,22 @@ class Runner:
                     self._session, self._ledger, lock, self._tell, request.live, run_id
                 )
                 failure = _run_steps(executor, steps, position.state.next_sequence, done)
-                position = self._position(request, self._ledger.read_state())
+                position = self._look_again(request, position, failure)
             return position, failure
         finally:
             lock.release()
+
+    def _look_again(
+        self, request: Request, before: Position, failure: StatementFailed | None
+    ) -> Position:
+        try:
+            return self._position(request, self._ledger.read_state())
+        except MigrationError as error:
+            if failure is None:
+                raise
+            # What failed is the news; a server that is gone must not hide it.
+            self._tell(Notice(f"The ledger could not be read after the failure: {error.message}"))
+            return before
 
     def _preflight(self, steps: Sequence[Step]) -> None:
         check_server(self._session, steps)

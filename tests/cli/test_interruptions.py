@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from tests.cli.shell import Shell, failed_in_alembic, one_object, refused
 from tests.support.project import REPOSITORY, Project
 from tests.support.servers import ChdbFront
 
-SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(100) SETTINGS max_block_size = 1"
+SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(40) SETTINGS max_block_size = 1"
 
 
 def _wait_until(condition: object, seconds: float = 30) -> None:
@@ -38,7 +39,12 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
     args = ("--json", "up") if module == "budeval_migrations" else ("upgrade", "head")
     process = shell.project.start(module, *args)
     try:
-        _wait_until(lambda: any("sleepEachRow(0.2)" in r["query"] for r in modern.running()))
+        _wait_until(
+            lambda: any(
+                r["query"].startswith("SELECT sum(sleepEachRow") and r["database"] == shell.database
+                for r in modern.running()
+            )
+        )
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     finally:
@@ -50,8 +56,6 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
     if module == "budeval_migrations":
         assert process.returncode == 130, stderr
         assert "Traceback" not in stderr and "Interrupted" in stderr, stderr
-        import json
-
         assert json.loads(stdout)["exit_code"] == 130, stdout
     status = one_object(shell.run("--json", "status"))
     assert [r["state"] for r in status["revisions"]] == ["applied", "failed"]

@@ -13,7 +13,7 @@ COLUMNS = "version, checksum, success, operation, sequence, ledger_format"
 def test_an_edited_revision_is_refused_told_by_readers_and_accepted_by_repair(
     shell: Shell, old_shell: Shell
 ) -> None:
-    for each in (shell, old_shell):
+    def check(each: Shell) -> None:
         each.write(2)
         each.ok("up")
         each.write(3)
@@ -42,6 +42,8 @@ def test_an_edited_revision_is_refused_told_by_readers_and_accepted_by_repair(
         each.ok("repair", "--revision", "001_step")
         each.ok("up")
         assert "other" not in each.tables() and "t3" in each.tables()
+
+    all_of(partial(check, each) for each in (shell, old_shell))
 
 
 def test_alembic_refuses_an_edited_revision_too(shell: Shell) -> None:
@@ -164,7 +166,7 @@ def test_an_unknown_operation_in_the_ledger_is_not_guessed_at(shell: Shell) -> N
 def test_a_table_of_that_name_that_is_something_else_is_left_alone(
     shell: Shell, old_shell: Shell
 ) -> None:
-    for each in (shell, old_shell):
+    def check(each: Shell) -> None:
         each.write(1)
         each.server.query(f"CREATE DATABASE {each.database}")
         each.server.query(
@@ -178,6 +180,8 @@ def test_a_table_of_that_name_that_is_something_else_is_left_alone(
             )
             assert len(done.stderr) < 700, f"too long: {done.output}"
         assert each.tables() == {"schema_migrations"}
+
+    all_of(partial(check, each) for each in (shell, old_shell))
 
 
 def test_rails_table_of_that_name_is_left_alone(shell: Shell) -> None:
@@ -210,7 +214,7 @@ def test_reset_is_refused_without_yes_and_outside_development(shell: Shell) -> N
 def test_reset_in_development_forgets_the_bookkeeping_and_keeps_the_data(
     shell: Shell, old_shell: Shell
 ) -> None:
-    for each in (shell, old_shell):
+    def check(each: Shell) -> None:
         each.write(1)
         each.ok("up")
         each.server.query("INSERT INTO t1 SELECT 1, 'kept'", database=each.database)
@@ -223,6 +227,8 @@ def test_reset_in_development_forgets_the_bookkeeping_and_keeps_the_data(
         assert done.returncode == 0 and one_object(done)["ok"] is True, done.output
         assert one_object(each.run("--json", "status"))["pending"] == ["001_step"]
         each.ok("up")
+
+    all_of(partial(check, each) for each in (shell, old_shell))
 
 
 def test_reset_where_there_is_no_database_makes_none(shell: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, refused
+from tests.support.project import Project
 
 FINE = f'op.execute("{TABLE.format(name="t")}")'
 
@@ -38,6 +39,71 @@ def test_an_ambiguous_part_of_an_id_lists_what_it_could_be(shell: Shell) -> None
             hint="more of the id",
             error="RevisionNotFound",
         )
+    assert not shell.exists()
+
+
+def test_the_number_of_a_revision_is_enough_of_its_id(shell: Shell) -> None:
+    shell.write(3)
+    shell.ok("up", "002")
+    assert shell.ledger() == ["001_step\tupgrade\t1", "002_step\tupgrade\t1"]
+    shell.ok("down", "001")
+    assert shell.ledger()[2:] == ["002_step\tdowngrade\t1"]
+
+
+def test_down_to_what_is_not_applied_says_so(shell: Shell) -> None:
+    shell.write(2)
+    shell.ok("up", "001_step")
+    for target in ("002_step", "head"):
+        done = shell.run("--json", "down", target)
+        refused(done, 3, target, "not applied")
+        assert "Nothing to drop" not in done.stderr, done.output
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_an_empty_or_backward_target_is_a_sentence(shell: Shell) -> None:
+    shell.write(2)
+    shell.ok("up", "001_step")
+
+    def check(*args: str) -> None:
+        done = shell.run(*args)
+        assert done.returncode in (2, 3), done.output
+        assert "Unexpected" not in done.stderr and "Traceback" not in done.stderr, done.output
+
+    cases = (
+        ("up", ""),
+        ("down", ""),
+        ("up", "-1"),
+        ("down", "+1"),
+        ("up", "--", "-1"),
+    )
+    all_of(partial(check, *case) for case in cases)
+    assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_debug_keeps_the_exit_code(shell: Shell) -> None:
+    shell.write(1)
+    done = shell.run("--debug", "up", "no_such")
+    assert "Traceback (most recent call last)" in done.stderr
+    assert done.returncode == 3, f"exit {done.returncode}"
+
+
+def test_a_revision_that_exits_does_not_end_the_run_in_silence(shell: Shell) -> None:
+    shell.write(2)
+    path = shell.project.revision_file("002_step")
+    whole = path.read_text()
+    for source in (
+        whole.replace("def upgrade", "import sys\nsys.exit(0)\n\ndef upgrade"),
+        whole.replace("    op.execute", "    import sys\n    sys.exit(0)\n    op.execute", 1),
+    ):
+        path.write_text(source)
+        for run in (
+            lambda: shell.run("up"),
+            lambda: shell.run("status"),
+            lambda: shell.project.run("upgrade", "head"),
+        ):
+            done = run()
+            assert done.returncode != 0, f"{done.output} with nothing done and nothing said"
+            assert "002_step" in done.stdout + done.stderr, done.output
     assert not shell.exists()
 
 
@@ -151,11 +217,8 @@ BROKEN = {
 }
 
 
-def test_a_broken_revision_file_is_named_with_its_line_and_nothing_runs(
-    shell: Shell, tmp_path_factory: object
-) -> None:
+def test_a_broken_revision_file_is_named_with_its_line_and_nothing_runs(shell: Shell) -> None:
     """Each case is a project of its own on the same database."""
-    from tests.support.project import Project
 
     def check(number: int, what: str) -> None:
         source, words = BROKEN[what]
@@ -173,8 +236,6 @@ def test_a_broken_revision_file_is_named_with_its_line_and_nothing_runs(
 
 
 def test_alembics_command_says_the_same_of_a_broken_file(shell: Shell) -> None:
-    from tests.support.project import Project
-
     def check(number: int, what: str) -> None:
         source, words = BROKEN[what]
         project = Project(shell.project.path.parent / f"alembic{number}")

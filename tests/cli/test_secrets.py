@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote, quote_plus
 
-from tests.cli.shell import TABLE, Shell, one_object
+from tests.cli.shell import TABLE, Shell, all_of, one_object
 from tests.support.project import Finished, Project
 from tests.support.servers import ChdbFront
 
@@ -30,7 +31,7 @@ def _silent(done: Finished, *secrets: str) -> None:
 def test_no_command_shows_or_records_the_password_of_the_connection(
     shell: Shell, old_shell: Shell
 ) -> None:
-    for each in (shell, old_shell):
+    def check(each: Shell) -> None:
         secrets = [f for password in each.server.users.values() for f in _forms(password)]
         each.write(2)
         each.project.write_revision(
@@ -57,6 +58,8 @@ def test_no_command_shows_or_records_the_password_of_the_connection(
         assert "003_step" in rows
         for secret in secrets:
             assert secret not in rows
+
+    all_of(partial(check, each) for each in (shell, old_shell))
 
 
 def test_a_connection_that_fails_does_not_show_the_password(shell: Shell) -> None:

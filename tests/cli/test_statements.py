@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.cli.shell import TABLE, Shell, failed_in_alembic, one_object, refused
+from functools import partial
+
+from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, one_object, refused
 
 UNCLOSED = "CREATE TABLE a (x Int32)\nENGINE = Memory\nCOMMENT 'it never ends"
 WRONG = """
@@ -83,7 +85,7 @@ def test_old_servers_that_cannot_be_asked_record_the_failure(old_shell: Shell) -
 
 
 def test_a_failed_statement_says_everything_a_person_needs(shell: Shell, old_shell: Shell) -> None:
-    for each in (shell, old_shell):
+    def check(each: Shell) -> None:
         each.write(3)
         path = each.project.write_revision(
             "002_step",
@@ -116,6 +118,8 @@ def test_a_failed_statement_says_everything_a_person_needs(shell: Shell, old_she
         states = [r["state"] for r in status["revisions"]]
         assert states == ["applied", "failed", "pending"]
         assert "no_such" in status["revisions"][1]["error"]
+
+    all_of(partial(check, each) for each in (shell, old_shell))
 
 
 def test_a_failure_in_words_says_what_was_applied_and_what_the_next_run_does(

@@ -33,13 +33,19 @@ def database_at(revision: str) -> Database:
     return database
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 3])
+def refused_by_a_dropped_view(error: str) -> bool:
+    """Whether ClickHouse refused an INSERT, nothing written, for a view that was just dropped."""
+    return "Code: 60" in error and "Target table" in error
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("pause", [0.0, 0.05, 1.0])
 def test_004_counts_every_row_once_up_and_down_while_two_writers_insert(
     pause: float, attempt: int
 ) -> None:
     database = database_at("003")
-    insert_results_of_the_future(database, 3) if attempt == 1 else None
+    if attempt == 1:
+        insert_results_of_the_future(database, 3)
     with (
         ResultsWriter(database, seed=attempt, pause=pause) as first,
         ResultsWriter(database, seed=10 + attempt, pause=pause) as second,
@@ -65,7 +71,7 @@ def test_004_is_exact_when_the_first_rows_arrive_while_it_runs() -> None:
     database.drop()
 
 
-def test_004_waits_for_an_insert_that_is_older_than_the_view() -> None:
+def test_004_waits_for_or_refuses_beside_an_insert_that_is_older_than_the_view() -> None:
     database = database_at("003")
     client = database.client()
     slow = threading.Thread(
@@ -79,14 +85,20 @@ def test_004_waits_for_an_insert_that_is_older_than_the_view() -> None:
     )
     slow.start()
     time.sleep(0.5)
-    database.run(TRENDS)
-    assert not slow.is_alive()
+    while True:
+        try:
+            database.run(TRENDS)
+        except RuntimeError as refusal:
+            assert "a long INSERT into dataset_results is running" in str(refusal)
+        else:
+            break
+    slow.join()
 
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
     database.drop()
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("attempt", [1, 2])
 @pytest.mark.parametrize("pause", [0.0, 0.2])
 def test_005_keeps_every_jobs_last_version_up_and_down_while_two_writers_insert(
     pause: float, attempt: int
