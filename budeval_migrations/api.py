@@ -111,7 +111,7 @@ def status(**settings: Any) -> Status:
     """
     from budeval_migrations.bridge.review import review_status
 
-    with _session(load_settings(**settings), read_only=True) as session:
+    with _session(load_settings(**settings)) as session:
         files, state = _look(session)
         return review_status(session, files, state)
 
@@ -128,7 +128,7 @@ def validate(**settings: Any) -> Validation:
     """
     from budeval_migrations.bridge.review import review_everything
 
-    with _session(load_settings(**settings), read_only=True) as session:
+    with _session(load_settings(**settings)) as session:
         return review_everything(session)
 
 
@@ -215,7 +215,7 @@ def history(**settings: Any) -> tuple[LedgerRow, ...]:
     """
     from budeval_migrations.history.ledger import Ledger
 
-    with _session(load_settings(**settings), read_only=True) as session:
+    with _session(load_settings(**settings)) as session:
         return Ledger(session).read_state().rows
 
 
@@ -233,7 +233,7 @@ def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
             and that was not to be tolerated.
 
     """
-    with _session(load_settings(**settings), read_only=True) as session:
+    with _session(load_settings(**settings)) as session:
         files, state = _look(session)
         if _settled(files, state, on_ahead):
             return _at_head("check", session, files, state)
@@ -242,10 +242,10 @@ def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
         return review_pending(session, files, state, tolerate_ahead=on_ahead == "warn")
 
 
-def _session(settings: Settings, *, read_only: bool = False) -> Session:
+def _session(settings: Settings) -> Session:
     from budeval_migrations.engine.session import Session
 
-    return Session(settings, read_only=read_only)
+    return Session(settings)
 
 
 def _look(session: Session) -> tuple[dict[str, RevisionFile], LedgerState]:

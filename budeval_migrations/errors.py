@@ -64,11 +64,11 @@ class MigrationError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """Return the error as a JSON-ready object."""
         return {
+            **self.details,
             "error": type(self).__name__,
             "message": self.message,
             "hint": self.hint,
             "exit_code": self.exit_code,
-            **self.details,
         }
 
 
@@ -195,6 +195,7 @@ class StatementFailed(ExecutionError):
         index: 1-based number of the statement within the revision.
         total: How many statements the revision has; None for a dynamic one.
         reason: The server's words, without secrets.
+        outcome: What took effect, and what the next run will do.
         code: ClickHouse's error code; 0 when the server gave none.
         file: The file that holds the statement.
         line: 1-based line of the statement's first token.
@@ -211,19 +212,22 @@ class StatementFailed(ExecutionError):
         code: int,
         file: str | None,
         line: int | None,
+        outcome: str = "",
         hint: str = "",
     ) -> None:
         of = f" of {total}" if total is not None else ""
         where = f"  ({file}:{line})" if file and line else f"  ({file})" if file else ""
         says = f"ClickHouse {code}: {reason}" if code else reason
+        then = f"\n  {outcome}" if outcome else ""
         super().__init__(
-            f"{revision}  statement {index}{of}{where}\n  {says}",
+            f"{revision}  statement {index}{of}{where}\n  {says}{then}",
             hint=hint,
             revision=revision,
             statement=index,
             statements_total=total,
             code=code,
             reason=reason,
+            outcome=outcome,
             file=file,
             line=line,
         )
@@ -231,9 +235,17 @@ class StatementFailed(ExecutionError):
         self.index = index
         self.total = total
         self.reason = reason
+        self.outcome = outcome
         self.code = code
         self.file = file
         self.line = line
+
+    @property
+    def summary(self) -> str:
+        """The failure on one line, as the ledger keeps it."""
+        where = f" ({self.file}:{self.line})" if self.file and self.line else ""
+        says = f"ClickHouse {self.code}: {self.reason}" if self.code else self.reason
+        return f"statement {self.index}{where}: {says}"
 
 
 class DriftDetected(MigrationError):

@@ -56,7 +56,7 @@ class Statement:
     Attributes:
         text: The SQL to the byte, without the separator that ended it.
         file: The file it was written in, relative where it can be.
-        line: 1-based line of its first character in that file.
+        line: 1-based line of its first token in that file.
         unless: A probe; when it returns a row the statement is not sent.
 
     """
@@ -291,6 +291,7 @@ class Failure:
     statements_total: int | None
     code: int
     error: str
+    outcome: str
     file: str | None
     line: int | None
     hint: str

@@ -23,7 +23,6 @@ ENV_PREFIX = "BUDEVAL_MIGRATIONS_"
 SECTION = "budeval_migrations"
 DEFAULT_URL = "chdb:///./.budeval/clickhouse"
 DEFAULT_DATABASE = "budeval"
-_USERINFO = re.compile(r"(//[^/@:]*):[^/]*@")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,11 @@ class Settings:
 
     def __repr__(self) -> str:
         """Return the settings without the password of the URL."""
-        shown = _USERINFO.sub(r"\1:***@", self.url.split("?")[0])
+        scheme, _, place = self.url.partition("://")
+        userinfo, at, host = (place or scheme).rpartition("@")
+        name, colon, _ = userinfo.partition(":")
+        user = f"{name}{':***' if colon else ''}@" if at else ""
+        shown = f"{scheme if place else ''}://{user}{host.split('?')[0]}"
         rest = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
         return f"Settings(url={shown!r}, {rest})"
 
@@ -146,7 +149,8 @@ def version_locations(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"{path}: {error}") from error
     listed = option.get("version_locations", "")
     if listed:
-        parts = _split_locations(listed, option.get("path_separator", ""))
+        separator = option.get("path_separator") or option.get("version_path_separator", "")
+        parts = _split_locations(listed, separator)
     elif "script_location" in option:
         parts = [os.path.join(option["script_location"], "versions")]
     else:
@@ -154,7 +158,7 @@ def version_locations(path: Path) -> tuple[str, ...]:
     return tuple(os.path.abspath(part) for part in parts)
 
 
-_LOCATIONS = ("version_locations", "script_location", "path_separator")
+_LOCATIONS = ("version_locations", "script_location", "path_separator", "version_path_separator")
 _SEPARATORS = {"os": os.pathsep, ":": ":", ";": ";", "space": " ", "newline": "\n"}
 
 
@@ -185,7 +189,11 @@ def _parse(path: Path) -> configparser.ConfigParser:
     try:
         parser.read_string(path.read_text("utf-8"), source=str(path))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{path} cannot be read: {reason}",
+            hint="alembic.ini has [sections] with lines name = value.",
+        ) from error
     return parser
 
 
@@ -221,7 +229,7 @@ def _convert(name: str, value: Any) -> Any:
         if not 0 <= number < float("inf") or (name == "lock_lease" and number < 1):
             raise ConfigError(
                 f"{name} must be a number of seconds, not {value!r}.",
-                hint="lock_lease must be at least 1." if name == "lock_lease" else "",
+                hint="lock_lease must be at least 1." if name == "lock_lease" else "Such as 60.",
             )
         return number
     if name in _CHOICES and value not in _CHOICES[name]:
@@ -232,4 +240,8 @@ def _convert(name: str, value: Any) -> Any:
         if isinstance(value, (str, os.PathLike)):
             value = [part for part in os.fspath(value).split(os.pathsep) if part]
         return tuple(os.path.abspath(part) for part in value)
+    if name == "server_version" and not re.match(r"\d+(\.\d+)*$", str(value)):
+        raise ConfigError(
+            f"server_version cannot be {value!r}.", hint="Write it as numbers, such as 24.8."
+        )
     return str(value)

@@ -40,13 +40,13 @@ class Catalogue:
         self.directory = directory
         self.files = files
         self._session = session
-        self._compiler = Compiler(session.engine.dialect)
+        self._compiler = Compiler(session.engine.dialect, session.redact)
         self._compiled: dict[tuple[str, Direction], CompiledRevision] = {}
 
     @cached_property
     def graph(self) -> dict[str, RevisionNode]:
         """The revisions, parents before children; imports the files."""
-        return load_graph(self.directory, self.files)
+        return load_graph(self.directory, self.files, self._session.redact)
 
     def compiled(self, revision: str, direction: Direction) -> CompiledRevision:
         """Return one direction of a revision, compiled once."""
@@ -136,4 +136,4 @@ class Catalogue:
     def live(self, step: Step, emit: Callable[[Statement], None]) -> None:
         """Run a dynamic revision over the session's own connection."""
         connection = self._session.initialised_connection()
-        run_live(self.script(step.revision), step.direction, connection, emit)
+        run_live(self.script(step.revision), step.direction, connection, emit, self._session.redact)

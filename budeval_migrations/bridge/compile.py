@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,11 @@ from sqlalchemy.engine import Connection, Dialect
 
 from budeval_migrations.bridge import operations as _registered  # noqa: F401  adds to op
 from budeval_migrations.bridge.impl import SINK
-from budeval_migrations.bridge.places import Places
+from budeval_migrations.bridge.places import Locate, Places
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import CompiledRevision, Direction, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
+from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
 
 
@@ -53,8 +55,7 @@ class RevisionSink:
 
     def script(self, sql: str, *, unless: str | None = None) -> None:
         """Take statements as written in the revision file."""
-        line = self._places.line_of(sql)
-        self._cut(sql, str(self._path), line, unless)
+        self._cut(sql, str(self._path), self._places.locate(sql), unless)
 
     def file(self, name: str) -> None:
         """Take the statements of a file beside the revision.
@@ -73,7 +74,7 @@ class RevisionSink:
                 hint=f'Write op.execute_file("{name}").',
             )
         path = self._path.parent / name
-        self._cut(read_text(path), str(path), 1, None)
+        self._cut(read_text(path), str(path), lambda line, column: line, None)
 
     def statement(self, sql: str) -> None:
         """Take one statement that SQLAlchemy rendered."""
@@ -83,20 +84,21 @@ class RevisionSink:
         """Return the live connection, or raise NeedsDatabase."""
         return self._bind()
 
-    def _cut(self, text: str, path: str, first_line: int, unless: str | None) -> None:
+    def _cut(self, text: str, path: str, locate: Locate, unless: str | None) -> None:
         shown = shown_path(path)
         try:
             pieces = split(text)
         except StatementSyntaxError as error:
             raise StatementSyntaxError(
                 error.reason,
-                line=first_line + error.line - 1,
+                line=locate(error.line, error.column),
                 column=error.column,
                 file=shown,
                 revision=self._path.stem,
             ) from error
         for piece in pieces:
-            self._emit(Statement(piece.text, shown, first_line + piece.line - 1, unless))
+            line = locate(piece.line, piece.column)
+            self._emit(Statement(piece.text, shown, line, unless))
 
 
 class Compiler:
@@ -104,11 +106,13 @@ class Compiler:
 
     Args:
         dialect: Renders what a revision asks for with SQLAlchemy's constructs.
+        redact: Takes secrets out of what a revision's Python raises.
 
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, redact: Callable[[str], str] = redact) -> None:
         self._dialect = dialect
+        self._redact = redact
 
     def compile(self, script: Script, direction: Direction) -> CompiledRevision:
         """Return the statements of one direction; sends nothing.
@@ -126,7 +130,7 @@ class Compiler:
         sink = RevisionSink(script.path, collected.append, refuse)
         compiled = CompiledRevision(script.revision, direction, shown_path(script.path))
         try:
-            with _python_errors(script, direction):
+            with _python_errors(script, direction, self._redact):
                 _call(script, direction, self._context, sink)
         except NeedsDatabase:
             return replace(compiled, dynamic=True)
@@ -142,6 +146,7 @@ def run_live(
     direction: Direction,
     connection: Connection,
     emit: Callable[[Statement], None],
+    redact: Callable[[str], str] = redact,
 ) -> None:
     """Run a dynamic revision; every statement goes through ``emit`` as it comes.
 
@@ -150,7 +155,7 @@ def run_live(
 
     """
     sink = RevisionSink(script.path, emit, lambda: connection)
-    with _python_errors(script, direction):
+    with _python_errors(script, direction, redact):
         _call(script, direction, _make_context(connection.dialect, connection), sink)
 
 
@@ -163,9 +168,21 @@ def _call(
     script: Script, direction: Direction, context: MigrationContext, sink: RevisionSink
 ) -> None:
     context.opts[SINK] = sink
+    _mend_engines()
     function = script.module.upgrade if direction is Direction.UP else script.module.downgrade
     with Operations.context(context):
         function()
+
+
+def _mend_engines() -> None:
+    """Give clickhouse-sqlalchemy's engines what Alembic asks of every constraint.
+
+    Without it ``op.create_table(…, engines.MergeTree(…))`` fails (Alembic
+    1.20.1, clickhouse-sqlalchemy 0.3.2).
+    """
+    engines = sys.modules.get("clickhouse_sqlalchemy.engines.base")
+    if engines is not None and not hasattr(engines.Engine, "_type_bound"):
+        engines.Engine._type_bound = False
 
 
 def _make_context(dialect: Dialect, connection: Any) -> MigrationContext:
@@ -194,7 +211,9 @@ class _NoConnection:
 
 
 @contextmanager
-def _python_errors(script: Script, direction: Direction) -> Iterator[None]:
+def _python_errors(
+    script: Script, direction: Direction, redact: Callable[[str], str]
+) -> Iterator[None]:
     try:
         yield
     except StatementSyntaxError:
@@ -203,10 +222,9 @@ def _python_errors(script: Script, direction: Direction) -> Iterator[None]:
         raise _placed(script, direction, error, error.message, error.hint) from error
     except MigrationError:
         raise
-    except Exception as error:
-        raise _placed(
-            script, direction, error, f"{type(error).__name__}: {error}", "Correct the revision."
-        ) from error
+    except (Exception, SystemExit) as error:
+        text = redact(f"{type(error).__name__}: {error}")
+        raise _placed(script, direction, error, text, "Correct the revision.") from error
 
 
 def _placed(

@@ -73,11 +73,11 @@ class _Environment:
         if self._proxy.is_offline_mode():
             self._run_offline()
         elif self._writes_a_file_only():
-            with Session(self._settings, read_only=True) as session:
+            with Session(self._settings) as session:
                 self._configure(session, self._command, heads=())
                 self._proxy.run_migrations()
         else:
-            with Session(self._settings, read_only=not self._moves) as session:
+            with Session(self._settings) as session:
                 self._run_online(session)
 
     def _run_online(self, session: Session) -> None:
@@ -135,7 +135,7 @@ class _Environment:
 
     def _run_offline(self) -> None:
         files = read_files(self._settings)
-        with Session(self._settings, read_only=True) as session:
+        with Session(self._settings) as session:
             catalogue = Catalogue(self._directory, files, session)
 
             def write(heads: tuple[str, ...], context: MigrationContext) -> Sequence[Any]:

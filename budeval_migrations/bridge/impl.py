@@ -12,10 +12,13 @@ from typing import Any, Protocol
 
 from alembic.ddl.impl import DefaultImpl
 from alembic.util import CommandError
-from sqlalchemy import Table
+from sqlalchemy import String, Table
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import TableClause
+
+from budeval_migrations.sql import quote
 
 SINK = "budeval_sink"
 
@@ -41,6 +44,10 @@ class ClickHouseImpl(DefaultImpl):
 
     __dialect__ = "clickhouse"
     transactional_ddl = False
+
+    def __init__(self, dialect: Dialect, *args: Any, **options: Any) -> None:
+        super().__init__(dialect, *args, **options)
+        escape_strings(dialect)
 
     @property
     def sink(self) -> Sink:
@@ -84,6 +91,27 @@ class ClickHouseImpl(DefaultImpl):
             return
         self.sink.statement(render(construct, self.dialect))
 
+    def rename_table(
+        self, old_table_name: str, new_table_name: str, schema: str | None = None
+    ) -> None:
+        """Rename as ClickHouse does: RENAME TABLE."""
+        home = f"{quote.identifier(schema)}." if schema else ""
+        old, new = (home + quote.identifier(name) for name in (old_table_name, new_table_name))
+        self.sink.statement(f"RENAME TABLE {old} TO {new}")
+
+    def alter_column(
+        self, table_name: str, column_name: str, *, name: str | None = None, **changes: Any
+    ) -> None:
+        """Alter a column; the new name comes last."""
+        super().alter_column(table_name, column_name, **changes)
+        if name is not None:
+            schema = changes.get("schema")
+            table = quote.identifier(table_name)
+            if schema:
+                table = f"{quote.identifier(schema)}.{table}"
+            old, new = quote.identifier(column_name), quote.identifier(name)
+            self.sink.statement(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+
     def bulk_insert(
         self, table: Table | TableClause, rows: list[dict[str, Any]], multiinsert: bool = True
     ) -> None:
@@ -111,9 +139,37 @@ def render(construct: ClauseElement, dialect: Dialect) -> str:
 
     Dialects with a percent style of parameters double every ``%`` for a
     substitution that our wires do not do; it is undone here.
+
+    Raises:
+        CommandError: The dialect has no SQL for it.
     """
-    compiled = construct.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    text = str(compiled)
+    literal = {} if isinstance(construct, ExecutableDDLElement) else {"literal_binds": True}
+    text = str(construct.compile(dialect=dialect, compile_kwargs=literal))
     if dialect.paramstyle in ("format", "pyformat"):
         text = text.replace("%%", "%")
+    if not text.strip():
+        name = type(construct).__name__
+        raise CommandError(f"{dialect.name} has no SQL for {name}; write it with op.execute().")
     return text.strip()
+
+
+def escape_strings(dialect: Dialect) -> None:
+    """Let a dialect render string values as ClickHouse literals, where a backslash escapes.
+
+    clickhouse-sqlalchemy 0.3.2 and chdb-sqlalchemy 0.2.1 render standard SQL's,
+    in which it does not; clickhouse-connect does it right.
+    """
+    base: Any = dialect.statement_compiler
+    if dialect.name == "clickhousedb" or getattr(base, "escapes_strings", False):
+        return
+
+    class Escaping(base):  # type: ignore[misc]
+        escapes_strings = True
+
+        def render_literal_value(self, value: Any, type_: Any) -> str:
+            if not isinstance(value, str) or not isinstance(type_, String):
+                return str(super().render_literal_value(value, type_))
+            text = quote.string(value)
+            return text.replace("%", "%%") if self.preparer._double_percents else text
+
+    dialect.statement_compiler = Escaping

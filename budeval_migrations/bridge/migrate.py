@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import RevisionError
+from budeval_migrations.errors import RevisionError, RevisionNotFound
 from budeval_migrations.events import Listener
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
@@ -76,8 +76,14 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
     """
 
     def decide(position: Position) -> list[str]:
-        if target not in ("base", "heads") and not target.startswith(("-", "+")):
-            resolve_revision(catalogue.directory, target)
+        if target != "base" and not target.startswith("-"):
+            name = resolve_revision(catalogue.directory, target)
+            if name not in position.applied:
+                raise RevisionNotFound(
+                    f"{name} is not applied, so that nothing can be taken back to it.",
+                    hint="budeval-migrate status shows what is applied.",
+                    target=target,
+                )
         path = downgrade_path(catalogue.directory, target, position.heads)
         return [script.revision for script in path if script.revision in position.applied]
 

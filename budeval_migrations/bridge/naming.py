@@ -29,5 +29,5 @@ def number_revision(
     numbers = [match for match in map(_NUMBER.match, known) if match]
     width = max((len(match[1]) for match in numbers), default=3)
     following = 1 + max((int(match[1]) for match in numbers), default=0)
-    slug = re.sub(r"[^a-z0-9]+", "_", message.lower()).strip("_")[:60] or "revision"
+    slug = re.sub(r"[^a-z0-9]+", "_", message.lower())[:60].strip("_") or "revision"
     directives[0].rev_id = f"{following:0{width}d}_{slug}"

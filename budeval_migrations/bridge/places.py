@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tokenize
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from io import StringIO
+from pathlib import Path
+
+from budeval_migrations.revisions.directory import read_text
+
+# (line, column) within a text, both from 1 -> line of the file
+Locate = Callable[[int, int], int]
+
+_ESCAPE = re.compile(
+    r"\\(?:\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}"
+    r"|[\\'\"abfnrtv])"
+)
+_QUOTES = re.compile(r"(?P<prefix>[a-zA-Z]*)(?P<quote>'''|\"\"\"|'|\")")
 
 
 class Places:
@@ -13,17 +29,38 @@ class Places:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def line_of(self, text: str) -> int:
-        """Return the 1-based line on which a literal of this text starts.
+    def locate(self, text: str) -> Locate:
+        """Return where the places of a text are in the file.
 
-        A text that was built at run time is placed at the call that passed it.
+        A text that stands in the file as a literal is located exactly, an f-string
+        by its lines; one that was built otherwise is all at the call that passed it.
         """
         call = self.calling_line()
-        lines = self._literals.get(text)
-        if not lines:
-            return call
+        literals = self._literals.get(text)
+        if not literals:
+            start = self._template(text, call)
+            return lambda line, column: call if start is None else start + line - 1
         # The same text may be written twice: take the one nearest to the call.
-        return min(lines, key=lambda line: abs(line - call))
+        nearest = min(literals, key=lambda node: abs(node.lineno - call))
+        lines = list(self._lines_of(nearest))
+        starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+        def find(line: int, column: int) -> int:
+            offset = starts[line - 1] + column - 1
+            return lines[min(offset, len(lines) - 1)] if lines else nearest.lineno
+
+        return find
+
+    def _template(self, text: str, call: int) -> int | None:
+        """Return the first line of the f-string that the call passed, if it has a line a line."""
+        for node in ast.walk(self._tree):
+            if (
+                isinstance(node, ast.JoinedStr)
+                and abs(node.lineno - call) <= 1
+                and (node.end_lineno or node.lineno) - node.lineno == text.count("\n")
+            ):
+                return node.lineno
+        return None
 
     def calling_line(self) -> int:
         """Return the line of the revision file that is being executed."""
@@ -35,11 +72,39 @@ class Places:
         return 1
 
     @cached_property
-    def _literals(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        with open(self._path, encoding="utf-8") as file:
-            tree = ast.parse(file.read())
-        for node in ast.walk(tree):
+    def _source(self) -> str:
+        return read_text(Path(self._path)).replace("\r\n", "\n").replace("\r", "\n")
+
+    @cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(self._source)
+
+    @cached_property
+    def _literals(self) -> dict[str, list[ast.Constant]]:
+        found: dict[str, list[ast.Constant]] = {}
+        for node in ast.walk(self._tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.setdefault(node.value, []).append(node.lineno)
+                found.setdefault(node.value, []).append(node)
         return found
+
+    def _lines_of(self, node: ast.Constant) -> Iterator[int]:
+        """Yield the line of the file for every character of a literal."""
+        written = ast.get_source_segment(self._source, node) or ""
+        # Parentheses let strings side by side stand on lines of their own.
+        for token in tokenize.generate_tokens(StringIO(f"({written})").readline):
+            if token.type == tokenize.STRING:
+                yield from _characters(token.string, node.lineno + token.start[0] - 1)
+
+
+def _characters(token: str, line: int) -> Iterator[int]:
+    opening = _QUOTES.match(token)
+    assert opening is not None, token
+    raw = "r" in opening["prefix"].lower()
+    at, end = opening.end(), len(token) - len(opening["quote"])
+    while at < end:
+        escape = None if raw else _ESCAPE.match(token, at, end)
+        written = escape[0] if escape else token[at]
+        if written != "\\\n":
+            yield line
+        line += written.count("\n")
+        at += len(written)

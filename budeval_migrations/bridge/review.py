@@ -15,7 +15,7 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import Holder, read_holder
-from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import (
     Direction,
     Operation,
@@ -95,7 +95,7 @@ def review_everything(session: Session) -> Validation:
         state = Ledger(session).read_state()
     except LedgerError as error:
         return Validation((_problem(error),), (), error.exit_code)
-    found = _file_problems(session, catalogue, state)
+    found = _file_problems(session, catalogue)
     if found:
         return Validation(tuple(found), (), RevisionError.exit_code)
     position = Position(state, files, graph)
@@ -113,7 +113,7 @@ def review_everything(session: Session) -> Validation:
     return Validation(tuple(problems), tuple(warnings), code)
 
 
-def _file_problems(session: Session, catalogue: Catalogue, state: LedgerState) -> list[Problem]:
+def _file_problems(session: Session, catalogue: Catalogue) -> list[Problem]:
     found: list[Problem] = []
     for name in catalogue.graph:
         ways = [(Operation.UPGRADE, Direction.UP)]
@@ -121,8 +121,7 @@ def _file_problems(session: Session, catalogue: Catalogue, state: LedgerState) -
             ways.append((Operation.DOWNGRADE, Direction.DOWN))
         try:
             steps = [catalogue.step(name, operation, direction) for operation, direction in ways]
-            if state.ground is not Ground.NO_DATABASE:
-                check_syntax(session, steps)
+            check_syntax(session, steps)
         except RevisionError as error:
             found.append(_problem(error, name))
     return found

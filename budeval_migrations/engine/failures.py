@@ -40,10 +40,15 @@ _BROKEN = {
     209: "SOCKET_TIMEOUT",
     210: "NETWORK_ERROR",
 }
+_LOOK = "The statement may have run on the server. Look with: budeval-migrate status."
 _CODE = re.compile(r"\bCode:\s*(\d+)")
 _PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?", re.S)
 _REPEATED = re.compile(r"^(?:DB::(?:Net)?Exception:\s*)+")
-_SUFFIX = re.compile(r"(?:,?\s*Stack trace:.*|,\s*e\.what\(\) = .*|\s*\(version [^)]*\)\s*)$", re.S)
+_SUFFIX = re.compile(
+    r"(?:[.,]?\s*Stack trace:.*|,\s*e\.what\(\) = .*"
+    r"|\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)(?:\s*\(for url \S+\))?\s*)$",
+    re.S,
+)
 
 
 def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> EngineError:
@@ -58,12 +63,14 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
     found = _CODE.search(text)
     if not code and found:
         code = int(found[1])
-    message = redact(server_message(text))
+    message = redact(server_message(text)) or "the server gave no reason"
     if code in _DENIED:
         hint = _HINTS.get(code, "Check the user and the password of the URL.")
-        return AccessDenied(f"{_DENIED[code]} ClickHouse {code}: {message}", code=code, hint=hint)
+        said = f"{_DENIED[code]} ClickHouse {code}: {message}"
+        return AccessDenied(said, code=code, hint=hint, reason=message)
     if code in _BROKEN:
-        return ConnectionFailed(f"ClickHouse {code}: {message}", code=code)
+        said = f"ClickHouse {code}: {message}"
+        return ConnectionFailed(said, code=code, hint=_LOOK, sent=True, reason=message)
     return EngineError(message, code=code)
 
 
@@ -91,10 +98,11 @@ def connection_error(
     text = str(error) or type(error).__name__
     if "EmbeddedServer" in text:
         return _embedded_error(text, where, redact)
-    if _CODE.search(text) and "Connection refused" not in text:
-        return server_error(text, redact)
     reason = redact(_innermost(error))
-    if _refused_before_sending(text):
+    refused = _refused_before_sending(text)
+    if _CODE.search(text) and not refused:
+        return server_error(text, redact)
+    if refused:
         return ConnectionFailed(
             f"No ClickHouse server answers at {where}: {reason}",
             hint="Check host, port and protocol, and that the server runs.",
@@ -102,7 +110,7 @@ def connection_error(
         )
     return ConnectionFailed(
         f"The connection to {where} broke: {reason}",
-        hint="The statement may have run on the server. Look with: budeval-migrate status.",
+        hint=_LOOK,
         sent=True,
     )
 
@@ -134,6 +142,8 @@ def _refused_before_sending(text: str) -> bool:
         "ConnectTimeout",
         "connect timeout",
         "NameResolutionError",
+        "certificate verify failed",
+        "CERTIFICATE_VERIFY_FAILED",
     )
     return any(sign in text for sign in signs)
 

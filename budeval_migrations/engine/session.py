@@ -7,10 +7,13 @@ somebody needs a dialect that has looked at its server.
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +40,13 @@ from budeval_migrations.engine.wires import (
     connect_post,
     requests_post,
 )
-from budeval_migrations.errors import ConfigError, EngineError, MigrationError, Unsupported
+from budeval_migrations.errors import (
+    ConfigError,
+    ConnectionFailed,
+    EngineError,
+    MigrationError,
+    Unsupported,
+)
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.redact import Redactor
@@ -50,8 +59,8 @@ class Session:
     """A connection to one ClickHouse database, opened at first use.
 
     Args:
-        settings: Where to connect.
-        read_only: Never create anything, not even chDB's directory.
+        settings: Where to connect. Nothing is created, not even chDB's directory,
+            before :meth:`ensure_database` is called.
 
     Attributes:
         database: The name of the target database.
@@ -60,9 +69,8 @@ class Session:
 
     """
 
-    def __init__(self, settings: Settings, *, read_only: bool = False) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.read_only = read_only
         self.url: URL = parse_url(settings)
         self.embedded = is_embedded(self.url)
         self.database = database_name(settings, self.url)
@@ -74,6 +82,8 @@ class Session:
         self._connection: Connection | None = None
         self._wire: Wire | None = None
         self._features: Features | None = None
+        self._other: Session | None = None
+        self._may_create = False
         self.server_version = ""
         self.server_user = ""
 
@@ -90,6 +100,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; idempotent."""
+        self._leave_elsewhere()
         connection, self._connection, self._wire = self._connection, None, None
         if connection is not None:
             connection.close()
@@ -101,12 +112,11 @@ class Session:
 
         Raises:
             ConnectionFailed: No server, or chDB's directory is held by another process.
-            EngineError: code 81, when only reading and there is no chDB directory.
+            EngineError: code 81, when there is no chDB directory yet.
 
         """
         if self._connection is None:
-            if self.read_only:
-                self._refuse_to_create()
+            self._refuse_to_create()
             try:
                 self._connection = self.engine.connect()
             except (MigrationError, KeyboardInterrupt):
@@ -142,7 +152,32 @@ class Session:
             EngineError: The server refused; ``code`` is ClickHouse's.
 
         """
-        return self.wire.query(sql)
+        try:
+            return self.wire.query(sql)
+        except ConnectionFailed as error:
+            if error.details.get("sent"):
+                error.hint = "Nothing was changed by it. Check the server, then try again."
+                error.details["sent"] = False
+            raise
+
+    def ask(self, sql: str) -> list[Row]:
+        """Return the rows of a SELECT that needs no table, also where the database is missing.
+
+        Raises:
+            EngineError: The server refused; ``code`` is ClickHouse's.
+
+        """
+        if self._other is None:
+            try:
+                return self.query(sql)
+            except EngineError as error:
+                if error.code != UNKNOWN_DATABASE:
+                    raise
+            if self._connection is not None and isinstance(self.wire, EmbeddedWire):
+                return self.wire.without_database(sql)
+            # A connection to a database that does not exist refuses everything.
+            self._other = self._elsewhere()
+        return self._other.query(sql)
 
     def execute(self, sql: str, *, query_id: str = "") -> Outcome:
         """Send one statement to the byte and return when it is done.
@@ -161,6 +196,8 @@ class Session:
     def ensure_database(self) -> None:
         """Create the target database; idempotent."""
         sql = f"CREATE DATABASE IF NOT EXISTS {quote.identifier(self.database)}"
+        self._leave_elsewhere()
+        self._may_create = True
         if self.embedded:
             wire = self.wire
             assert isinstance(wire, EmbeddedWire)
@@ -170,36 +207,33 @@ class Session:
             other.execute(sql)
 
     def version(self) -> str:
-        """Return the server's version; read-only, also where the database is missing."""
-        try:
-            return self._version()
-        except EngineError as error:
-            if error.code != UNKNOWN_DATABASE:
-                raise
-        if self.embedded:
-            return ""
-        with self._elsewhere() as other:
-            return other._version()
-
-    def _version(self) -> str:
-        return str(self.query("SELECT version()")[0][0])
+        """Return the server's version."""
+        return str(self.ask("SELECT version()")[0][0])
 
     def _elsewhere(self) -> Session:
-        # A connection to a database that does not exist refuses everything.
+        if self.embedded:
+            other = Session(replace(self.settings, url="chdb:///:memory:", database="default"))
+            other._may_create = True
+            return other
         url = self.url.set(database="default").render_as_string(hide_password=False)
-        return Session(Settings(url=url, database="default"), read_only=self.read_only)
+        return Session(replace(self.settings, url=url, database="default"))
+
+    def _leave_elsewhere(self) -> None:
+        other, self._other = self._other, None
+        if other is not None:
+            other.close()
 
     @property
     def features(self) -> Features:
         """What the server can do; asked once."""
         if self._features is None:
             try:
-                [[version, user]] = self.query("SELECT version(), currentUser()")
+                [[version, user]] = self.ask("SELECT version(), currentUser()")
             except EngineError as error:
                 if error.code != UNKNOWN_FUNCTION:
                     raise
                 # Before 20.1 a session cannot be asked who it is.
-                [[version]] = self.query("SELECT version()")
+                [[version]] = self.ask("SELECT version()")
                 user = self.url.username or "default"
             self.server_version = str(version)
             self.server_user = str(user)
@@ -207,8 +241,7 @@ class Session:
         return self._features
 
     def _refuse_to_create(self) -> None:
-        path = str(self.url.database or "")
-        if self.embedded and path != ":memory:" and not os.path.isdir(embedded_path(self.url)):
+        if self.embedded and not self._may_create and not os.path.exists(embedded_path(self.url)):
             raise EngineError(
                 f"There is no chDB directory at {self.shown} yet.", code=UNKNOWN_DATABASE
             )
@@ -228,6 +261,8 @@ class Session:
 def embedded_path(url: URL) -> str:
     """Return the directory of a chdb URL as chdb-sqlalchemy reads it."""
     path = str(url.database or "")
+    if path == ":memory:":
+        return os.curdir  # is always there
     if path.startswith(("./", "../")):
         return os.path.abspath(path)
     return path if path.startswith("/") else "/" + path
@@ -250,9 +285,18 @@ def _engine(url: URL) -> Engine:
 def _open_error(error: Exception, shown: str, redact: Redactor) -> MigrationError:
     if type(error).__name__ == "ChdbUriError" or isinstance(error, (TypeError, ValueError)):
         return ConfigError(
-            f"The URL {shown} cannot be used: {redact(str(error))}",
-            hint="Look at the options after the question mark.",
+            f"The URL {shown} cannot be used: {redact(str(error))}", hint=_option_hint(str(error))
         )
     if isinstance(error, NotImplementedError):
         return Unsupported(f"The driver of {shown} cannot be used here.")
     return connection_error(error, shown, redact)
+
+
+def _option_hint(text: str) -> str:
+    unknown = re.search(r"parameter\(s\): ([^.,]+)", text)
+    known = re.search(r"Supported: ([^.]+)", text)
+    if unknown and known:
+        near = difflib.get_close_matches(unknown[1], known[1].split(", "), n=1)
+        if near:
+            return f"Did you mean {near[0]}?"
+    return "Look at the options after the question mark."

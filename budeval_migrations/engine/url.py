@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
@@ -22,6 +23,7 @@ _DRIVERS = {
     "clickhousedb": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
     "clickhousedb+connect": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
 }
+_PROXY = re.compile(r"//[^/@:\s]*:([^@\s]+)@")
 _SECRET_OPTIONS = ("password", "secret", "token", "key", "auth")
 
 
@@ -68,6 +70,11 @@ def parse_url(settings: Settings) -> URL:
             f"The {url.drivername}:// URL names no host.",
             hint=f"Write {url.drivername}://user:password@host/database.",
         )
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ConfigError(
+            f"There is no port {url.port} in {url.drivername}://{url.host}.",
+            hint="A port is a number from 1 to 65535; ClickHouse's are 8123 (HTTP), 9000 (native).",
+        )
     return url.set(database=database_name(settings, url))
 
 
@@ -87,8 +94,9 @@ def database_name(settings: Settings, url: URL) -> str:
 
 def shown_url(url: URL) -> str:
     """Return the URL for people: without its password and secret options."""
-    query = {k: "***" if _secret(k) else v for k, v in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True)
+    query = {k: "***" if _secret(k) or _userinfo(v) else v for k, v in url.query.items()}
+    shown = url.set(query=query).render_as_string(hide_password=True)
+    return shown.replace("%2A%2A%2A", "***")
 
 
 def secrets_of(url: URL) -> tuple[str, ...]:
@@ -97,7 +105,14 @@ def secrets_of(url: URL) -> tuple[str, ...]:
     for key, value in url.query.items():
         if _secret(key):
             found.extend([value] if isinstance(value, str) else value)
+        found.extend(_userinfo(value))
     return tuple(dict.fromkeys([*found, *(quote(s, safe="") for s in found)]))
+
+
+def _userinfo(value: str | tuple[str, ...]) -> list[str]:
+    """Return the passwords of URLs within an option, such as a proxy's."""
+    values = [value] if isinstance(value, str) else value
+    return [found[1] for text in values for found in _PROXY.finditer(text)]
 
 
 def _secret(option: str) -> bool:

@@ -10,6 +10,7 @@ repeat a request whose connection was reset (``max_attempts`` in its
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,8 +67,10 @@ class HttpWire:
     def query(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT."""
         body, _ = self._send(sql, {"default_format": "JSONCompact"})
-        rows: list[Row] = json.loads(body)["data"] if body else []
-        return rows
+        try:
+            return _rows(body)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._stranger(200, body.decode("utf-8", "replace")) from error
 
     def execute(self, sql: str, *, query_id: str) -> Outcome:
         """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
@@ -93,11 +96,15 @@ class HttpWire:
         text = body.decode("utf-8", "replace").strip()
         code = int(headers.get("X-ClickHouse-Exception-Code") or 0)
         if not code and "Code:" not in text:
-            raise EngineError(
-                f"{self._context.shown} answered HTTP {status}: {self._context.redact(text[:300])}",
-                hint="Is this ClickHouse's HTTP port, and not a proxy or another service?",
-            )
+            raise self._stranger(status, text)
         raise server_error(text, self._context.redact, code)
+
+    def _stranger(self, status: int, text: str) -> EngineError:
+        said = self._context.redact(" ".join(text[:200].split()))
+        return EngineError(
+            f"{self._context.shown} answered HTTP {status}, and not as ClickHouse does: {said}",
+            hint="Is this ClickHouse's HTTP port, and not a proxy or another service?",
+        )
 
 
 _Post = Callable[[bytes, dict[str, str]], tuple[int, Mapping[str, str], bytes]]
@@ -146,6 +153,8 @@ class NativeWire:
     """ClickHouse's native protocol, through clickhouse-driver's client."""
 
     def __init__(self, client: Any, context: Context) -> None:
+        # The driver logs a traceback for every failed connection; ours is the sentence.
+        logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
         self._client = client
         self._context = context
 
@@ -184,6 +193,8 @@ class NativeWire:
         self._guard(lambda: self._client.execute(text, values, settings=_unquoted(pairs)))
 
     def _run(self, sql: str, query_id: str | None) -> Any:
+        if not self._client.connection.connected:
+            self._guard(lambda: _shake_hands(self._client.connection))
         return self._guard(lambda: self._client.execute(sql, query_id=query_id))
 
     def _guard(self, call: Callable[[], Any]) -> Any:
@@ -203,7 +214,7 @@ class NativeWire:
     def _takes_inline_data(self) -> bool:
         connection = self._client.connection
         if not connection.connected:
-            self._guard(connection.connect)
+            self._guard(lambda: _shake_hands(connection))
         info = connection.server_info
         return (info.version_major, info.version_minor) >= (19, 4)
 
@@ -222,9 +233,7 @@ class EmbeddedWire:
 
     def query(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT."""
-        body = self._run(sql, "JSONCompact").bytes()
-        rows: list[Row] = json.loads(body)["data"] if body else []
-        return rows
+        return _rows(self._run(sql, "JSONCompact").bytes())
 
     def execute(self, sql: str, *, query_id: str) -> Outcome:
         """Run a statement; chDB takes no ``query_id`` from outside."""
@@ -237,9 +246,9 @@ class EmbeddedWire:
         """Append rows."""
         self._run(insert_text(table, rows, settings), "Null")
 
-    def without_database(self, sql: str) -> None:
-        """Run a statement that must not wait for the database to exist."""
-        self._call(sql, "Null")
+    def without_database(self, sql: str) -> list[Row]:
+        """Run what must not wait for the database to exist, and return its rows."""
+        return _rows(self._call(sql, "JSONCompact").bytes())
 
     def _run(self, sql: str, output_format: str) -> Any:
         if self._database is not None:
@@ -261,6 +270,20 @@ class EmbeddedWire:
             self._connection.query("SELECT 1", "CSV")
 
 
+def _shake_hands(connection: Any) -> None:
+    """Connect; a port that does not speak the protocol shall not be waited for long.
+
+    clickhouse-driver waits for the greeting as long as for a statement (300 s).
+    """
+    patience = connection.send_receive_timeout
+    connection.send_receive_timeout = connection.connect_timeout
+    try:
+        connection.connect()
+        connection.socket.settimeout(patience)
+    finally:
+        connection.send_receive_timeout = patience
+
+
 def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> str:
     """Return an INSERT with its rows as JSONEachRow, which every version reads."""
     columns = ", ".join(quote.identifier(name) for name in rows[0])
@@ -268,6 +291,11 @@ def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) ->
     with_settings = f" SETTINGS {settings}" if settings else ""
     target = f"{quote.identifier(table)} ({columns})"
     return f"INSERT INTO {target}{with_settings} FORMAT JSONEachRow\n{data}"
+
+
+def _rows(body: bytes) -> list[Row]:
+    rows: list[Row] = json.loads(body)["data"] if body else []
+    return rows
 
 
 def _json(value: Any) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from budeval_migrations.errors import ConfigError, RevisionCompileError
 from budeval_migrations.model import RevisionFile
@@ -60,7 +62,7 @@ def sql_files(text: str) -> tuple[str, ...]:
     if _CALL not in text:
         return ()
     try:
-        tree = ast.parse(text)
+        tree = ast.parse(text.removeprefix("\ufeff"))
     except (SyntaxError, ValueError):
         return ()  # the import says what is wrong, with its line
     names = [
@@ -84,14 +86,39 @@ def read_text(path: Path) -> str:
 
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise RevisionCompileError(
-            f"{shown_path(str(path))} cannot be read: {error}",
-            hint="Revision files and the .sql files beside them are UTF-8 text.",
+            f"{shown_path(str(path))} cannot be read: {error.strerror}.", file=str(path)
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RevisionCompileError(
+            f"{shown_path(str(path))} is not UTF-8: {error.reason} at byte {error.start}.",
+            hint="Save the file as UTF-8.",
             file=str(path),
         ) from error
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Return the literals that a revision file assigns at its top level; None if it has errors."""
+    try:
+        tree = ast.parse(read_text(path))
+    except (SyntaxError, ValueError):
+        return None
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets: list[ast.expr] = node.targets
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets = [node.target]
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name):
+                with suppress(ValueError):
+                    found[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type]
+    return found
 
 
 def _paths(directory: str) -> Iterable[Path]:
@@ -110,4 +137,17 @@ def _paths(directory: str) -> Iterable[Path]:
 
 def _checksum(path: Path) -> str:
     text = read_text(path)
-    return file_checksum(text, [(name, read_text(path.parent / name)) for name in sql_files(text)])
+    included = []
+    for name in sql_files(text):
+        if not (path.parent / name).is_file():
+            line = next(n for n, row in enumerate(text.splitlines(), 1) if name in row)
+            raise RevisionCompileError(
+                f"{shown_path(str(path))}:{line} executes {name}, and there is no such file "
+                f"in {shown_path(str(path.parent))}.",
+                hint="Restore the file, or correct the name.",
+                revision=path.stem,
+                file=str(path),
+                line=line,
+            )
+        included.append((name, read_text(path.parent / name)))
+    return file_checksum(text, included)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import os
-import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError as AlembicRevisionError
@@ -25,7 +23,8 @@ from budeval_migrations.errors import (
     RevisionNotFound,
 )
 from budeval_migrations.model import RevisionFile, RevisionNode
-from budeval_migrations.revisions.directory import shown_path
+from budeval_migrations.revisions.directory import read_header, shown_path
+from budeval_migrations.sql.redact import redact
 
 T = TypeVar("T")
 
@@ -37,9 +36,14 @@ def open_directory(locations: Sequence[str]) -> ScriptDirectory:
 
 
 def load_graph(
-    directory: ScriptDirectory, files: Mapping[str, RevisionFile]
+    directory: ScriptDirectory,
+    files: Mapping[str, RevisionFile],
+    redact: Callable[[str], str] = redact,
 ) -> dict[str, RevisionNode]:
     """Import every revision file and return the graph, parents before children.
+
+    Args:
+        redact: Takes secrets out of what a file raises on import.
 
     Raises:
         RevisionCompileError: A file does not parse or import, has no
@@ -47,7 +51,7 @@ def load_graph(
         RevisionError: The graph itself is broken (a missing parent, a cycle).
 
     """
-    with _import_errors(files), warnings.catch_warnings():
+    with _import_errors(files, redact), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_names(directory, files)
         scripts = list(directory.walk_revisions())
@@ -69,29 +73,29 @@ def upgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) 
     Raises:
         RevisionNotFound: Unknown or ambiguous target.
         MultipleHeads: ``head`` where there are several.
-
     """
-    return _resolve(
-        directory,
-        target,
-        lambda: list(
-            reversed(list(directory.iterate_revisions(target, tuple(heads), implicit_base=True)))
-        ),
-    )
+
+    def find(full: str) -> list[Script]:
+        path = directory.iterate_revisions(full, tuple(heads), implicit_base=True)
+        return list(reversed(list(path)))
+
+    return _resolve(directory, target, find)
 
 
 def downgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) -> list[Script]:
     """Return the scripts to take back, newest first.
 
     Raises:
-        RevisionNotFound: Unknown or ambiguous target, or one that is not applied.
-
+        RevisionNotFound: Unknown or ambiguous target.
     """
-    return _resolve(
-        directory,
-        target,
-        lambda: list(directory.iterate_revisions(tuple(heads), target, select_for_downgrade=True)),
-    )
+
+    def find(full: str) -> list[Script]:
+        if len(heads) > 1 and full.startswith("-"):
+            raise CommandError("Ambiguous walk")  # Alembic would choose one of the heads
+        path = directory.iterate_revisions(tuple(heads), full, select_for_downgrade=True)
+        return list(path)
+
+    return _resolve(directory, target, find)
 
 
 def resolve_revision(directory: ScriptDirectory, name: str) -> str:
@@ -99,27 +103,57 @@ def resolve_revision(directory: ScriptDirectory, name: str) -> str:
 
     Raises:
         RevisionNotFound: Unknown or ambiguous name.
-
     """
 
-    def find() -> Script:
-        found = directory.get_revision(name)
+    def find(full: str) -> Script:
+        found = directory.get_revision(full)
         if found is None:
-            raise CommandError(f"Can't locate revision identified by '{name}'")
+            raise CommandError(f"Can't locate revision identified by '{full}'")
         return found
 
     return _resolve(directory, name, find).revision
 
 
-def _resolve(directory: ScriptDirectory, target: str, find: Callable[[], T]) -> T:
+_MARKS = ("head", "base", "current")
+
+
+def _resolve(directory: ScriptDirectory, target: str, find: Callable[[str], T]) -> T:
     try:
-        return find()
-    except (CommandError, AlembicRevisionError) as error:
+        return find(_full_name(directory, target))
+    except (CommandError, AlembicRevisionError, AssertionError) as error:
         raise _resolution_error(directory, target, str(error)) from error
 
 
+def _full_name(directory: ScriptDirectory, target: str) -> str:
+    """Return the id that starts with ``target``; marks, labels and steps as they are.
+
+    Alembic takes the start of an id only from four characters on.
+    """
+    if not target.strip():
+        raise RevisionNotFound("The revision's name is empty.", hint=_LIST)
+    if target.startswith(_MARKS) or any(sign in target for sign in "@+:-"):
+        return target
+    known = _known(directory)
+    several = [name for name in known if name.startswith(target)]
+    if target in known or not several:
+        return target
+    if len(several) > 1:
+        raise RevisionNotFound(
+            f"{target} is ambiguous: {', '.join(several)}.",
+            hint="Write more of the id.",
+            target=target,
+        )
+    return several[0]
+
+
+def _known(directory: ScriptDirectory) -> list[str]:
+    return [script.revision for script in directory.walk_revisions()][::-1]
+
+
+_LIST = "budeval-migrate status lists the revisions."
+
+
 def _resolution_error(directory: ScriptDirectory, target: str, text: str) -> RevisionError:
-    known = [script.revision for script in directory.walk_revisions()][::-1]
     if "Multiple head revisions" in text or "multiple heads" in text.lower():
         heads = ", ".join(sorted(directory.get_heads()))
         return MultipleHeads(
@@ -133,18 +167,12 @@ def _resolution_error(directory: ScriptDirectory, target: str, text: str) -> Rev
             hint="Name the revision that shall stay applied.",
             target=target,
         )
-    if "ambiguous" in text or "Multiple revisions start with" in text:
-        several = ", ".join(name for name in known if name.startswith(target.split("@")[-1]))
-        return RevisionNotFound(
-            f"{target} is ambiguous: {several}.", hint="Write more of the id.", target=target
-        )
     if "Can't locate" in text or "No such revision" in text:
-        near = difflib.get_close_matches(target, known, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]}?" if near else "See: budeval-migrate history"
+        near = difflib.get_close_matches(target, _known(directory), n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]}?" if near else _LIST
         return RevisionNotFound(f"There is no revision {target}.", hint=hint, target=target)
-    return RevisionNotFound(
-        text.rstrip(".") + ".", hint="See: budeval-migrate history", target=target
-    )
+    reason = f"{target} names no revision here" + (f": {text.rstrip('.')}" if text else "")
+    return RevisionNotFound(f"{reason}.", hint=_LIST, target=target)
 
 
 def _node(directory: ScriptDirectory, script: Script) -> RevisionNode:
@@ -157,65 +185,91 @@ def _node(directory: ScriptDirectory, script: Script) -> RevisionNode:
 
 
 def _check_names(directory: ScriptDirectory, files: Mapping[str, RevisionFile]) -> None:
+    """Raise unless every file is named after the id that Alembic read from it."""
     by_path = {
         os.path.realpath(script.path): script.revision for script in directory.walk_revisions()
     }
     for file in files.values():
-        declared = by_path.get(os.path.realpath(file.path)) or _declared_id(file.path)
-        name = shown_path(file.path)
+        if by_path.get(os.path.realpath(file.path)) != file.revision:
+            _check_headers(files)
+            raise RevisionCompileError(
+                f"{shown_path(file.path)} is not a revision that Alembic reads.",
+                hint=f'It must declare revision = "{file.revision}" and down_revision.',
+                file=file.path,
+            )
+
+
+def _check_headers(files: Mapping[str, RevisionFile]) -> None:
+    """Raise for the first file whose header is wrong, told from its text alone."""
+    headers = {name: read_header(Path(file.path)) for name, file in files.items()}
+    for name, header in headers.items():
+        shown = shown_path(files[name].path)
+        if header is None:
+            continue  # it does not parse, and the import says where
+        declared = header.get("revision")
         if declared is None:
             raise RevisionCompileError(
-                f"{name} declares no revision.",
-                hint=f'Add revision = "{file.revision}" and down_revision.',
-                file=file.path,
+                f"{shown} declares no revision.",
+                hint=f'Add revision = "{name}".',
+                file=files[name].path,
             )
-        if declared != file.revision:
-            shared = (
-                f", and so does {shown_path(files[declared].path)}" if declared in files else ""
-            )
+        if declared != name:
+            other = f", and so does {shown_path(files[declared].path)}" if declared in files else ""
             raise RevisionCompileError(
-                f"{name} declares revision {declared!r}{shared}; its name says {file.revision!r}.",
+                f"{shown} declares revision {declared!r}{other}; its name says {name!r}.",
                 hint="A revision's id is its file's name: rename the file, or change the id.",
-                file=file.path,
+                file=files[name].path,
             )
+        if "down_revision" not in header:
+            raise RevisionCompileError(
+                f"{shown} declares no down_revision.",
+                hint="Add down_revision: the id of the revision below, or None for the first.",
+                file=files[name].path,
+            )
+        for parent in _listed(header["down_revision"]) + _listed(header.get("depends_on")):
+            if parent not in files and not _stands_for(parent, headers):
+                raise RevisionError(
+                    f"{name} refers to {parent}, which has no file ({shown}).",
+                    hint="Restore the file, or correct down_revision or depends_on.",
+                    revision=name,
+                    missing=parent,
+                )
 
 
-def _declared_id(path: str) -> str | None:
-    for node in ast.parse(Path(path).read_text("utf-8")).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        value = getattr(node, "value", None)
-        named = any(isinstance(t, ast.Name) and t.id == "revision" for t in targets)
-        if named and isinstance(value, ast.Constant) and isinstance(value.value, str):
-            return value.value
-    return None
+def _stands_for(name: str, headers: Mapping[str, Mapping[str, Any] | None]) -> bool:
+    read = [header for header in headers.values() if header]
+    labels = {label for header in read for label in _listed(header.get("branch_labels"))}
+    return name.split("@")[0] in labels or any(known.startswith(name) for known in headers)
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [item for item in value or () if isinstance(item, str)]
 
 
 @contextmanager
-def _import_errors(files: Mapping[str, RevisionFile]) -> Iterator[None]:
+def _import_errors(
+    files: Mapping[str, RevisionFile], redact: Callable[[str], str]
+) -> Iterator[None]:
     """Turn whatever a revision file raises on import into one sentence."""
     try:
         yield
     except MigrationError:
         raise
-    except KeyError as error:
-        missing = re.sub(r"^'|'$", "", str(error))
-        raise RevisionError(
-            f"A revision refers to {missing}, which has no file.",
-            hint="Restore the file, or correct down_revision or depends_on.",
-            missing=missing,
-        ) from error
-    except (CommandError, AlembicRevisionError) as error:
-        raise RevisionError(
-            f"The revisions do not form a graph: {error}",
-            hint="Look at the down_revision and depends_on of the files named.",
-        ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where, line = _place(error, {file.path for file in files.values()})
+        if where is None:
+            _check_headers(files)
+        graph = isinstance(error, (CommandError, AlembicRevisionError))
+        if graph or (where is None and isinstance(error, KeyError)):
+            raise RevisionError(
+                f"The revisions do not form a graph: {redact(str(error))}",
+                hint="Look at the down_revision and depends_on of the files named.",
+            ) from error
         at = f"{shown_path(where)}:{line}" if where else "A revision file"
         raise RevisionCompileError(
-            f"{at} cannot be imported: {type(error).__name__}: {error}",
+            f"{at} cannot be imported: {redact(f'{type(error).__name__}: {error}')}",
             hint="Correct the file; nothing was run.",
             file=where,
             line=line,

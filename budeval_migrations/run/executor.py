@@ -10,11 +10,12 @@ from datetime import datetime, timezone
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
+    ConnectionFailed,
     EngineError,
     LockError,
     MigrationError,
+    RevisionError,
     StatementFailed,
-    StatementSyntaxError,
 )
 from budeval_migrations.events import (
     Listener,
@@ -106,7 +107,7 @@ class Executor:
             failure = self._failure(progress, error)
             self._record_failure(progress, failure, sequence, began_at, elapsed)
             self._tell(
-                RevisionFailed(step.revision, step.operation.value, elapsed, failure.message)
+                RevisionFailed(step.revision, step.operation.value, elapsed, failure.summary)
             )
             if isinstance(error, Exception):
                 raise failure from error
@@ -138,24 +139,23 @@ class Executor:
         code = error.code if isinstance(error, EngineError) else 0
         reason = f"interrupted ({type(error).__name__})"
         if isinstance(error, MigrationError):
-            reason = error.message
+            reason = str(error.details.get("reason") or error.message)
         elif isinstance(error, Exception):
-            reason = self._session.redact(f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+        reason = self._session.redact(reason)
         if statement is not None:
             # A server quotes a statement from its middle, where a secret has no name.
             reason = Redactor(secrets_in(statement.text))(reason)
-        hint = error.hint if isinstance(error, (EngineError, StatementSyntaxError)) else ""
-        done = progress.index - 1 if progress.applied < progress.index else progress.applied
-        count = f"{done} statement{'s' if done != 1 else ''}"
+        hint = error.hint if isinstance(error, (EngineError, RevisionError)) else ""
         return StatementFailed(
             revision=progress.step.revision,
             index=max(progress.index, 1),
             total=progress.total,
-            reason=f"{reason}\n  {count} of this revision took effect; the next run starts it "
-            "again at its first statement",
+            reason=reason,
             code=code,
             file=statement.file if statement else None,
             line=statement.line if statement else None,
+            outcome=_outcome(progress, error),
             hint=_HINTS.get(code, hint) or "Correct the revision, then run: budeval-migrate up",
         )
 
@@ -188,7 +188,7 @@ class Executor:
             executed_at=began_at,
             execution_time_ms=elapsed,
             success=failure is None,
-            error_message=failure.message if failure else None,
+            error_message=failure.summary if failure else None,
             operation=step.operation,
             direction=step.direction,
             parents=step.parents,
@@ -200,6 +200,16 @@ class Executor:
             lock_generation=self._lock.generation,
             statements_checksum=step.statements_checksum,
         )
+
+
+def _outcome(progress: _Progress, error: BaseException) -> str:
+    count = f"{progress.applied} statement{'s' if progress.applied != 1 else ''}"
+    then = "the next run starts this revision again at its first statement"
+    if isinstance(error, ConnectionFailed) and error.details.get("sent"):
+        return (
+            f"{count} took effect, and whether statement {progress.index} did is not known; {then}"
+        )
+    return f"{count} of this revision took effect; {then}"
 
 
 def _ms_since(began: float) -> int:

@@ -92,11 +92,14 @@ class Position:
 
         This is what a database looks like to an older image.
         """
-        unknown = {name for name in self.applied if name not in self.files}
-        needed = {
-            parent for name in self.applied if name not in unknown for parent in self.parents(name)
-        }
-        return tuple(n for n in self.applied if n in unknown and n not in needed)
+        todo = [name for name in self.applied if name in self.files]
+        needed: set[str] = set()
+        while todo:
+            for parent in self.parents(todo.pop()):
+                if parent not in needed:
+                    needed.add(parent)
+                    todo.append(parent)
+        return tuple(n for n in self.applied if n not in self.files and n not in needed)
 
     @cached_property
     def missing(self) -> tuple[str, ...]:
@@ -120,15 +123,16 @@ class Position:
 
     def ancestors(self, revisions: Iterable[str]) -> tuple[str, ...]:
         """Return the revisions and everything below them, parents first."""
+        named = tuple(dict.fromkeys(revisions))
         wanted: set[str] = set()
-        todo = list(revisions)
+        todo = list(named)
         while todo:
             name = todo.pop()
             if name not in wanted:
                 wanted.add(name)
                 node = self.graph.get(name)
                 todo.extend(node.parents if node else ())
-        strangers = [name for name in revisions if name not in self.graph]
+        strangers = [name for name in named if name not in self.graph]
         return (*(name for name in self.graph if name in wanted), *strangers)
 
 

@@ -60,7 +60,7 @@ def check_syntax(session: Session, steps: Iterable[Step]) -> None:
     try:
         for batch in _batches(pending):
             listed = ", ".join(quote.string(s.text) for _, s in batch)
-            answers = session.query(f"SELECT isNull(formatQueryOrNull(arrayJoin([{listed}])))")
+            answers = session.ask(f"SELECT isNull(formatQueryOrNull(arrayJoin([{listed}])))")
             for (revision, statement), answer in zip(batch, answers, strict=True):
                 if int(answer[0]):
                     raise _explain(session, revision, statement)
@@ -90,7 +90,7 @@ def _batches(
 def _explain(session: Session, revision: str, statement: Statement) -> StatementSyntaxError:
     reason = "ClickHouse cannot parse the statement"
     try:
-        session.query(f"SELECT formatQuery({quote.string(statement.text)})")
+        session.ask(f"SELECT formatQuery({quote.string(statement.text)})")
     except EngineError as error:
         reason = re.sub(r": In scope SELECT formatQuery\(.*\Z", "", error.message, flags=re.S)
     found = _POSITION.search(reason)

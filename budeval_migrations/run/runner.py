@@ -16,7 +16,7 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import MigrationError, StatementFailed
 from budeval_migrations.events import Event, Listener, Notice, RunStarted
 from budeval_migrations.history.ledger import Ledger
-from budeval_migrations.history.lock import make_lock
+from budeval_migrations.history.lock import Lock, make_lock
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Failure, Report, Step
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
@@ -82,10 +82,11 @@ class Runner:
         done: list[str] = []
         failure: StatementFailed | None = None
         if steps or needs_adoption(position.state):
+            self._preflight(steps)
+            lock = make_lock(self._session, self._tell)
             if position.state.ground is Ground.NO_DATABASE:
                 self._session.ensure_database()
-            self._preflight(steps)
-            position, failure = self._run_locked(request, position, steps, run_id, done)
+            position, failure = self._run_locked(lock, request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
             database=self._session.database,
@@ -104,13 +105,13 @@ class Runner:
 
     def _run_locked(
         self,
+        lock: Lock,
         request: Request,
         before: Position,
         steps: Sequence[Step],
         run_id: str,
         done: list[str],
     ) -> tuple[Position, StatementFailed | None]:
-        lock = make_lock(self._session, self._tell)
         lock.acquire()
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
@@ -197,6 +198,7 @@ def _failure(error: StatementFailed) -> Failure:
         statements_total=error.total,
         code=error.code,
         error=error.reason,
+        outcome=error.outcome,
         file=error.file,
         line=error.line,
         hint=error.hint,

@@ -171,6 +171,7 @@ def test_a_failed_statement_reads_as_in_the_style_guide() -> None:
         "statements_total": 2,
         "code": 44,
         "reason": "Cannot add column status: column with this name already exists",
+        "outcome": "",
         "file": "versions/003_add_status.py",
         "line": 18,
     }

@@ -31,7 +31,7 @@ from budeval_migrations.model import (
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
 LINE = RevisionStatus("001_a", RevisionState.APPLIED, ChecksumState.OK, AT, 12, 2, 2)
 PROBLEM = Problem("001_a", "missing_revision", "It has no file.", "Restore it.")
-FAILURE = Failure("002_b", 1, None, 60, "no", "v/002_b.py", 4, "Mend it.")
+FAILURE = Failure("002_b", 1, None, 60, "no", "0 took effect", "v/002_b.py", 4, "Mend it.")
 
 SHOWN: tuple[tuple[Any, dict[str, Any]], ...] = (
     (
@@ -100,6 +100,7 @@ SHOWN: tuple[tuple[Any, dict[str, Any]], ...] = (
             "statements_total": None,
             "code": 60,
             "error": "no",
+            "outcome": "0 took effect",
             "file": "v/002_b.py",
             "line": 4,
             "hint": "Mend it.",

@@ -154,9 +154,9 @@ def test_005_keeps_the_latest_version_of_a_job_whose_old_key_changed() -> None:
         "INSERT INTO evaluation_jobs (job_id, model_name, engine, job_start_time, total_examples)"
         " VALUES ('j0', 'other', 'vllm', '2024-01-02 00:00:00', 7)"
     )
-    assert database.query("SELECT count() FROM evaluation_jobs FINAL WHERE job_id = 'j0'")[
-        0
-    ] == ["2"]
+    assert database.query("SELECT count() FROM evaluation_jobs FINAL WHERE job_id = 'j0'")[0] == [
+        "2"
+    ]
 
     database.run(DEDUPLICATION)
 

@@ -585,21 +585,21 @@ RENDERED: dict[str, tuple[str, str, str, str]] = {
     "drop_table": ('op.drop_table("t")', "DROP TABLE t", "DROP TABLE t", "DROP TABLE `t`"),
     "rename_table": (
         'op.rename_table("t", "u")',
-        "RENAME TABLE t TO u",
-        "RENAME TABLE t TO u",
+        "RENAME TABLE `t` TO `u`",
+        "RENAME TABLE `t` TO `u`",
         "RENAME TABLE `t` TO `u`",
     ),
     "rename a column": (
         'op.alter_column("t", "c", new_column_name="d")',
-        "ALTER TABLE t RENAME COLUMN c TO d",
-        "ALTER TABLE t RENAME COLUMN c TO d",
+        "ALTER TABLE `t` RENAME COLUMN `c` TO `d`",
+        "ALTER TABLE `t` RENAME COLUMN `c` TO `d`",
         "ALTER TABLE `t` RENAME COLUMN `c` TO `d`",
     ),
     "bulk_insert": (
         'op.bulk_insert(sa.table("t", sa.column("a", sa.Integer), sa.column("b", sa.String)), '
         '[{"a": 1, "b": "it\'s"}, {"a": 2, "b": None}])',
-        "INSERT INTO t (a, b) VALUES (1, 'it''s'), (2, NULL)",
-        "INSERT INTO t (a, b) VALUES (1, 'it''s'), (2, NULL)",
+        r"INSERT INTO t (a, b) VALUES (1, 'it\'s'), (2, NULL)",
+        r"INSERT INTO t (a, b) VALUES (1, 'it\'s'), (2, NULL)",
         "INSERT INTO `t` (`a`, `b`) VALUES (1, 'it''s'), (2, NULL)",
     ),
     "bulk_insert with what drivers substitute": (
@@ -611,8 +611,8 @@ RENDERED: dict[str, tuple[str, str, str, str]] = {
     ),
     "bulk_insert with backslashes": (
         r"""op.bulk_insert(sa.table("t", sa.column("a", sa.String)), [{"a": "C:\\new\\'x"}])""",
-        r"INSERT INTO t (a) VALUES ('C:\\new\\''x')",
-        r"INSERT INTO t (a) VALUES ('C:\\new\\''x')",
+        r"INSERT INTO t (a) VALUES ('C:\\new\\\'x')",
+        r"INSERT INTO t (a) VALUES ('C:\\new\\\'x')",
         r"INSERT INTO `t` (`a`) VALUES ('C:\\new\\''x')",
     ),
     "execute with text()": (

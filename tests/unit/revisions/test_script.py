@@ -289,8 +289,8 @@ def test_a_parent_without_a_file_is_named(shelf: Shelf) -> None:
     error = refused(shelf)
 
     assert type(error) is RevisionError
-    assert error.message == "A revision refers to 001_a, which has no file."
-    assert error.details == {"missing": "001_a"}
+    assert error.message == "002_b refers to 001_a, which has no file (versions/002_b.py)."
+    assert error.details == {"missing": "001_a", "revision": "002_b"}
 
 
 def test_a_dependency_without_a_file_is_named(shelf: Shelf) -> None:
@@ -394,7 +394,7 @@ def test_one_head_of_several_is_asked_for_with_what_to_do(shelf: Shelf) -> None:
 UNKNOWN = {
     "004_nothing": ("There is no revision 004_nothing.", None),
     "003_ad_status": ("There is no revision 003_ad_status.", "Did you mean 003_add_status?"),
-    "zzzzzz": ("There is no revision zzzzzz.", "See: budeval-migrate history"),
+    "zzzzzz": ("There is no revision zzzzzz.", "budeval-migrate status lists the revisions."),
     "00": (
         "00 is ambiguous: 001_initial_schema, 002_add_experiment_id, 003_add_status.",
         "Write more of the id.",
