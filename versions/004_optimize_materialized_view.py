@@ -29,8 +29,8 @@ view that computes the same from dataset_results, slower, stands in for it until
 run it from the middle: aggregating is exact only over an empty target.
 
 It refuses, rather than counts wrongly (Code 395; nothing is lost, run it again): when an
-INSERT into dataset_results runs for over fifteen seconds before step 1, or over two seconds
-across the exchange, or until thirty seconds after T; when the server is too slow to get
+INSERT into dataset_results runs for over seven seconds before step 1, or over two seconds
+across the exchange, or until ten seconds after T; when the server is too slow to get
 there before T; and when rows older than T0 arrived or were deleted meanwhile, which happens
 only where a client sends created_at itself.
 
@@ -352,8 +352,8 @@ FORMAT Null
 SETTINGS allow_experimental_alter_materialized_view_structure = 1
 """
 
-# Waits and checks. Each wait sleeps up to three seconds, the most that a server allows in one
-# block, and not at all when there is nothing to wait for; so they are sent several times.
+# Waits and checks. A wait sleeps up to three seconds, the most that a server allows in one
+# block, and not at all when there is nothing to wait for; so some are sent several times.
 # 'system.processes' in a query's text leaves these queries themselves out.
 
 WAIT_FOR_INSERTS = """
@@ -377,7 +377,7 @@ WHERE (
 ) > 0
 """
 
-# After WAIT_FOR_INSERTS and five WAIT_FOR_LONG_INSERTS only an older INSERT is as old as that.
+# After WAIT_FOR_INSERTS and two WAIT_FOR_LONG_INSERTS only an older INSERT is as old as that.
 CHECK_NO_OLD_INSERT = """
 SELECT throwIf(
     (
@@ -385,7 +385,7 @@ SELECT throwIf(
     WHERE positionCaseInsensitive(query, 'insert') > 0
       AND positionCaseInsensitive(query, 'dataset_results') > 0
       AND positionCaseInsensitive(query, 'system.processes') = 0
-      AND elapsed >= 15
+      AND elapsed >= 7
     ) > 0,
     'a long INSERT into dataset_results is running. Nothing is lost, run this again'
 )
@@ -456,9 +456,14 @@ SELECT throwIf(
 )
 """
 
+# A row a second, a row a block.
 WAIT_FOR_MOMENT = """
-SELECT sleepEachRow(1) FROM model_performance_trends_cutover
-WHERE kind = 'cut' AND moment > chosen_at AND moment + INTERVAL 1 SECOND > now64(3)
+SELECT sleepEachRow(1) FROM numbers(10)
+WHERE number < (
+    SELECT dateDiff('second', now(), moment) + 1 FROM model_performance_trends_cutover
+    WHERE kind = 'cut' AND moment > chosen_at
+)
+SETTINGS max_block_size = 1
 """
 
 WAIT_FOR_INSERTS_BEFORE_MOMENT = """
@@ -557,9 +562,8 @@ def recreate_view(
     for _ in range(3):
         op.execute_unless(done, WAIT_FOR_OLDER_INSERTS)
     op.execute_unless(done, CHECK_BEFORE_MOMENT)
-    for _ in range(6):
-        op.execute_unless(done, WAIT_FOR_MOMENT)
-    for _ in range(10):
+    op.execute_unless(done, WAIT_FOR_MOMENT)
+    for _ in range(3):
         op.execute_unless(done, WAIT_FOR_INSERTS_BEFORE_MOMENT)
     op.execute_unless(done, CHECK_AFTER_MOMENT)
     op.execute_unless(done, CHECK_SETTLED_ROWS)
@@ -589,7 +593,7 @@ def put_in_place(
         op.execute_unless(unless, statement)
     op.execute_unless(unless, REMEMBER_FUTURE_ROWS)
     op.execute_unless(unless, CHOOSE_SETTLED)
-    for _ in range(5):
+    for _ in range(2):
         op.execute_unless(unless, WAIT_FOR_SETTLED)
     op.execute_unless(unless, CHECK_SETTLED)
     op.execute_unless(unless, FILL_IN_SETTLED)
@@ -602,7 +606,7 @@ def put_in_place(
 def let_inserts_end(unless: str) -> None:
     """Wait for the INSERTs that know a view just dropped, before a table of its is dropped."""
     op.execute_unless(unless, WAIT_FOR_INSERTS)
-    for _ in range(5):
+    for _ in range(2):
         op.execute_unless(unless, WAIT_FOR_LONG_INSERTS)
     op.execute_unless(unless, CHECK_NO_OLD_INSERT)
 

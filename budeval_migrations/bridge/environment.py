@@ -225,6 +225,8 @@ def _configure_logging(proxy: EnvironmentContext) -> None:
         return
     if proxy.config.file_config.has_section("loggers"):
         logging.config.fileConfig(path, disable_existing_loggers=False)
+    # The driver logs a traceback for every failed connection; the sentence is ours.
+    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 
 def _has_database(session: Session) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -105,11 +105,17 @@ class Output:
     def failed(self, report: Report, error: MigrationError) -> None:
         """Show how far a run came, and what stopped it."""
         if self._json:
-            self._dump({**report.as_dict(), "error": error.as_dict()})
+            told = error.as_dict()
+            general = {key: told[key] for key in ("error", "message", "hint", "exit_code")}
+            self._dump({**report.as_dict(), **general})
         if report.applied and not self._quiet:
             word = _DONE.get(report.operation, report.operation)
             self._say(f"{len(report.applied)} {word} before the failure")
         self._person_error(error)
+
+    def traceback(self, text: str, redact: Callable[[str], str]) -> None:
+        """Show a traceback; its source lines and messages may hold secrets."""
+        self._err.print(escape(redact(text)))
 
     def error(self, error: MigrationError) -> None:
         """Show an error: the object on stdout for machines, the sentence on stderr."""

@@ -11,7 +11,6 @@ import functools
 import importlib.util
 import itertools
 import re
-import tempfile
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -24,9 +23,15 @@ from alembic import op
 VERSIONS = Path(__file__).resolve().parents[2] / "versions"
 REVISIONS = [path.stem for path in sorted(VERSIONS.glob("[0-9]*.py"))]
 
-_directory = tempfile.mkdtemp(prefix="budeval-versions-")
+_directory = ""
 _numbers = itertools.count(1)
 _compiling = threading.Lock()  # op is patched for everyone in the process
+
+
+def use(directory: Path) -> None:
+    """Say where the databases are: a process can have one data directory."""
+    global _directory
+    _directory = str(directory)
 
 
 class Guarded(NamedTuple):

@@ -55,8 +55,9 @@ def test_004_counts_every_row_once_up_and_down_while_two_writers_insert(
             database.run(TRENDS, direction)
             time.sleep(0.3)
 
-    assert first.errors + second.errors + reader.errors == []
-    assert reader.answers == sorted(reader.answers)
+    assert reader.errors == []
+    assert min(reader.answers) >= 300  # the settled history is always there
+    assert [e for e in first.errors + second.errors if not refused_by_a_dropped_view(e)] == []
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
     database.drop()
 
