@@ -3,6 +3,7 @@
 
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
+WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 DEBIAN := clickhouse-server clickhouse-client zookeeper
 
@@ -10,7 +11,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test unit engines clean
+.PHONY: help install lint test exhaustive bench unit engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -29,7 +30,13 @@ lint: $(READY) ## ruff, mypy, import-linter
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
 
 test: lint ## lint, then every test
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile
+
+exhaustive: $(READY) ## what make test leaves out: more of the same, for longer
+	$(PYTHON) -m pytest -m exhaustive
+
+bench: $(READY) ## what the bookkeeping costs
+	$(PYTHON) bench/run.py
 
 unit: $(READY) ## the tests that need no engine
 	$(PYTHON) -m pytest tests/unit

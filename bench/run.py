@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 
 ROUNDS = 3
-REVISION = '''from alembic import op
+REVISION = """from alembic import op
 revision = "{id}"
 down_revision = {down!r}
 def upgrade() -> None:
     op.execute("CREATE TABLE IF NOT EXISTS t{n} (a Int32) ENGINE = MergeTree ORDER BY a")
 def downgrade() -> None:
     op.execute("DROP TABLE IF EXISTS t{n}")
-'''
+"""
 
 
 def write_versions(directory: Path, count: int) -> None:

@@ -16,6 +16,9 @@ What readers see: evaluation_jobs answers all the time. From the exchange to the
 step 3 (some two seconds) it lacks the jobs written or updated in the five seconds before the first
 copy and during it.
 
+An INSERT that meets the exchange at that very moment may be refused (Code 741), with nothing
+written.
+
 Which version wins: the one with the greatest updated_at. `updated_at` is a default of the
 server with the granularity of a second; between two versions of the same second the one
 inserted later wins, also when one went to the old table and one to the new. (Where two rows
@@ -140,9 +143,7 @@ FROM
 WHERE updated_at < now() - 5
 """,
     )
-    op.execute_unless(
-        ORDERED_BY_JOB, "EXCHANGE TABLES evaluation_jobs AND evaluation_jobs_by_job"
-    )
+    op.execute_unless(ORDERED_BY_JOB, "EXCHANGE TABLES evaluation_jobs AND evaluation_jobs_by_job")
     # Not under the first name, which a run from the start would drop.
     op.execute_unless(
         "SELECT 1 WHERE (SELECT count() FROM system.tables"

@@ -79,8 +79,9 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
         if target != "base" and not target.startswith("-"):
             name = resolve_revision(catalogue.directory, target)
             if name not in position.applied:
+                shown = name if target == name else f"{target} ({name})"
                 raise RevisionNotFound(
-                    f"{name} is not applied, so that nothing can be taken back to it.",
+                    f"{shown} is not applied, so that nothing can be taken back to it.",
                     hint="budeval-migrate status shows what is applied.",
                     target=target,
                 )

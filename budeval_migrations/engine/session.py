@@ -279,7 +279,10 @@ def _engine(url: URL) -> Engine:
             warnings.filterwarnings("ignore", message="The 'clickhouse://' URL remains")
             return create_engine(url, poolclass=NullPool)
     except Exception as error:
-        raise ConfigError(f"The URL {shown_url(url)} cannot be used: {error}") from error
+        said = Redactor(secrets_of(url))(str(error))
+        raise ConfigError(
+            f"The URL {shown_url(url)} cannot be used: {said}", hint=_option_hint(said)
+        ) from error
 
 
 def _open_error(error: Exception, shown: str, redact: Redactor) -> MigrationError:

@@ -90,7 +90,9 @@ def read_text(path: Path) -> str:
             return file.read()
     except OSError as error:
         raise RevisionCompileError(
-            f"{shown_path(str(path))} cannot be read: {error.strerror}.", file=str(path)
+            f"{shown_path(str(path))} cannot be read: {error.strerror}.",
+            hint="It must be a file, and we must be allowed to read it.",
+            file=str(path),
         ) from error
     except UnicodeDecodeError as error:
         raise RevisionCompileError(

@@ -91,14 +91,15 @@ def test_a_revision_that_exits_does_not_end_the_run_in_silence(shell: Shell) -> 
     shell.write(2)
     path = shell.project.revision_file("002_step")
     whole = path.read_text()
-    for source in (
-        whole.replace("def upgrade", "import sys\nsys.exit(0)\n\ndef upgrade"),
-        whole.replace("    op.execute", "    import sys\n    sys.exit(0)\n    op.execute", 1),
+    for source, reader in (
+        (whole.replace("def upgrade", "import sys\nsys.exit(0)\n\ndef upgrade"), "status"),
+        # status runs no upgrade(); validate does
+        (whole.replace("    op.exe", "    import sys\n    sys.exit(0)\n    op.exe", 1), "validate"),
     ):
         path.write_text(source)
         for run in (
             lambda: shell.run("up"),
-            lambda: shell.run("status"),
+            lambda reader=reader: shell.run(reader),
             lambda: shell.project.run("upgrade", "head"),
         ):
             done = run()

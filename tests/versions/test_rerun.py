@@ -102,6 +102,7 @@ def test_killed_after_any_statement_and_run_again_it_ends_the_same(
     assert_a_kill_anywhere_changes_nothing(revision, direction, future=False, threads=2)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_the_waiting_way_of_004_killed_after_any_statement_ends_the_same(direction: str) -> None:
     # Rows from the future look like a writer.
