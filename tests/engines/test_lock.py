@@ -12,7 +12,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import LockLost, LockTimeout, Unsupported
+from budeval_migrations.errors import EngineError, LockLost, LockTimeout, Unsupported
 from budeval_migrations.events import Event, LockWaiting, ignore
 from budeval_migrations.history.lock import LeaseLock, make_lock, read_holder
 from budeval_migrations.settings import Settings
@@ -130,7 +130,9 @@ def test_a_server_without_a_correct_lock_refuses_until_lock_is_off(stage: Stage)
     with pytest.raises(Unsupported) as caught:
         bm.upgrade(**{**stage.options, "lock": "auto"})
     assert "lock = off" in caught.value.hint
-    assert stage.tables() == set()
+    with pytest.raises(EngineError) as missing:
+        stage.tables()
+    assert missing.value.code == 81  # not even the database was made
     assert bm.upgrade(**stage.options).applied == ("001_one", "002_two", "003_three")
 
 

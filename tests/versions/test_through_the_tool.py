@@ -12,7 +12,7 @@ from alembic.config import Config
 
 import budeval_migrations as bm
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import Unsupported
+from budeval_migrations.errors import EngineError, Unsupported
 from budeval_migrations.settings import Settings
 from tests.support.project import REPOSITORY
 from tests.support.targets import Target, engine_parameters
@@ -184,4 +184,6 @@ def test_a_server_that_is_too_old_for_budeval_says_so_and_nothing_is_left(budeva
     assert caught.value.message == (
         "001_initial_schema needs ClickHouse 22.8 or newer; this server is 18.16.1."
     )
-    assert budeval.rows("SELECT name FROM system.tables WHERE database = currentDatabase()") == []
+    with pytest.raises(EngineError) as missing:
+        budeval.rows("SELECT 1")
+    assert missing.value.code == 81
