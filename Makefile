@@ -4,6 +4,8 @@
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
 WORKERS ?= 2
+# Debian puts clickhouse-server where an ordinary user's PATH does not look.
+export PATH := $(PATH):/usr/sbin
 STAMP  := $(VENV)/.installed
 DEBIAN := clickhouse-server clickhouse-client zookeeper
 
