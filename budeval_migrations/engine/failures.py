@@ -122,9 +122,12 @@ def _embedded_error(text: str, where: str, redact: Callable[[str], str]) -> Migr
             "chDB serves one directory a process.",
             hint="Use one directory a process, or a server.",
         )
+    # chDB 26.9 says no more than this when the directory is locked.
+    silent = "Error initializing EmbeddedServer: ." in text
+    reason = "" if silent else f" {redact(server_message(text))}"
     return ConnectionFailed(
         f"{where}: the chDB directory cannot be opened; most likely another process "
-        f"holds it. {redact(server_message(text))}",
+        f"holds it.{reason}",
         hint="Stop the other process (chDB serves one process a directory), "
         "or check that the directory may be written.",
     )
