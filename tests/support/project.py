@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -131,6 +132,7 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            preexec_fn=_hear_interrupts,
         )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -164,6 +166,11 @@ class Project:
             check=False,
         )
         return Finished((module, *args), done.returncode, done.stdout, done.stderr)
+
+
+def _hear_interrupts() -> None:
+    """Undo what a shell does to its background jobs, which ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _plain(value: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
