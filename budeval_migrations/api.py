@@ -19,6 +19,7 @@ from budeval_migrations.settings import Settings, load_settings
 if TYPE_CHECKING:
     from budeval_migrations.bridge.catalogue import Catalogue
     from budeval_migrations.engine.session import Session
+    from budeval_migrations.history.lease import Holder
     from budeval_migrations.history.state import LedgerState
 
 
@@ -159,6 +160,72 @@ def repair(
         return migrate.repair(
             session, _catalogue(session), tuple(revisions), tuple(forget), on_event or _log()
         )
+
+
+def repair_statement(
+    revision: str,
+    statement: int,
+    *,
+    applied: bool,
+    on_event: Listener | None = None,
+    **settings: Any,
+) -> Report:
+    """Say whether a statement of an unfinished revision took effect; runs nothing.
+
+    For what the tool cannot find out by itself (``StatementOutcomeUnknown``).
+
+    Args:
+        revision: The revision's id.
+        statement: The statement's number in it, from 1.
+        applied: True: it took effect, and is not sent again. False: it did not,
+            or was taken back, and the next upgrade sends it.
+        on_event: Called with every event of the run.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        RevisionError: The journal knows no such statement.
+
+    """
+    from budeval_migrations.bridge import migrate
+
+    with _session(load_settings(**settings)) as session:
+        return migrate.answer(
+            session, _catalogue(session), revision, statement, on_event or _log(), applied=applied
+        )
+
+
+def lock_holder(**settings: Any) -> Holder | None:
+    """Return who holds the lock; None when nobody does; read-only.
+
+    Args:
+        **settings: As for :func:`upgrade`.
+
+    """
+    from budeval_migrations.history.lock import read_holder
+
+    with _session(load_settings(**settings)) as session:
+        holder = None if session.embedded else read_holder(session)
+        return holder if holder is not None and holder.alive else None
+
+
+def unlock(holder: Holder, **settings: Any) -> None:
+    """Take the lock from its holder, who then sends nothing more.
+
+    A statement that the holder has sent already goes on; the next run finds it
+    and waits for it.
+
+    Args:
+        holder: What :func:`lock_holder` returned.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        LockError: Somebody else has the lock by now, or nobody.
+
+    """
+    from budeval_migrations.history.lock import break_lock
+
+    with _session(load_settings(**settings)) as session:
+        break_lock(session, holder)
 
 
 def reset(**settings: Any) -> Report:

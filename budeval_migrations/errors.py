@@ -19,6 +19,7 @@
     │  └─ LockLost
     ├─ ExecutionError                  6
     │  └─ StatementFailed
+    │     └─ MutationFailed
     ├─ DriftDetected                   7
     ├─ EngineError                     8
     │  ├─ ConnectionFailed
@@ -152,10 +153,6 @@ class LedgerConflict(LedgerError):
     """Two writers appended to the ledger at the same place."""
 
 
-class StatementOutcomeUnknown(LedgerError):
-    """It cannot be known whether a statement took effect."""
-
-
 class LockError(MigrationError):
     """The right to run migrations could not be had, or was lost."""
 
@@ -187,14 +184,14 @@ class ExecutionError(MigrationError):
     exit_code = 6
 
 
-class StatementFailed(ExecutionError):
-    """The server refused a statement of a revision; the run stopped there.
+class StatementError(MigrationError):
+    """A run stopped at a statement of a revision.
 
     Args:
         revision: The revision's id.
         index: 1-based number of the statement within the revision.
         total: How many statements the revision has; None for a dynamic one.
-        reason: The server's words, without secrets.
+        reason: What is the matter; the server's words, without secrets.
         outcome: What took effect, and what the next run will do.
         code: ClickHouse's error code; 0 when the server gave none.
         file: The file that holds the statement.
@@ -246,6 +243,18 @@ class StatementFailed(ExecutionError):
         where = f" ({self.file}:{self.line})" if self.file and self.line else ""
         says = f"ClickHouse {self.code}: {self.reason}" if self.code else self.reason
         return f"statement {self.index}{where}: {says}"
+
+
+class StatementFailed(StatementError, ExecutionError):
+    """The server refused a statement, or it could not be sent."""
+
+
+class MutationFailed(StatementFailed):
+    """A mutation was accepted and fails on the server, which goes on trying."""
+
+
+class StatementOutcomeUnknown(StatementError, LedgerError):
+    """It cannot be known whether a statement took effect."""
 
 
 class DriftDetected(MigrationError):

@@ -28,13 +28,16 @@ class LockWaiting(Event):
     """Somebody else holds the lock; emitted again while we wait.
 
     Attributes:
+        holder: Who, on which host: ``user@host pid N``.
         waited_ms: How long we have waited so far.
+        doing: The revision and statement that the holder is at, if it has said.
 
     """
 
     holder: str
     since: str
     waited_ms: int
+    doing: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,57 @@ class StatementStarted(Event):
 
 @dataclass(frozen=True)
 class StatementFinished(Event):
-    """A statement took effect, or was not needed (``skipped``)."""
+    """A statement took effect, or had done so already (``skipped``, and ``why``)."""
 
     revision: str
     index: int
     total: int | None
     elapsed_ms: int
     skipped: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class StatementWaiting(Event):
+    """We wait for a statement's work on the server; emitted again while we wait.
+
+    Attributes:
+        what: What is waited for, as a sentence's end.
+        elapsed_ms: How long it has been going on.
+        done: Units done (rows, parts); 0 when not known.
+        total: Units to do in all; 0 when not known.
+
+    """
+
+    revision: str
+    index: int
+    what: str
+    elapsed_ms: int
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class BackfillProgress(Event):
+    """A chunk of a backfill is in its table.
+
+    Attributes:
+        chunk: How many chunks are done, of ``chunks``.
+        rows: Rows that were moved so far, of about ``rows_total`` that the source has.
+        rows_per_second: Over the chunks that this run did; 0 before the first.
+        left_ms: Time left at that rate; None when it cannot be told.
+
+    """
+
+    revision: str
+    index: int
+    chunk: int
+    chunks: int
+    rows: int
+    rows_total: int
+    elapsed_ms: int
+    rows_per_second: int
+    left_ms: int | None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Direction(Enum):
@@ -50,14 +50,55 @@ class ChecksumState(Enum):
 
 
 @dataclass(frozen=True)
+class Backfill:
+    """How rows are moved by ``op.backfill``.
+
+    Attributes:
+        into: The table that gets the rows, as written.
+        select: The SELECT, with ``{chunk}`` where the condition of a chunk goes.
+        source: The table whose rows are cut into chunks.
+        by: ``partition``, or the expression whose ranges are the chunks.
+        chunk_rows: About how many rows of the source a chunk has.
+        columns: The target's columns that get the SELECT's; empty for all.
+        pause: Seconds to wait after each chunk.
+
+    """
+
+    PLACEHOLDER: ClassVar[str] = "{chunk}"
+
+    into: str
+    select: str
+    source: str
+    by: str
+    chunk_rows: int
+    columns: tuple[str, ...] = ()
+    pause: float = 0.0
+
+    @property
+    def column_list(self) -> str:
+        """The columns as they stand in an INSERT, with a blank behind; empty for all."""
+        return f"({', '.join(self.columns)}) " if self.columns else ""
+
+    def select_where(self, condition: str) -> str:
+        """Return the SELECT for the rows that meet a condition."""
+        return self.select.replace(self.PLACEHOLDER, f"({condition})")
+
+    def parts(self) -> list[str]:
+        """Return what makes it the same backfill; how fast it goes does not."""
+        return [self.into, self.column_list, self.select, self.source, self.by]
+
+
+@dataclass(frozen=True)
 class Statement:
     """One SQL statement, as it will be sent.
 
     Attributes:
-        text: The SQL to the byte, without the separator that ended it.
+        text: The SQL to the byte, without the separator that ended it; for a
+            backfill, the one INSERT that it stands for.
         file: The file it was written in, relative where it can be.
         line: 1-based line of its first token in that file.
         unless: A probe; when it returns a row the statement is not sent.
+        backfill: The statement is sent chunk by chunk.
 
     """
 
@@ -65,6 +106,12 @@ class Statement:
     file: str | None = None
     line: int | None = None
     unless: str | None = None
+    backfill: Backfill | None = None
+
+    def parts(self) -> list[str]:
+        """Return the texts that make it the same statement."""
+        probe = [self.unless] if self.unless else []
+        return [*probe, *(self.backfill.parts() if self.backfill else [self.text])]
 
 
 @dataclass(frozen=True)
@@ -189,7 +236,14 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class RevisionStatus:
-    """One line of ``status``."""
+    """One line of ``status``.
+
+    Attributes:
+        statement: Number of the statement that runs, or whose outcome is unknown.
+        holder: Who runs it, as ``user@host pid N``; only while it is running.
+        since: Since when they hold the lock, UTC.
+
+    """
 
     revision: str
     state: RevisionState
@@ -199,6 +253,9 @@ class RevisionStatus:
     statements_applied: int | None = None
     statements_total: int | None = None
     error: str | None = None
+    statement: int | None = None
+    holder: str | None = None
+    since: datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form."""
@@ -211,6 +268,9 @@ class RevisionStatus:
             "statements_applied": self.statements_applied,
             "statements_total": self.statements_total,
             "error": self.error,
+            "statement": self.statement,
+            "holder": self.holder,
+            "since": self.since.isoformat() if self.since else None,
         }
 
 

@@ -22,6 +22,7 @@ from budeval_migrations.model import (
 from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.revisions.script import load_graph
 from budeval_migrations.run.planner import Position
+from budeval_migrations.run.task import statement_hash
 from budeval_migrations.sql.checksum import statements_checksum
 
 
@@ -60,11 +61,16 @@ class Catalogue:
         compiled = self.compiled(revision, Direction.UP)
         if compiled.dynamic:
             return ""
-        return statements_checksum(
-            part
-            for s in compiled.statements
-            for part in ([s.unless] if s.unless else []) + [s.text]
-        )
+        return statements_checksum(part for s in compiled.statements for part in s.parts())
+
+    def statement_hash(self, revision: str, direction: Direction, position: int) -> str:
+        """Return the hash of a statement as its file has it now; empty where it has none."""
+        if revision not in self.graph:
+            return ""
+        if direction is Direction.DOWN and not has_downgrade(self.script(revision)):
+            return ""
+        statements = self.compiled(revision, direction).statements
+        return statement_hash(statements[position - 1]) if position <= len(statements) else ""
 
     def script(self, revision: str) -> Script:
         """Return Alembic's object for a revision that has a file."""

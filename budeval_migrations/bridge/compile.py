@@ -21,7 +21,7 @@ from budeval_migrations.bridge import operations as _registered  # noqa: F401  a
 from budeval_migrations.bridge.impl import SINK
 from budeval_migrations.bridge.places import Locate, Places
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
-from budeval_migrations.model import CompiledRevision, Direction, Statement
+from budeval_migrations.model import Backfill, CompiledRevision, Direction, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
 from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
@@ -75,6 +75,12 @@ class RevisionSink:
             )
         path = self._path.parent / name
         self._cut(read_text(path), str(path), lambda line, column: line, None)
+
+    def backfill(self, asked: Backfill) -> None:
+        """Take a backfill; its text is the one INSERT that it stands for."""
+        text = f"INSERT INTO {asked.into} {asked.column_list}{asked.select_where('1')}"
+        path = shown_path(str(self._path))
+        self._emit(Statement(text, path, self._places.calling_line(), backfill=asked))
 
     def statement(self, sql: str) -> None:
         """Take one statement that SQLAlchemy rendered."""

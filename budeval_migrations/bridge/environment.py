@@ -30,7 +30,7 @@ from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Step
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.logs import log_event
-from budeval_migrations.run.planner import Position
+from budeval_migrations.run.planner import ON_THE_WAY_DOWN, RECORDS_ONLY, Position
 from budeval_migrations.settings import Settings, load_settings
 
 
@@ -52,6 +52,9 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
     except MigrationError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         raise CommandError(f"{error.message}{hint}") from error
+
+
+_TOLERATED = {"stamp": RECORDS_ONLY, "downgrade": ON_THE_WAY_DOWN}
 
 
 class _Environment:
@@ -96,9 +99,7 @@ class _Environment:
                 lambda now: self._decide(catalogue, now, context),
                 log_event,
                 state=state,
-                tolerate=frozenset({"checksum_mismatch", "missing_revision", "ahead"})
-                if self._operation() == "stamp"
-                else frozenset(),
+                tolerate=_TOLERATED.get(self._operation(), frozenset()),
             )
             return []
 

@@ -18,6 +18,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import TableClause
 
+from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
 
 SINK = "budeval_sink"
@@ -28,6 +29,9 @@ class Sink(Protocol):
 
     def script(self, sql: str, *, unless: str | None = None) -> None:
         """Take one or several statements as the author wrote them."""
+
+    def backfill(self, asked: Backfill) -> None:
+        """Take a backfill."""
 
     def file(self, name: str) -> None:
         """Take the statements of a file beside the revision."""

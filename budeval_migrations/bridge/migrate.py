@@ -6,6 +6,7 @@ from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError, RevisionNotFound
 from budeval_migrations.events import Listener
+from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
 from budeval_migrations.revisions.script import (
@@ -14,8 +15,8 @@ from budeval_migrations.revisions.script import (
     resolve_revision,
     upgrade_path,
 )
-from budeval_migrations.run.planner import Position
-from budeval_migrations.run.runner import Decide, Request, Runner
+from budeval_migrations.run.planner import ON_THE_WAY_DOWN, RECORDS_ONLY, Position
+from budeval_migrations.run.runner import Answer, Decide, Request, Runner
 
 
 def open_catalogue(session: Session, files: dict[str, RevisionFile]) -> Catalogue:
@@ -94,6 +95,7 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
         "downgrade",
         lambda position: catalogue.downgrade_steps(decide(position)),
         tell,
+        tolerate=ON_THE_WAY_DOWN,
     )
 
 
@@ -129,8 +131,35 @@ def repair(
             *(catalogue.forget(position, name, Operation.REPAIR) for name in forgotten),
         ]
 
-    tolerate = frozenset({"checksum_mismatch", "missing_revision", "ahead"})
-    return run(session, catalogue, "repair", decide, tell, tolerate=tolerate)
+    return run(session, catalogue, "repair", decide, tell, tolerate=RECORDS_ONLY)
+
+
+def answer(
+    session: Session,
+    catalogue: Catalogue,
+    revision: str,
+    statement: int,
+    tell: Listener,
+    *,
+    applied: bool,
+) -> Report:
+    """Record what a person says of one statement of an unfinished revision.
+
+    Args:
+        statement: Its number, from 1.
+        applied: Whether it took effect.
+
+    Raises:
+        RevisionError: The journal knows no such statement.
+
+    """
+    name = revision
+    if revision not in {name for name, _ in Ledger(session).read_state().efforts}:
+        name = resolve_revision(catalogue.directory, revision)
+    request = _request(catalogue, "repair", lambda position: [], RECORDS_ONLY)
+    return Runner(session, tell).answer(
+        request, Answer(name, statement, applied, catalogue.statement_hash)
+    )
 
 
 def run(
@@ -144,7 +173,13 @@ def run(
     tolerate: frozenset[str] = frozenset(),
 ) -> Report:
     """Hand a decision to the runner."""
-    request = Request(
+    return Runner(session, tell).run(_request(catalogue, operation, decide, tolerate), state)
+
+
+def _request(
+    catalogue: Catalogue, operation: str, decide: Decide, tolerate: frozenset[str]
+) -> Request:
+    return Request(
         operation=operation,
         files=catalogue.files,
         graph=catalogue.graph,
@@ -153,7 +188,6 @@ def run(
         statements_checksum=catalogue.statements_checksum,
         tolerate=tolerate,
     )
-    return Runner(session, tell).run(request, state)
 
 
 def _known_heads(position: Position) -> tuple[str, ...]:

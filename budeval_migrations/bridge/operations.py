@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from alembic.operations import MigrateOperation, Operations
 
 from budeval_migrations.bridge.impl import ClickHouseImpl
+from budeval_migrations.errors import RevisionCompileError
+from budeval_migrations.model import Backfill
 
 
 @Operations.register_operation("execute_file")
@@ -60,6 +64,70 @@ class ExecuteUnlessOp(MigrateOperation):
 @Operations.implementation_for(ExecuteUnlessOp)
 def _execute_unless(operations: Operations, operation: ExecuteUnlessOp) -> None:
     _impl(operations).sink.script(operation.sql, unless=operation.probe)
+
+
+@Operations.register_operation("backfill")
+class BackfillOp(MigrateOperation):
+    """``op.backfill(...)``: move rows exactly once, chunk by chunk."""
+
+    def __init__(self, asked: Backfill) -> None:
+        self.asked = asked
+
+    @classmethod
+    def backfill(
+        cls,
+        operations: Operations,
+        into: str,
+        select: str,
+        *,
+        source: str,
+        by: str = "partition",
+        columns: Sequence[str] = (),
+        chunk_rows: int = 1_000_000,
+        pause: float = 0.0,
+    ) -> None:
+        """Fill a MergeTree table from a SELECT, so that every row arrives exactly once.
+
+        Each chunk is written to a staging table beside the target and its
+        partitions are moved over, which ClickHouse does at once and without
+        copying. A run that was killed goes on at the chunk where it was.
+        Materialized views that read the target do not see rows that arrive so.
+        The source must not get or lose rows that the SELECT takes while it runs:
+        say in the SELECT up to which moment it reads. Needs ClickHouse 20.1.
+
+        Args:
+            into: The target table, as written in SQL.
+            select: The SELECT, with ``{chunk}`` once where a condition can stand:
+                ``SELECT … FROM source WHERE created_at < '2026-01-01' AND {chunk}``.
+            source: The table whose rows are cut into chunks.
+            by: ``partition``: a chunk is a partition of the source. Otherwise an
+                expression, best the source's first sorting column: a chunk is a
+                range of its values.
+            columns: The target's columns that get the SELECT's; all without it.
+            chunk_rows: About how many rows of the source a range has.
+            pause: Seconds to wait between chunks, to leave the server to others.
+
+        Raises:
+            RevisionCompileError: ``{chunk}`` is not there, or more than once.
+
+        """
+        if select.count(Backfill.PLACEHOLDER) != 1:
+            raise RevisionCompileError(
+                "op.backfill: the SELECT must hold {chunk} exactly once, where the condition "
+                "of a chunk goes.",
+                hint="SELECT … FROM source WHERE {chunk}",
+            )
+        if chunk_rows < 1 or pause < 0:
+            raise RevisionCompileError(
+                "op.backfill: chunk_rows must be at least 1, and pause not below 0."
+            )
+        asked = Backfill(into, select, source, by, chunk_rows, tuple(columns), pause)
+        operations.invoke(cls(asked))
+
+
+@Operations.implementation_for(BackfillOp)
+def _backfill(operations: Operations, operation: BackfillOp) -> None:
+    _impl(operations).sink.backfill(operation.asked)
 
 
 def _impl(operations: Operations) -> ClickHouseImpl:

@@ -277,16 +277,74 @@ def reset(app: App, yes: bool) -> None:
 @cli.command()
 @click.option("--revision", "revisions", multiple=True, help="Accept this file as it is now.")
 @click.option("--forget", multiple=True, help="No longer count this revision as applied.")
+@click.option("--statement", type=int, help="With --revision: the statement in doubt, from 1.")
+@click.option("--applied/--not-applied", default=None, help="Whether it took effect.")
 @click.pass_obj
-def repair(app: App, revisions: tuple[str, ...], forget: tuple[str, ...]) -> None:
+def repair(
+    app: App,
+    revisions: tuple[str, ...],
+    forget: tuple[str, ...],
+    statement: int | None,
+    applied: bool | None,
+) -> None:
     """Mend the records, never the schema.
 
     Without options, the checksum of every applied revision whose file differs is
-    recorded anew, with who did it and when.
+    recorded anew, with who did it and when. With --statement, it is recorded
+    whether a statement of an unfinished revision took effect.
 
+    \b
     Example: budeval-migrate repair --revision 003_add_status
+             budeval-migrate repair --revision 007_fill --statement 2 --applied
     """
-    app.run(lambda: _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw)))
+
+    def work() -> int:
+        if statement is None and applied is None:
+            return _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw))
+        if statement is None or applied is None or len(revisions) != 1 or forget:
+            raise ConfigError(
+                "A statement is named by --revision R --statement N, and --applied or "
+                "--not-applied says what became of it.",
+                hint="budeval-migrate repair --revision R --statement N --applied",
+            )
+        return _run(
+            app,
+            lambda **kw: api.repair_statement(revisions[0], statement, applied=applied, **kw),
+        )
+
+    app.run(work)
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def unlock(app: App, yes: bool) -> None:
+    """Show who holds the lock, ask, and take it from them.
+
+    \b
+    A holder that is dead needs no unlock: its lease runs out by itself.
+    Example: budeval-migrate unlock
+    """
+
+    def work() -> int:
+        holder = api.lock_holder(**app.settings)
+        app.output.holder(holder)
+        if holder is None:
+            return 0
+        if not yes and not _asked("Take the lock from them?"):
+            raise ConfigError(
+                "The lock was left as it is.", hint="Take it with: budeval-migrate unlock --yes"
+            )
+        api.unlock(holder, **app.settings)
+        app.output.unlocked(holder)
+        return 0
+
+    app.run(work)
+
+
+def _asked(question: str) -> bool:
+    """Ask a person; nobody at a terminal means no."""
+    return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
 @cli.command()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from budeval_migrations import events
+from budeval_migrations.cli.progress import LongWork
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import (
     LedgerRow,
@@ -25,6 +26,9 @@ from budeval_migrations.model import (
     Status,
     Validation,
 )
+
+if TYPE_CHECKING:
+    from budeval_migrations.history.lease import Holder
 
 _STATE_STYLE = {
     RevisionState.APPLIED: "green",
@@ -59,14 +63,23 @@ class Output:
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
         self._waiting = False
+        self._long = LongWork(self._err)
 
     def event(self, event: events.Event) -> None:
         """Show progress as it happens, on stderr."""
         if self._quiet:
             return
+        if isinstance(event, events.StatementWaiting):
+            self._long.waiting(event)
+            return
+        if isinstance(event, events.BackfillProgress):
+            self._long.backfill(event)
+            return
+        self._long.close()
         if isinstance(event, events.LockWaiting) and not self._waiting:
             self._waiting = True
-            self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}")
+            doing = f", at {escape(event.doing)}" if event.doing else ""
+            self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}{doing}")
         elif isinstance(event, events.RunStarted):
             count = len(event.revisions)
             self._say(f"{event.operation}: {count} revision{'s' if count != 1 else ''}")
@@ -76,7 +89,7 @@ class Output:
             of = f" of {event.total}" if event.total is not None else ""
             self._say(f"    [dim]{event.index}{of}[/]  {escape(event.sql)}")
         elif isinstance(event, events.StatementFinished) and self._verbose:
-            self._say(f"    [dim]{'not needed' if event.skipped else f'{event.elapsed_ms} ms'}[/]")
+            self._say(f"    [dim]{event.why if event.skipped else f'{event.elapsed_ms} ms'}[/]")
         elif isinstance(event, events.RevisionFinished):
             word = _DONE.get(event.operation, event.operation)
             self._say(f"  [green]{word}[/] {escape(event.revision)}  {event.elapsed_ms} ms")
@@ -138,6 +151,17 @@ class Output:
             table.add_row(*_status_cells(line))
         self._out.print(table)
         for line in status.revisions:
+            if line.holder:
+                at = f" statement {line.statement}" if line.statement else ""
+                self._out.print(
+                    f"[cyan]{escape(line.revision)}[/]{at}: {escape(line.holder)}, "
+                    f"since {line.since:%H:%M:%S} UTC"
+                )
+            elif line.state is RevisionState.UNKNOWN:
+                self._out.print(
+                    f"[red]{escape(line.revision)}[/]: what became of statement "
+                    f"{line.statement} is not known; the next up finds out"
+                )
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
         for notice in status.notices:
@@ -146,6 +170,26 @@ class Output:
         where = "at head" if status.at_head else f"{len(status.pending)} pending"
         server = f"ClickHouse {status.server_version}" if status.server_version else "not there yet"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
+
+    def holder(self, holder: Holder | None) -> None:
+        """Show who holds the lock."""
+        if self._json:
+            return
+        if holder is None:
+            self._out.print("nobody holds the lock")
+            return
+        doing = f", at {holder.doing}" if holder.doing else ""
+        self._say(
+            f"held by {escape(holder.name)} since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+            f"{escape(doing)} (generation {holder.generation})"
+        )
+
+    def unlocked(self, holder: Holder) -> None:
+        """Say that the lock is free."""
+        if self._json:
+            self._dump({"unlocked": True, "holder": holder.name, "generation": holder.generation})
+        else:
+            self._out.print(f"the lock was taken from {escape(holder.name)}")
 
     def validation(self, found: Validation) -> None:
         """Show problems and warnings."""

@@ -16,8 +16,31 @@ UNKNOWN_IDENTIFIER = 47
 UNKNOWN_TABLE = 60
 UNKNOWN_DATABASE = 81
 NO_SUCH_COLUMN = 16
+BAD_ARGUMENTS = 36
+UNKNOWN_STORAGE = 56
+NO_ELEMENTS_IN_CONFIG = 139
 READONLY = 164
+NO_ZOOKEEPER = 225
 ACCESS_DENIED = 497
+CANNOT_ASSIGN_ALTER = 517
+
+# The server did nothing, and may do it in a moment: TOO_MANY_SIMULTANEOUS_QUERIES,
+# TABLE_IS_READ_ONLY, TOO_MANY_PARTS, CANNOT_SCHEDULE_TASK, DEADLOCK_AVOIDED.
+PASSING = frozenset({202, 242, 252, 439, 473, CANNOT_ASSIGN_ALTER})
+# The server refuses these before it does anything: unknown names and functions, wrong
+# numbers and types of arguments, syntax, a missing privilege.
+BEFORE_RUNNING = frozenset(
+    {NO_SUCH_COLUMN, 42, 43, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, SYNTAX_ERROR}
+    | {63, UNKNOWN_DATABASE, 115, READONLY, ACCESS_DENIED}
+)
+# Something stopped the statement on its way: TIMEOUT_EXCEEDED, UNFINISHED,
+# QUERY_WAS_CANCELLED. Trying again would end in the same way.
+STOPPED = frozenset({159, 341, 394})
+# The server does not know itself how it ended, or the work goes on: those, and
+# NO_ZOOKEEPER, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
+AMBIGUOUS = STOPPED | {225, 319, 999}
+INVALID_STATE = 668
+KEEPER_EXCEPTION = 999
 
 _DENIED = {
     READONLY: "The user may only read.",
@@ -60,9 +83,7 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
         code: The error code, when it came beside the text.
 
     """
-    found = _CODE.search(text)
-    if not code and found:
-        code = int(found[1])
+    code = code or error_code(text)
     message = redact(server_message(text)) or "the server gave no reason"
     if code in _DENIED:
         hint = _HINTS.get(code, "Check the user and the password of the URL.")
@@ -72,6 +93,12 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
         said = f"ClickHouse {code}: {message}"
         return ConnectionFailed(said, code=code, hint=_LOOK, sent=True, reason=message)
     return EngineError(message, code=code)
+
+
+def error_code(text: str) -> int:
+    """Return the code in a server's words; 0 when there is none."""
+    found = _CODE.search(text)
+    return int(found[1]) if found else 0
 
 
 def server_message(text: str) -> str:

@@ -57,6 +57,56 @@ class Features:
         """The native protocol reads the rows after VALUES on the server (19.3.3)."""
         return self.version >= (19, 3, 3)
 
+    @property
+    def atomic_databases(self) -> bool:
+        """``system.tables.uuid`` and ``system.databases.uuid`` (20.7)."""
+        return self.version >= (20, 7)
+
+    @property
+    def part_hashes(self) -> bool:
+        """``system.parts.hash_of_all_files`` (19.1)."""
+        return self.version >= (19, 1)
+
+    @property
+    def detached_parts(self) -> bool:
+        """``system.detached_parts`` (19.15)."""
+        return self.version >= (19, 15)
+
+    @property
+    def mutations(self) -> bool:
+        """``system.mutations`` with ``latest_fail_reason`` (19.3)."""
+        return self.version >= (19, 3)
+
+    @property
+    def query_log_details(self) -> bool:
+        """``exception_code`` and ``written_rows`` in ``system.query_log`` (20.4)."""
+        return self.version >= (20, 4)
+
+    @property
+    def killed_mutations(self) -> bool:
+        """``system.mutations.is_killed`` (22.4)."""
+        return self.version >= (22, 4)
+
+    @property
+    def functions(self) -> bool:
+        """User-defined functions (21.10)."""
+        return self.version >= (21, 10)
+
+    @property
+    def mutations_sync(self) -> bool:
+        """The setting ``mutations_sync`` (19.11)."""
+        return self.version >= (19, 11)
+
+    @property
+    def lightweight_deletes_sync(self) -> bool:
+        """The setting ``lightweight_deletes_sync`` (24.4)."""
+        return self.version >= (24, 4)
+
+    @property
+    def format_function(self) -> bool:
+        """The table function ``format`` with data in it (22.4)."""
+        return self.version >= (22, 4)
+
 
 def parse_version(text: str) -> tuple[int, ...]:
     """Return ``26.9.2.1`` as ``(26, 9, 2, 1)``."""

@@ -30,6 +30,7 @@ from budeval_migrations.engine.url import (
     shown_url,
 )
 from budeval_migrations.engine.wires import (
+    NOTHING,
     Context,
     EmbeddedWire,
     HttpWire,
@@ -38,6 +39,7 @@ from budeval_migrations.engine.wires import (
     Row,
     Wire,
     connect_post,
+    fenced_insert_text,
     requests_post,
 )
 from budeval_migrations.errors import (
@@ -179,19 +181,50 @@ class Session:
             self._other = self._elsewhere()
         return self._other.query(sql)
 
-    def execute(self, sql: str, *, query_id: str = "") -> Outcome:
+    def execute(
+        self, sql: str, *, query_id: str = "", settings: Mapping[str, str] = NOTHING
+    ) -> Outcome:
         """Send one statement to the byte and return when it is done.
+
+        Args:
+            settings: ClickHouse settings that go beside the text.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
             ConnectionFailed: The outcome may be unknown.
 
         """
-        return self.wire.execute(sql, query_id=query_id or str(uuid.uuid4()))
+        return self.wire.execute(sql, query_id=query_id or str(uuid.uuid4()), settings=settings)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str = "") -> None:
         """Append rows to one of our own tables."""
         self.wire.insert(table, rows, settings)
+
+    def insert_fenced(
+        self,
+        table: str,
+        rows: Sequence[Mapping[str, Any]],
+        types: Mapping[str, str],
+        fence: str,
+    ) -> bool:
+        """Append rows as long as a condition holds; return whether it did.
+
+        Over HTTP condition and rows are one statement. The native protocol cannot
+        count what an INSERT … SELECT wrote, so there the condition is asked first.
+
+        Args:
+            types: The ClickHouse types of the columns.
+            fence: An SQL expression.
+
+        """
+        if isinstance(self.wire, NativeWire):
+            [[holds]] = self.query(f"SELECT {fence}")
+            if int(holds):
+                self.insert(table, rows)
+            return bool(int(holds))
+        text = fenced_insert_text(table, rows, types, fence)
+        # The rows are part of the query here, whose length is limited (256 KiB by default).
+        return self.execute(text, settings={"max_query_size": "1000000000"}).rows_written > 0
 
     def ensure_database(self) -> None:
         """Create the target database; idempotent."""

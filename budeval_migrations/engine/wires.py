@@ -23,6 +23,8 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 
 Row = Sequence[Any]
+Settings = Mapping[str, str]
+NOTHING: Settings = {}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Wire(Protocol):
     def query(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT; numbers of 64 bits may come as text."""
 
-    def execute(self, sql: str, *, query_id: str) -> Outcome:
+    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement and return when the server has answered."""
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
@@ -72,9 +74,9 @@ class HttpWire:
         except (ValueError, KeyError, TypeError) as error:
             raise self._stranger(200, body.decode("utf-8", "replace")) from error
 
-    def execute(self, sql: str, *, query_id: str) -> Outcome:
+    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
-        _, headers = self._send(sql, {"query_id": query_id})
+        _, headers = self._send(sql, {"query_id": query_id, **settings})
         summary = json.loads(headers.get("X-ClickHouse-Summary") or "{}")
         return Outcome(
             rows_read=int(summary.get("read_rows", 0)),
@@ -160,10 +162,10 @@ class NativeWire:
 
     def query(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT."""
-        rows: list[Row] = self._run(sql, None)
+        rows: list[Row] = self._run(sql, None, NOTHING)
         return rows
 
-    def execute(self, sql: str, *, query_id: str) -> Outcome:
+    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement.
 
         Raises:
@@ -177,7 +179,7 @@ class NativeWire:
                 "native protocol.",
                 hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
             )
-        self._run(sql, query_id)
+        self._run(sql, query_id, settings)
         progress = getattr(self._client.last_query, "progress", None)
         return Outcome(
             rows_read=int(getattr(progress, "rows", 0) or 0),
@@ -192,10 +194,12 @@ class NativeWire:
         values = [tuple(_native(v) for v in row.values()) for row in rows]
         self._guard(lambda: self._client.execute(text, values, settings=_unquoted(pairs)))
 
-    def _run(self, sql: str, query_id: str | None) -> Any:
+    def _run(self, sql: str, query_id: str | None, settings: Settings) -> Any:
         if not self._client.connection.connected:
             self._guard(lambda: _shake_hands(self._client.connection))
-        return self._guard(lambda: self._client.execute(sql, query_id=query_id))
+        return self._guard(
+            lambda: self._client.execute(sql, query_id=query_id, settings=dict(settings))
+        )
 
     def _guard(self, call: Callable[[], Any]) -> Any:
         from clickhouse_driver.errors import Error, NetworkError, ServerException
@@ -235,8 +239,8 @@ class EmbeddedWire:
         """Return the rows of a SELECT."""
         return _rows(self._run(sql, "JSONCompact").bytes())
 
-    def execute(self, sql: str, *, query_id: str) -> Outcome:
-        """Run a statement; chDB takes no ``query_id`` from outside."""
+    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
+        """Run a statement; chDB takes no ``query_id`` and no settings from outside."""
         result = self._run(sql, "Null")
         return Outcome(
             rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())
@@ -291,6 +295,25 @@ def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) ->
     with_settings = f" SETTINGS {settings}" if settings else ""
     target = f"{quote.identifier(table)} ({columns})"
     return f"INSERT INTO {target}{with_settings} FORMAT JSONEachRow\n{data}"
+
+
+def fenced_insert_text(
+    table: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str], fence: str
+) -> str:
+    """Return an INSERT that appends all rows, or none where a condition does not hold.
+
+    Args:
+        types: The ClickHouse types of the columns; needs 22.4.
+        fence: An SQL expression.
+
+    """
+    columns = ", ".join(quote.identifier(name) for name in rows[0])
+    structure = ", ".join(f"{quote.identifier(name)} {types[name]}" for name in rows[0])
+    data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
+    return (
+        f"INSERT INTO {quote.identifier(table)} ({columns}) SELECT {columns} "
+        f"FROM format(JSONEachRow, {quote.string(structure)}, {quote.string(data)}) WHERE {fence}"
+    )
 
 
 def _rows(body: bytes) -> list[Row]:

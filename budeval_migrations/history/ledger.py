@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -19,23 +19,40 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError, LedgerError
 from budeval_migrations.history import schema
+from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Operation
 from budeval_migrations.version import __version__
 
 _LONGEST_ERROR = 4000
+# How a server says that a table of ours is not there, or is not ours yet.
+_NOT_AS_OURS = (UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN)
 
 # Read with functions that 18.16 and 26.x have both: an epoch is the same moment
-# in every time zone.
+# in every time zone. All is text, so that ledger and journal come in one query.
 _LEGACY = (
-    "version, checksum, toFloat64(executed_at), execution_time_ms, toUInt8(success), error_message"
+    "version, checksum, toString(toFloat64(executed_at)), toString(execution_time_ms), "
+    "toString(toUInt8(success)), ifNull(error_message, ''), toString(isNull(error_message))"
 )
-_READ = (
-    f"SELECT {_LEGACY}, operation, direction, parents, statements_applied, statements_total, "
-    "error_code, sequence, run_id, lock_generation, statements_checksum, ledger_format "
-    f"FROM {schema.LEDGER} ORDER BY sequence, executed_at"
+_ATTEMPTS = (
+    f"SELECT 'ledger', [{_LEGACY}, operation, direction, toString(statements_applied), "
+    "toString(statements_total), toString(error_code), toString(sequence), run_id, "
+    "toString(lock_generation), statements_checksum, toString(ledger_format)], parents "
+    f"FROM {schema.LEDGER}"
 )
-_READ_LEGACY = f"SELECT {_LEGACY} FROM {schema.LEDGER} ORDER BY executed_at"
+_LEGACY_ATTEMPTS = f"SELECT 'ledger', [{_LEGACY}], emptyArrayString() FROM {schema.LEDGER}"
+_GOOD = f"FROM {schema.LEDGER} WHERE success = 1 AND sequence > 0"
+_JOURNAL_TEXTS = ", ".join(
+    f"toString(toFloat64({name}))" if name == "at" else f"toString({name})"
+    for name in schema.JOURNAL_FIELDS
+)
+# An effort is over as soon as the revision has a later good row.
+_ENTRIES = (
+    f"SELECT 'journal', [{_JOURNAL_TEXTS}], emptyArrayString() FROM {schema.JOURNAL} "
+    f"WHERE (revision, since) IN (SELECT version, max(sequence) {_GOOD} GROUP BY version) "
+    f"OR (since = 0 AND revision NOT IN (SELECT version {_GOOD}))"
+)
+_READ = f"{_ATTEMPTS} UNION ALL {_ENTRIES}"
 
 
 @dataclass(frozen=True)
@@ -67,19 +84,10 @@ class Ledger:
         try:
             found = self._session.query(_READ)
         except EngineError as error:
-            return self._read_without_ledger(error)
-        newest = max((int(row[-1]) for row in found), default=0)
-        if newest > schema.LEDGER_FORMAT:
-            raise LedgerError(
-                f"The ledger in {self._session.database} has format {newest}; this package "
-                f"({__version__}) knows formats up to {schema.LEDGER_FORMAT}.",
-                hint="Use the newer version of budeval-migrations that wrote it.",
-                ledger_format=newest,
-            )
-        state = LedgerState(Ground.READY, tuple(_full_row(row) for row in found))
-        if any(row.sequence for row in state.rows) and not thorough:
-            return state
-        return self._beside(state)
+            if error.code not in _NOT_AS_OURS:
+                raise
+            return self._read_without_journal(error)
+        return self._ready(found, thorough)
 
     def ensure(self, state: LedgerState) -> None:
         """Create or widen the ledger; idempotent.
@@ -87,6 +95,8 @@ class Ledger:
         Killed in between, it leaves a table that the next call completes.
         """
         features = self._session.features
+        # First the journal: where the ledger is, it is too.
+        self._session.execute(schema.create_journal(features))
         if state.ground is Ground.LEGACY:
             self._session.execute(schema.widen_ledger(features))
         elif state.ground is not Ground.READY:
@@ -112,14 +122,21 @@ class Ledger:
         rows = self._session.query(f"SELECT version_num FROM {schema.VERSION_VIEW}{final}")
         return tuple(sorted({str(row[0]) for row in rows}))
 
-    def append(self, attempts: Sequence[Attempt]) -> None:
-        """Append rows in one insert; a crash leaves all of them or none."""
+    def append(self, attempts: Sequence[Attempt], fence: str = "") -> None:
+        """Append rows in one insert; a crash leaves all of them or none.
+
+        Args:
+            fence: A condition that holds as long as we hold the lock.
+
+        Raises:
+            LockLost: Somebody else holds the lock; nothing was appended.
+
+        """
         if not attempts:
             return
         precise = self._session.features.datetime64
-        self._session.insert(
-            schema.LEDGER, [self._values(attempt, precise) for attempt in attempts]
-        )
+        rows = [self._values(attempt, precise) for attempt in attempts]
+        append_fenced(self._session, schema.LEDGER, rows, schema.LEDGER_COLUMNS, fence)
 
     def _values(self, attempt: Attempt, precise: bool) -> dict[str, Any]:
         row = attempt.row
@@ -151,22 +168,44 @@ class Ledger:
             "ledger_format": schema.LEDGER_FORMAT,
         }
 
-    def _read_without_ledger(self, error: EngineError) -> LedgerState:
+    def _ready(self, found: Sequence[Row], thorough: bool) -> LedgerState:
+        attempts = [row for row in found if row[0] == "ledger"]
+        newest = max((int(values[-1]) for _, values, _ in attempts), default=0)
+        if newest > schema.LEDGER_FORMAT:
+            raise LedgerError(
+                f"The ledger in {self._session.database} has format {newest}; this package "
+                f"({__version__}) knows formats up to {schema.LEDGER_FORMAT}.",
+                hint="Use the newer version of budeval-migrations that wrote it.",
+                ledger_format=newest,
+            )
+        rows = sorted((_full_row(row) for row in attempts), key=_in_order)
+        entries = tuple(entry_of(row[1]) for row in found if row[0] == "journal")
+        state = LedgerState(Ground.READY, tuple(rows), entries=entries)
+        if any(row.sequence for row in rows) and not thorough:
+            return state
+        return self._beside(state)
+
+    def _read_without_journal(self, error: EngineError) -> LedgerState:
         if error.code == UNKNOWN_DATABASE:
             return LedgerState(Ground.NO_DATABASE)
+        try:
+            return self._ready(self._session.query(_ATTEMPTS), thorough=True)
+        except EngineError as still:
+            error = still
         if error.code == UNKNOWN_TABLE:
             return self._beside(LedgerState(Ground.EMPTY))
-        if error.code in (UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN):
-            try:
-                rows = self._session.query(_READ_LEGACY)
-            except EngineError as still:
-                raise LedgerError(
-                    f"The table {self._session.database}.{schema.LEDGER} is not a ledger of "
-                    f"budeval: {still.message}",
-                    hint="Rename that table, or choose another database.",
-                ) from still
-            return self._beside(LedgerState(Ground.LEGACY, tuple(_legacy_row(r) for r in rows)))
-        raise error
+        if error.code not in _NOT_AS_OURS:
+            raise error
+        try:
+            found = self._session.query(_LEGACY_ATTEMPTS)
+        except EngineError as still:
+            raise LedgerError(
+                f"The table {self._session.database}.{schema.LEDGER} is not a ledger of "
+                f"budeval: {still.message}",
+                hint="Rename that table, or choose another database.",
+            ) from still
+        rows = sorted((_legacy_row(row) for row in found), key=_in_order)
+        return self._beside(LedgerState(Ground.LEGACY, tuple(rows)))
 
     def _beside(self, state: LedgerState) -> LedgerState:
         return replace(state, foreign_heads=self.read_foreign_heads())
@@ -193,31 +232,36 @@ def kept_statements(compiled: CompiledRevision | None, redact: Any) -> str:
 
 
 def _legacy_row(row: Row) -> LedgerRow:
-    version, checksum, executed_at, elapsed, success, message = row[:6]
+    version, checksum, executed_at, elapsed, success, message, silent = row[1][:7]
     return LedgerRow(
-        version=str(version),
-        checksum=str(checksum),
+        version=version,
+        checksum=checksum,
         executed_at=datetime.fromtimestamp(float(executed_at), timezone.utc),
         execution_time_ms=int(elapsed),
-        success=bool(int(success)),
-        error_message=message,
+        success=success == "1",
+        error_message=None if silent == "1" else message,
     )
 
 
 def _full_row(row: Row) -> LedgerRow:
+    rest = row[1][7:]
     return replace(
         _legacy_row(row),
-        operation=_enum(Operation, row[6]),
-        direction=_enum(Direction, row[7]),
-        parents=_names(row[8]),
-        statements_applied=int(row[9]),
-        statements_total=int(row[10]),
-        error_code=int(row[11]),
-        sequence=int(row[12]),
-        run_id=str(row[13]),
-        lock_generation=int(row[14]),
-        statements_checksum=str(row[15]),
+        operation=_enum(Operation, rest[0]),
+        direction=_enum(Direction, rest[1]),
+        parents=tuple(row[2]),
+        statements_applied=int(rest[2]),
+        statements_total=int(rest[3]),
+        error_code=int(rest[4]),
+        sequence=int(rest[5]),
+        run_id=rest[6],
+        lock_generation=int(rest[7]),
+        statements_checksum=rest[8],
     )
+
+
+def _in_order(row: LedgerRow) -> tuple[int, datetime]:
+    return row.sequence, row.executed_at
 
 
 def _enum(kind: Any, value: Any) -> Any:
@@ -229,7 +273,3 @@ def _enum(kind: Any, value: Any) -> Any:
             f"package ({__version__}) does not know.",
             hint="Use the version of budeval-migrations that wrote it.",
         ) from None
-
-
-def _names(value: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(str(name) for name in value)

@@ -1,41 +1,76 @@
 """The right to run migrations: one holder, a lease, a growing generation.
 
-A claim of generation n+1 is an insert with the deduplication token of that
-generation, so that exactly one of many claimants is kept; every claimant then
-reads back who it was. A holder renews on a thread and a connection of its own,
-and stops believing in its lease by its own monotonic clock before the server's
-clock would let another in.
-
-https://clickhouse.com/docs/guides/developer/deduplicating-inserts-on-retries
+What the runner sees: a lock that it takes, checks and gives back. Where a lease
+is kept is the business of :mod:`.lease` and :mod:`.stores`; here a holder renews
+it on a thread and a connection of its own, and stops believing in it by its own
+monotonic clock before the server's clock would let another in.
 """
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
+import random
 import threading
 import time
-import uuid
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Protocol
 
-from budeval_migrations.engine.session import Session, embedded_path
-from budeval_migrations.errors import LockLost, LockTimeout, MigrationError, Unsupported
+from budeval_migrations.engine.failures import INVALID_STATE, KEEPER_EXCEPTION, NO_ZOOKEEPER
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import (
+    EngineError,
+    LockLost,
+    LockTimeout,
+    MigrationError,
+    Unsupported,
+)
 from budeval_migrations.events import Listener, LockAcquired, LockWaiting
-from budeval_migrations.history import schema
+from budeval_migrations.history.embedded_lock import EmbeddedLock
+from budeval_migrations.history.lease import Claim, Holder, LeaseStore, holder_name
+from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
+from budeval_migrations.sql import quote
 
+__all__ = [
+    "EmbeddedLock",
+    "Holder",
+    "LeaseLock",
+    "Lock",
+    "NoLock",
+    "break_lock",
+    "holder_name",
+    "make_lock",
+    "read_holder",
+]
+
+# Seconds between two looks of a waiter.
 _POLL = 0.25
-_INSERT = "async_insert=0, insert_deduplicate=1, insert_deduplication_token='{token}'"
+# Seconds between two heartbeats, at most: how soon a holder notices that it was
+# unlocked, and others see its statement. It looks each time, and writes when its
+# statement changed or a third of the lease is gone, so that two may fail.
+_BEAT = 2.0
+# Seconds that a release waits for a heartbeat that hangs.
+_PATIENCE = 5.0
+_KEEPER_IS_GONE = (NO_ZOOKEEPER, INVALID_STATE, KEEPER_EXCEPTION)
 
 
 class Lock(Protocol):
-    """What the runner asks of a lock."""
+    """What the runner asks of a lock.
+
+    Attributes:
+        generation: Grows with every holder; 0 where nobody counts.
+        doing: What the holder is at (``001_x statement 3 of 7``), for those who
+            wait; they see it with the next heartbeat.
+
+    """
 
     generation: int
     doing: str
+
+    @property
+    def fence(self) -> str:
+        """SQL for a WHERE, true exactly while this generation is the newest.
+
+        Empty where nobody can take the lock away, and before it is acquired.
+        """
 
     def acquire(self) -> None:
         """Wait for the lock and take it."""
@@ -45,26 +80,6 @@ class Lock(Protocol):
 
     def release(self) -> None:
         """Give the lock back; idempotent, and never hides another error."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who has the lock.
-
-    Attributes:
-        name: ``user@host pid N``.
-        since: When it was taken, UTC, by the server's clock.
-        alive: Not released, and its lease has not run out.
-        doing: The revision it was at when it last renewed.
-
-    """
-
-    generation: int
-    owner: str
-    name: str
-    since: datetime
-    alive: bool
-    doing: str = ""
 
 
 def make_lock(session: Session, tell: Listener) -> Lock:
@@ -94,6 +109,7 @@ class NoLock:
 
     generation = 0
     doing = ""
+    fence = ""
 
     def acquire(self) -> None:
         """Do nothing."""
@@ -103,54 +119,14 @@ class NoLock:
 
     def release(self) -> None:
         """Do nothing."""
-
-
-class EmbeddedLock:
-    """For chDB, whose directory belongs to one process: serialises its threads."""
-
-    generation = 0
-    doing = ""
-    _locks: dict[str, threading.Lock] = {}  # noqa: RUF012  one a directory, for the whole process
-    _guard = threading.Lock()
-
-    def __init__(self, session: Session, tell: Listener) -> None:
-        self._timeout = session.settings.lock_timeout
-        self._tell = tell
-        with self._guard:
-            key = embedded_path(session.url)
-            self._lock = self._locks.setdefault(key, threading.Lock())
-        self._held = False
-
-    def acquire(self) -> None:
-        """Wait for the other threads of this process.
-
-        Raises:
-            LockTimeout: Another thread held it for longer than ``lock_timeout``.
-
-        """
-        if not self._lock.acquire(timeout=self._timeout):
-            raise LockTimeout(
-                "Another thread of this process is migrating the same chDB directory.",
-                holder=holder_name(),
-                since="",
-            )
-        self._held = True
-        self._tell(LockAcquired(0))
-
-    def check(self) -> None:
-        """Do nothing: nobody can take it over."""
-
-    def release(self) -> None:
-        """Let the next thread in."""
-        if self._held:
-            self._held = False
-            self._lock.release()
 
 
 class LeaseLock:
-    """The lock in ``schema_migrations_lock``.
+    """The lease in ``schema_migrations_keeper_lock`` or ``schema_migrations_lock``.
 
-    A crash leaves the lease, which others may take over once it has run out.
+    A crash leaves the lease, which others may take over once it has run out, by
+    the server's clock. The holder itself stops earlier, by its own monotonic
+    clock, which also counts while the process is stopped.
     """
 
     def __init__(self, session: Session, tell: Listener) -> None:
@@ -158,54 +134,66 @@ class LeaseLock:
         self._tell = tell
         self._lease = session.settings.lock_lease
         self._timeout = session.settings.lock_timeout
-        self._owner = str(uuid.uuid4())
+        # What is sent just before the end must arrive before somebody else's first.
+        self._margin = self._lease / 10
+        self._place = LockPlace(session)
+        self._store: LeaseStore | None = None
+        self._held = Claim(0, 0)
         self._valid_until = 0.0
+        self._lost = ""
+        self._trouble = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.generation = 0
         self.doing = ""
+
+    @property
+    def fence(self) -> str:
+        """SQL that is true exactly while our generation is the newest."""
+        if self._store is None:
+            return ""
+        table = f"{quote.identifier(self._session.database)}.{self._store.table}"
+        return f"(SELECT max(generation) FROM {table}) = {self.generation}"
 
     def acquire(self) -> None:
         """Wait for the lock and take it.
 
         Raises:
             LockTimeout: Somebody held it for longer than ``lock_timeout`` seconds.
+            EngineError: The server, or its Keeper, does not answer or refuses.
 
         """
-        self._session.execute(schema.create_lock())
-        started = time.monotonic()
-        while True:
-            holder = read_holder(self._session)
-            if holder is None or not holder.alive:
-                if self._claim((holder.generation if holder else 0) + 1):
-                    break
-                continue
-            waited = time.monotonic() - started
-            self._tell(LockWaiting(holder.name, holder.since.isoformat(), int(waited * 1000)))
-            if waited >= self._timeout:
-                raise LockTimeout(
-                    f"The lock is held by {holder.name} since {holder.since.isoformat()}; "
-                    f"waited {waited:.0f} s.",
-                    holder=holder.name,
-                    since=holder.since.isoformat(),
-                    hint="Wait for it, or raise lock_timeout. A dead holder's lease runs out "
-                    "by itself.",
-                )
-            time.sleep(min(_POLL, max(self._timeout - waited, 0.01)))
-        self._thread = threading.Thread(target=self._renew, name="budeval-lock", daemon=True)
-        self._thread.start()
-        self._tell(LockAcquired(self.generation))
+        try:
+            self._wait()
+        except EngineError as error:
+            if error.code not in _KEEPER_IS_GONE:
+                raise
+            reason = error.message.splitlines()[0]
+            raise EngineError(
+                f"The lock is in ClickHouse Keeper, which the server cannot reach: {reason}",
+                code=error.code,
+                hint="Nothing was run. Bring Keeper back, then try again.",
+            ) from error
+        try:
+            self._thread = threading.Thread(target=self._renew, name="budeval-lock", daemon=True)
+            self._thread.start()
+            self._tell(LockAcquired(self.generation))
+        except BaseException:
+            self.release()
+            raise
 
     def check(self) -> None:
         """Raise LockLost unless the lease is surely ours.
 
         Raises:
-            LockLost: The lease was not renewed in time.
+            LockLost: The lease was taken away, or not renewed in time.
 
         """
-        if time.monotonic() >= self._valid_until:
+        if not self._lost and time.monotonic() >= self._valid_until - self._margin:
+            self._lost = f"could not be renewed in time{self._trouble}"
+        if self._lost:
             raise LockLost(
-                f"The lock (generation {self.generation}) could not be renewed in time; "
+                f"The lock (generation {self.generation}) {self._lost}; "
                 "somebody else may be migrating now. Nothing more was sent.",
                 hint="Look with: budeval-migrate status. Then run the upgrade again.",
             )
@@ -213,94 +201,104 @@ class LeaseLock:
     def release(self) -> None:
         """Stop renewing and give the lock back."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=self._lease)
-            self._thread = None
-        if self.generation and time.monotonic() < self._valid_until:
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(timeout=min(self._lease, _PATIENCE))
+        self._thread = None
+        if self._store is not None and time.monotonic() < self._valid_until:
             with suppress(MigrationError):  # the lease runs out by itself
-                self._append(self._session, "release")
+                self._store.release(self._session, self._held, self.doing)
         self._valid_until = 0.0
+
+    def _wait(self) -> None:
+        started = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            holder = self._place.read()
+            if holder is None or not holder.alive:
+                if self._claim((holder.generation if holder else 0) + 1):
+                    return
+                continue
+            now = time.monotonic()
+            waited = now - started
+            since = holder.since.isoformat()
+            self._tell(LockWaiting(holder.name, since, int(waited * 1000), holder.doing))
+            if waited >= self._timeout:
+                raise _timeout(holder.name, since, holder.doing, waited)
+            time.sleep(min(_pause(now - asked), max(self._timeout - waited, 0.01)))
 
     def _claim(self, generation: int) -> bool:
         began = time.monotonic()
-        self.generation = generation
-        self._append(self._session, "claim", token=f"generation-{generation}")
-        holder = read_holder(self._session, generation)
-        if holder is None or holder.owner != self._owner:
-            self.generation = 0
+        claim = Claim(generation, int(self._lease * 1000))
+        store = self._place.claim(claim, self.doing)
+        if store is None:
             return False
         self._valid_until = began + self._lease
+        self.generation, self._held, self._store = generation, claim, store
         return True
 
     def _renew(self) -> None:
-        pause = self._lease / 3
+        """Keep the lease until it is lost, given back, or run out."""
         session: Session | None = None
+        renewed, told = time.monotonic(), self.doing
+        pause = min(self._lease / 3, _BEAT)
+        wait = pause
         try:
-            while not self._stop.wait(pause):
-                began = time.monotonic()
+            while not self._stop.wait(wait):
+                began, doing = time.monotonic(), self.doing
+                due = doing != told or began - renewed >= self._lease / 3
+                # Renewed late, a lease could outlive a successor's claim: check() tells.
                 if began >= self._valid_until:
-                    return  # check() tells; renewing late could outlive a successor's claim
+                    return
                 try:
                     session = session or Session(self._session.settings)
-                    self._append(session, "renew")
-                    self._valid_until = began + self._lease
-                except MigrationError:
+                    if not self._beat(session, doing if due else None):
+                        return
+                except MigrationError as error:
+                    self._trouble = f" ({error.message})"
                     if session is not None:
                         session.close()
-                    session = None
-                    self._stop.wait(_POLL)
+                    session, wait = None, _POLL
+                    continue
+                wait = pause
+                if due:
+                    renewed, told = began, doing
+                    self._valid_until, self._trouble = began + self._lease, ""
         finally:
             if session is not None:
                 session.close()
 
-    def _append(self, session: Session, event: str, token: str | None = None) -> None:
-        row = {
-            "generation": self.generation,
-            "event": event,
-            "owner": self._owner,
-            "holder": holder_name(),
-            "lease_ms": int(self._lease * 1000),
-            "doing": self.doing,
-        }
-        token = token or str(uuid.uuid4())
-        session.insert(schema.LOCK, [row], _INSERT.format(token=token))
+    def _beat(self, session: Session, doing: str | None) -> bool:
+        """Renew if told so, and look; False when the lease is not ours any more."""
+        assert self._store is not None
+        if doing is not None:
+            self._store.renew(session, self._held, doing)
+        newest = self._store.read(session)
+        if newest is None or newest.generation != self.generation:
+            who = (
+                f"generation {newest.generation}, {newest.name}" if newest else "its table is gone"
+            )
+            self._lost = f"was taken away ({who})"
+            return False
+        return time.monotonic() < self._valid_until
 
 
-def read_holder(session: Session, generation: int | None = None) -> Holder | None:
-    """Return who has the lock, or had it last; read-only, judged by the server's clock.
+def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
+    where = f", at {doing}" if doing else ""
+    error = LockTimeout(
+        f"The lock is held by {name} since {since}{where}; waited {waited:.0f} s.",
+        holder=name,
+        since=since,
+        hint="Wait for it, or raise lock_timeout. A dead holder's lease runs out by itself; "
+        "to take it away: budeval-migrate unlock.",
+    )
+    error.details["doing"] = doing
+    return error
 
-    Args:
-        generation: The generation to look at; the newest without it.
 
+def _pause(took: float) -> float:
+    """Return how long to wait until the next look.
+
+    Many waiters shall not look at once, nor keep a slow server busy: its holder
+    has the work to do.
     """
-    which = (
-        f"(SELECT max(generation) FROM {schema.LOCK})" if generation is None else str(generation)
-    )
-    rows = session.query(
-        "SELECT generation, argMin(owner, (event != 'claim', at, owner)), "
-        "argMin(holder, (event != 'claim', at, owner)), toFloat64(min(at)), "
-        "countIf(event = 'release') = 0 AND toFloat64(now64(3)) - toFloat64(max(at)) "
-        "< max(lease_ms) / 1000, argMax(doing, at) "
-        f"FROM {schema.LOCK} WHERE generation = {which} "
-        "GROUP BY generation"
-    )
-    if not rows:
-        return None
-    number, owner, name, since, alive, doing = rows[0]
-    return Holder(
-        generation=int(number),
-        owner=str(owner),
-        name=str(name),
-        since=datetime.fromtimestamp(float(since), timezone.utc),
-        alive=bool(int(alive)),
-        doing=str(doing),
-    )
-
-
-def holder_name() -> str:
-    """Return who we are, for the people who wait for us."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+    return min(max(_POLL, 10 * took), _BEAT) * random.uniform(0.5, 1.0)  # noqa: S311  no secret

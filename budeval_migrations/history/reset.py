@@ -14,7 +14,8 @@ def forget_everything(session: Session) -> tuple[str, ...]:
     Another tool's ``alembic_version`` table is left alone. A kill in between
     leaves some of them; the next call drops the rest.
     """
-    ours = {schema.LEDGER: False, schema.LOCK: False, schema.VERSION_VIEW: True}
+    tables = (schema.LEDGER, schema.JOURNAL, schema.LOCK, schema.KEEPER_LOCK)
+    ours = {**dict.fromkeys(tables, False), schema.VERSION_VIEW: True}
     listed = ", ".join(f"'{name}'" for name in ours)
     try:
         found = session.query(

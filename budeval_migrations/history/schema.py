@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from budeval_migrations.engine.features import Features
 
 LEDGER = "schema_migrations"
+JOURNAL = "schema_migrations_journal"
 LOCK = "schema_migrations_lock"
+KEEPER_LOCK = "schema_migrations_keeper_lock"
 VERSION_VIEW = "alembic_version"
 KEPT_VERSION_TABLE = "alembic_version_before_ledger"
 
@@ -56,11 +58,46 @@ ADDED_COLUMNS = (
     Column("downgrade_statements", "String", compressed=True),
     Column("ledger_format", "UInt16"),
 )
+LEDGER_COLUMNS = (*LEGACY_COLUMNS, *ADDED_COLUMNS)
+
+# `at` is the server's clock; the others are written as they are.
+JOURNAL_COLUMNS = (
+    Column("revision", "String"),
+    Column("direction", "String"),
+    Column("since", "UInt64"),
+    Column("position", "UInt32"),
+    Column("event", "String"),
+    Column("hash", "String"),
+    Column("statement", "String", compressed=True),
+    Column("checksum", "String"),
+    Column("query_id", "String"),
+    Column("run_id", "String"),
+    Column("lock_generation", "UInt64"),
+    Column("before", "String", compressed=True),
+    Column("note", "String"),
+    Column("elapsed_ms", "UInt32"),
+    Column("rows_read", "UInt64"),
+    Column("rows_written", "UInt64"),
+    Column("error_code", "Int32"),
+    Column("error", "String"),
+    Column("sequence", "UInt64"),
+    Column("at", "DateTime64(3)", "now64(3)"),
+)
+JOURNAL_FIELDS = tuple(column.name for column in JOURNAL_COLUMNS)
+
+
+def create_journal(features: Features) -> str:
+    """Return the CREATE TABLE of the journal; repeatable."""
+    body = ",\n    ".join(_column(c, features) for c in JOURNAL_COLUMNS)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {JOURNAL}\n(\n    {body}\n)\n"
+        "ENGINE = MergeTree\nORDER BY (revision, sequence)"
+    )
 
 
 def create_ledger(features: Features) -> str:
     """Return the CREATE TABLE of the ledger; repeatable."""
-    columns = [_column(c, features) for c in (*LEGACY_COLUMNS, *ADDED_COLUMNS)]
+    columns = [_column(c, features) for c in LEDGER_COLUMNS]
     if features.skipping_indices:
         columns.append("INDEX idx_migration_version version TYPE bloom_filter GRANULARITY 1")
     body = ",\n    ".join(columns)
@@ -121,10 +158,36 @@ def create_lock() -> str:
     )
 
 
+def create_keeper_lock(database: str) -> str:
+    """Return the CREATE TABLE of the lock in Keeper; repeatable.
+
+    The path is the database's name, not its UUID, so that the servers of one
+    Keeper share the lock of a database that they share.
+    """
+    place = "".join(c if (c.isascii() and c.isalnum()) or c in "_-" else _hex(c) for c in database)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {KEEPER_LOCK}\n(\n"
+        "    generation UInt64,\n"
+        "    owner String,\n"
+        "    holder String,\n"
+        "    lease_ms UInt64,\n"
+        "    doing String,\n"
+        "    released UInt8,\n"
+        "    since DateTime64(3) DEFAULT now64(3),\n"
+        "    at DateTime64(3) DEFAULT now64(3)\n"
+        f")\nENGINE = KeeperMap('/budeval_migrations/{place}/lock')\nPRIMARY KEY generation"
+    )
+
+
+def _hex(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
 def _column(column: Column, features: Features) -> str:
     parts = [column.name, _type(column.type, features)]
     if column.default:
-        parts.append(f"DEFAULT {column.default}")
+        default = column.default if features.datetime64 else column.default.replace("64(3)", "()")
+        parts.append(f"DEFAULT {default}")
     if column.compressed and features.codecs:
         parts.append("CODEC(ZSTD(3))")
     return " ".join(parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from budeval_migrations.history.effort import Effort, Entry, Key, fold
 from budeval_migrations.history.schema import BOOTSTRAP_VERSION
 from budeval_migrations.model import Direction, LedgerRow
 
@@ -27,12 +28,14 @@ class LedgerState:
     Attributes:
         foreign_heads: The content of an ``alembic_version`` *table* that
             another tool made; None when there is no such table.
+        entries: The journal's entries about revisions that are not finished.
 
     """
 
     ground: Ground
     rows: tuple[LedgerRow, ...] = ()
     foreign_heads: tuple[str, ...] | None = field(default=None)
+    entries: tuple[Entry, ...] = ()
 
     @cached_property
     def attempts(self) -> Mapping[str, LedgerRow]:
@@ -55,6 +58,28 @@ class LedgerState:
     def next_sequence(self) -> int:
         """The number of the next row to append."""
         return 1 + max((row.sequence for row in self.rows), default=0)
+
+    @property
+    def next_entry(self) -> int:
+        """A number for the next journal entry, above those of every open effort."""
+        return 1 + max((entry.sequence for entry in self.entries), default=0)
+
+    @cached_property
+    def efforts(self) -> Mapping[Key, Effort]:
+        """What the journal says about revisions that are not finished."""
+        return fold(self.entries)
+
+    def since(self, revision: str) -> int:
+        """Return the sequence of the last good row of a revision; 0 for none."""
+        return max((row.sequence for row in self._good.get(revision, ())), default=0)
+
+    @cached_property
+    def _good(self) -> Mapping[str, list[LedgerRow]]:
+        found: dict[str, list[LedgerRow]] = {}
+        for row in self.rows:
+            if row.success:
+                found.setdefault(row.version, []).append(row)
+        return found
 
     @cached_property
     def conflicts(self) -> tuple[int, ...]:

@@ -25,6 +25,20 @@ def log_event(event: events.Event) -> None:
     elif isinstance(event, events.StatementStarted):
         of = f" of {event.total}" if event.total is not None else ""
         _LOG.debug("%s statement %d%s: %s", event.revision, event.index, of, event.sql)
+    elif isinstance(event, events.StatementWaiting):
+        # Polled every two seconds at most: about one line in ten seconds.
+        now = event.elapsed_ms % 10_000 < 2_000 <= event.elapsed_ms
+        level = logging.INFO if now else logging.DEBUG
+        _LOG.log(
+            level, "%s statement %d: %s (%d s)", event.revision, event.index, event.what,
+            event.elapsed_ms // 1000,
+        )  # fmt: skip
+    elif isinstance(event, events.BackfillProgress):
+        _LOG.info(
+            "%s statement %d: chunk %d of %d, %d of %d rows, %d rows/s", event.revision,
+            event.index, event.chunk, event.chunks, event.rows, event.rows_total,
+            event.rows_per_second,
+        )  # fmt: skip
     elif isinstance(event, events.LockWaiting):
         _LOG.debug("waiting for the lock of %s since %s", event.holder, event.since)
     elif isinstance(event, events.Notice):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
+from budeval_migrations.history.effort import Effort
 from budeval_migrations.history.lock import Holder
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import (
     ChecksumState,
+    Direction,
     LedgerRow,
     Operation,
     Problem,
@@ -44,6 +47,9 @@ def is_settled(files: Files, state: LedgerState, *, tolerate_ahead: bool = False
         and files.keys() <= recorded.keys()
         and (not strangers or (tolerate_ahead and not strangers & needed))
         and not any(row.legacy for row in recorded.values())
+        and not any(
+            effort.begun and name in recorded for (name, _), effort in state.efforts.items()
+        )
         and all(
             row.operation is Operation.ADOPT or row.checksum == files[name].checksum
             for name, row in recorded.items()
@@ -108,6 +114,24 @@ class Position:
         return tuple(name for name in unknown if name not in self.ahead)
 
     @cached_property
+    def half_taken_back(self) -> tuple[Effort, ...]:
+        """Downgrades of applied revisions that were begun and not finished."""
+        return tuple(
+            e for e in self.state.efforts.values() if e.begun and e.revision in self.applied
+        )
+
+    @cached_property
+    def half_applied(self) -> tuple[Effort, ...]:
+        """Upgrades that were begun and not finished."""
+        return tuple(
+            effort
+            for effort in self.state.efforts.values()
+            if effort.begun
+            and effort.direction is Direction.UP
+            and effort.revision not in self.applied
+        )
+
+    @cached_property
     def target_heads(self) -> tuple[str, ...]:
         """The heads of the files' graph."""
         covered = {parent for node in self.graph.values() for parent in node.parents}
@@ -168,15 +192,18 @@ def revision_statuses(
     position: Position, statements_checksum: StatementsChecksum, holder: Holder | None
 ) -> tuple[RevisionStatus, ...]:
     """Return a line for every revision: those with files, then those without."""
-    names = [*position.graph, *(n for n in position.applied if n not in position.graph)]
-    running = holder.doing if holder is not None and holder.alive else ""
-    return tuple(_status(position, name, statements_checksum, running) for name in names)
+    known = dict.fromkeys((*position.graph, *position.applied))
+    known.update((effort.revision, None) for effort in position.half_applied)
+    running = holder if holder is not None and holder.alive and holder.doing else None
+    return tuple(_status(position, name, statements_checksum, running) for name in known)
 
 
 def _status(
-    position: Position, name: str, statements_checksum: StatementsChecksum, running: str
+    position: Position, name: str, statements_checksum: StatementsChecksum, holder: Holder | None
 ) -> RevisionStatus:
     attempt = position.state.attempts.get(name)
+    efforts = [e for e in position.state.efforts.values() if e.revision == name and e.begun]
+    effort = efforts[-1] if efforts else None
     if name in position.applied:
         row = position.applied[name]
         checksum = checksum_state(row, position.files.get(name), statements_checksum)
@@ -185,8 +212,18 @@ def _status(
         checksum, state, shown = ChecksumState.NONE, RevisionState.PENDING, None
         if attempt is not None and not attempt.success:
             state, shown = RevisionState.FAILED, attempt
-    if name == running:
+    at: int | None = None
+    if effort is not None:
+        # A kill leaves no row in the ledger; the journal tells.
+        state = RevisionState.FAILED
+        if effort.doubtful:
+            state, at = RevisionState.UNKNOWN, effort.doubtful[0].last.position
+    running = holder is not None and holder.doing.split(" statement ")[0] == name
+    if running and holder is not None:
         state = RevisionState.RUNNING
+        number = re.search(r" statement (\d+)", holder.doing)
+        at = int(number[1]) if number else at
+    applied = effort.applied if effort else shown.statements_applied if shown else None
     error = attempt.error_message if attempt is not None and not attempt.success else None
     return RevisionStatus(
         revision=name,
@@ -194,9 +231,12 @@ def _status(
         checksum=checksum,
         executed_at=shown.executed_at if shown else None,
         execution_time_ms=shown.execution_time_ms if shown else None,
-        statements_applied=shown.statements_applied if shown and not shown.legacy else None,
+        statements_applied=applied if effort or (shown and not shown.legacy) else None,
         statements_total=shown.statements_total if shown and not shown.legacy else None,
         error=error,
+        statement=at,
+        holder=holder.name if running and holder is not None else None,
+        since=holder.since if running and holder is not None else None,
     )
 
 
@@ -227,6 +267,26 @@ def find_problems(
                     f"{name} was edited after it was applied; its statements are the same.",
                     f"Nothing has to be done; budeval-migrate repair --revision {name} "
                     "records the new text.",
+                )
+            )
+    for effort in position.half_taken_back:
+        problems.append(
+            Problem(
+                effort.revision,
+                "half_taken_back",
+                f"A downgrade of {effort.revision} was begun and not finished: {_done(effort)}.",
+                "Finish it with budeval-migrate down, to the revision below it; then upgrade.",
+            )
+        )
+    for effort in position.half_applied:
+        if effort.revision not in position.graph:
+            warnings.append(
+                Problem(
+                    effort.revision,
+                    "half_applied",
+                    f"{effort.revision} was begun and not finished ({_done(effort)}), and its "
+                    "file is gone.",
+                    "Restore the file and run the upgrade, or take back by hand what it did.",
                 )
             )
     for name in position.missing:
@@ -261,11 +321,46 @@ def find_problems(
     return problems, warnings
 
 
+def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
+    """Raise when a revision that is half applied builds on one that is to be taken back.
+
+    What it did would be taken away below it, while its record says that it is there.
+
+    Raises:
+        LedgerError: Names the revision, and the ways out.
+
+    """
+    leaving = set(revisions)
+    for effort in position.half_applied:
+        if leaving & set(position.ancestors([effort.revision])):
+            first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
+            raise LedgerError(
+                f"{effort.revision} is half applied ({_done(effort)}) and builds on what would "
+                "be taken back.",
+                hint="Finish it with budeval-migrate up. Or take back by hand what it did and "
+                f"say so: budeval-migrate repair --revision {effort.revision} --statement "
+                f"{first} --not-applied, and so for each statement.",
+                revision=effort.revision,
+            )
+
+
+def _done(effort: Effort) -> str:
+    count = effort.applied
+    doubt = [str(s.last.position) for s in effort.doubtful]
+    unknown = f", the outcome of statement {', '.join(doubt)} is not known" if doubt else ""
+    return f"{count} statement{'s' if count != 1 else ''} took effect{unknown}"
+
+
 _REFUSALS: dict[str, type[LedgerError]] = {
     "checksum_mismatch": ChecksumMismatch,
     "missing_revision": MissingRevision,
     "ahead": MissingRevision,
+    "half_taken_back": LedgerError,
 }
+# What a command that mends or rewrites the records must live with.
+RECORDS_ONLY = frozenset(_REFUSALS)
+# What a downgrade must live with: it is how a downgrade is finished.
+ON_THE_WAY_DOWN = frozenset({"half_taken_back"})
 
 
 def refuse(

@@ -10,25 +10,31 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import MigrationError, StatementFailed
+from budeval_migrations.errors import MigrationError, RevisionError, StatementError
 from budeval_migrations.events import Event, Listener, Notice, RunStarted
+from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.history.journal import Journal
+from budeval_migrations.history.lease import holder_name
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import Lock, make_lock
 from budeval_migrations.history.state import Ground, LedgerState
-from budeval_migrations.model import Failure, Report, Step
+from budeval_migrations.model import Direction, Failure, Operation, Report, Step
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
-from budeval_migrations.run.executor import Executor, Live
+from budeval_migrations.run.executor import Executor, Live, tasks_of
+from budeval_migrations.run.interrupts import heard
 from budeval_migrations.run.planner import (
     Files,
     Graph,
     Position,
     StatementsChecksum,
+    check_downgrade,
     refuse,
 )
 from budeval_migrations.run.preflight import check_server, check_syntax
+from budeval_migrations.run.resume import check_resumable
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -53,6 +59,23 @@ class Request:
     live: Live
     statements_checksum: StatementsChecksum
     tolerate: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person says of a statement.
+
+    Attributes:
+        position: The statement's number in its revision, from 1.
+        applied: It took effect; otherwise it did not, or was taken back.
+        hash_now: Hashes a statement as its file has it now.
+
+    """
+
+    revision: str
+    position: int
+    applied: bool
+    hash_now: Callable[[str, Direction, int], str]
 
 
 class Runner:
@@ -80,13 +103,14 @@ class Runner:
         position = self._position(request, state or self._ledger.read_state())
         steps = self._decide(request, position)
         done: list[str] = []
-        failure: StatementFailed | None = None
+        failure: StatementError | None = None
         if steps or needs_adoption(position.state):
             self._preflight(steps)
             lock = make_lock(self._session, self._tell)
             if position.state.ground is Ground.NO_DATABASE:
                 self._session.ensure_database()
-            position, failure = self._run_locked(lock, request, position, steps, run_id, done)
+            with heard():
+                position, failure = self._run_locked(lock, request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
             database=self._session.database,
@@ -103,6 +127,47 @@ class Runner:
             raise failure
         return report
 
+    def answer(self, request: Request, answer: Answer) -> Report:
+        """Record what a person says of a statement of an unfinished revision.
+
+        Raises:
+            RevisionError: The journal knows no such statement.
+
+        """
+        began = time.monotonic()
+        run_id = str(uuid.uuid4())
+        self._notices = []
+        _recorded(self._ledger.read_state(), answer)
+        lock = make_lock(self._session, self._tell)
+        lock.acquire()
+        try:
+            state = self._ledger.read_state()
+            last = _recorded(state, answer)
+            told = replace(
+                last,
+                event=JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
+                hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
+                note=f"repair by {holder_name()}",
+                before="",
+                run_id=run_id,
+                lock_generation=lock.generation,
+            )
+            Journal(self._session, state.next_entry, lock.fence).append([told])
+            position = self._position(request, self._ledger.read_state())
+        finally:
+            lock.release()
+        word = "took effect" if answer.applied else "did not take effect and will be sent again"
+        self._tell(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
+        return Report(
+            operation="repair",
+            database=self._session.database,
+            pending=position.pending,
+            current=position.heads,
+            elapsed_ms=int((time.monotonic() - began) * 1000),
+            run_id=run_id,
+            notices=tuple(self._notices),
+        )
+
     def _run_locked(
         self,
         lock: Lock,
@@ -111,11 +176,11 @@ class Runner:
         steps: Sequence[Step],
         run_id: str,
         done: list[str],
-    ) -> tuple[Position, StatementFailed | None]:
+    ) -> tuple[Position, StatementError | None]:
         lock.acquire()
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
-            if position.state.rows != before.state.rows:
+            if position.state != before.state:
                 wanted = {step.revision for step in steps}
                 steps = self._decide(request, position)
                 others = wanted - {step.revision for step in steps}
@@ -138,16 +203,23 @@ class Runner:
             if steps:
                 self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
                 executor = Executor(
-                    self._session, self._ledger, lock, self._tell, request.live, run_id
+                    self._session,
+                    self._ledger,
+                    lock,
+                    self._tell,
+                    request.live,
+                    run_id,
+                    position.state,
+                    steps,
                 )
-                failure = _run_steps(executor, steps, position.state.next_sequence, done)
+                failure = executor.run(steps, done)
                 position = self._look_again(request, position, failure)
             return position, failure
         finally:
             lock.release()
 
     def _look_again(
-        self, request: Request, before: Position, failure: StatementFailed | None
+        self, request: Request, before: Position, failure: StatementError | None
     ) -> Position:
         try:
             return self._position(request, self._ledger.read_state())
@@ -162,6 +234,12 @@ class Runner:
         check_server(self._session, steps)
         check_syntax(self._session, steps)
 
+    def _check_resumable(self, state: LedgerState, steps: Sequence[Step]) -> None:
+        for step in steps:
+            effort = state.efforts.get((step.revision, step.direction))
+            if effort is not None:
+                check_resumable(step, effort, tasks_of(self._session, state, step))
+
     def _position(self, request: Request, state: LedgerState) -> Position:
         return Position(state, request.files, request.graph)
 
@@ -169,7 +247,11 @@ class Runner:
         check_foreign_heads(position)
         for sentence in refuse(position, request.statements_checksum, request.tolerate):
             self._tell(Notice(sentence))
-        return request.decide(position)
+        steps = request.decide(position)
+        down = [s.revision for s in steps if s.operation is Operation.DOWNGRADE]
+        check_downgrade(position, down)
+        self._check_resumable(position.state, steps)
+        return steps
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Notice):
@@ -179,19 +261,21 @@ class Runner:
         self._listener(event)
 
 
-def _run_steps(
-    executor: Executor, steps: Sequence[Step], sequence: int, done: list[str]
-) -> StatementFailed | None:
-    for number, step in enumerate(steps):
-        try:
-            executor.run_step(step, sequence + number)
-        except StatementFailed as failure:
-            return failure
-        done.append(step.revision)
-    return None
+def _recorded(state: LedgerState, answer: Answer) -> Entry:
+    """Return the last entry about the statement that is asked about."""
+    for (name, _), effort in state.efforts.items():
+        if name == answer.revision and answer.position in effort.statements:
+            return effort.statements[answer.position].last
+    raise RevisionError(
+        f"Statement {answer.position} of {answer.revision} is in nobody's journal: there is "
+        "nothing to settle.",
+        hint="See: budeval-migrate status",
+        revision=answer.revision,
+        statement=answer.position,
+    )
 
 
-def _failure(error: StatementFailed) -> Failure:
+def _failure(error: StatementError) -> Failure:
     return Failure(
         revision=error.revision,
         statement=error.index,

@@ -11,7 +11,12 @@ from tests.support.project import Project
 from tests.support.targets import Target
 
 TABLE = "CREATE TABLE IF NOT EXISTS {name} (a Int32, s String) ENGINE = MergeTree ORDER BY a"
-BOOKKEEPING = {"schema_migrations", "schema_migrations_lock", "alembic_version"}
+BOOKKEEPING = {
+    "schema_migrations",
+    "schema_migrations_journal",
+    "schema_migrations_lock",
+    "alembic_version",
+}
 
 
 @dataclass

@@ -1,127 +1,433 @@
-"""One runner: claims, leases, waiting, takeover; and many processes at once."""
+"""One runner: claims, leases, waiting, takeover and unlocking, on both stores."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, LockLost, LockTimeout, Unsupported
+from budeval_migrations.errors import (
+    ConnectionFailed,
+    EngineError,
+    LockError,
+    LockLost,
+    LockTimeout,
+    Unsupported,
+)
 from budeval_migrations.events import Event, LockWaiting, ignore
-from budeval_migrations.history.lock import LeaseLock, make_lock, read_holder
+from budeval_migrations.history import schema, stores
+from budeval_migrations.history.lease import Claim, TokenStore
+from budeval_migrations.history.lock import LeaseLock, break_lock, make_lock, read_holder
 from budeval_migrations.settings import Settings
 from tests.engines.stage import Stage
+from tests.support import targets
+from tests.support.project import REPOSITORY
+from tests.support.proxy import RecordingProxy
 from tests.support.servers import ChdbFront
 from tests.support.targets import engine_parameters
+from tests.support.zookeeper import ZooKeeper
 
-on_servers = pytest.mark.parametrize(
-    "engine_url", engine_parameters("modern-http", "modern-connect"), indirect=True
-)
 on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
 
 
-@contextmanager
-def held(stage: Stage, *, lease: float = 30.0, timeout: float = 5.0) -> Iterator[LeaseLock]:
-    """A lock object of its own connection, not yet acquired."""
-    settings = Settings(
-        url=stage.target.url,
-        database=stage.target.database,
-        lock_lease=lease,
-        lock_timeout=timeout,
-    )
+@dataclass(frozen=True)
+class Place:
+    """A database on a server, and the table that its lock is kept in."""
+
+    settings: Settings
+    store: str
+    server: ChdbFront
+
+    @contextmanager
+    def lock(self, tell: object = ignore, **settings: float) -> Iterator[LeaseLock]:
+        """A lock with a connection of its own, not yet acquired."""
+        with Session(replace(self.settings, **settings)) as session:  # type: ignore[arg-type]
+            lock = LeaseLock(session, tell)  # type: ignore[arg-type]
+            try:
+                yield lock
+            finally:
+                lock.release()
+
+    def session(self) -> Session:
+        """A connection beside those of the locks."""
+        return Session(self.settings)
+
+
+@pytest.fixture(scope="module")
+def front_with_keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbFront]:
+    targets.require_packages("chdb")
+    targets.require_zookeeper()
+    directory = tmp_path_factory.mktemp("keeper")
+    with ZooKeeper(directory / "zookeeper") as keeper:
+        config = keeper.clickhouse_config()
+        with ChdbFront(directory / "front", config_file=config) as server:
+            yield server
+
+
+@pytest.fixture(params=["tokens-http", "tokens-connect", "keeper-http", "keeper-connect"])
+def place(request: pytest.FixtureRequest, database: str) -> Iterator[Place]:
+    """An empty database with each kind of lock, over each HTTP driver."""
+    kind, driver = request.param.split("-")
+    targets.require_packages("chdb", *(["clickhouse_connect"] if driver == "connect" else []))
+    server = request.getfixturevalue("front_with_keeper" if kind == "keeper" else "modern")
+    dialect = "clickhouse+http" if driver == "http" else "clickhousedb"
+    settings = Settings(url=server.url(dialect, database), database=database, lock_timeout=60)
     with Session(settings) as session:
-        lock = LeaseLock(session, ignore)
-        try:
-            yield lock
-        finally:
-            lock.release()
+        session.ensure_database()
+    yield Place(settings, schema.KEEPER_LOCK if kind == "keeper" else schema.LOCK, server)
+    server.query(f"DROP DATABASE IF EXISTS {database} SYNC")
 
 
-@on_servers
-def test_a_second_runner_waits_and_is_told_for_whom(stage: Stage) -> None:
-    stage.prepare()
+on_each_store = pytest.mark.parametrize("place", ["tokens-http", "keeper-http"], indirect=True)
+
+
+def wait_until(condition: object, what: str) -> None:
+    """Wait for something that has to happen."""
+    deadline = time.monotonic() + 60
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def is_lost(lock: LeaseLock) -> bool:
+    try:
+        lock.check()
+    except LockLost:
+        return True
+    return False
+
+
+def test_a_second_runner_waits_and_is_told_for_whom_and_for_what(place: Place) -> None:
     told: list[Event] = []
-    with held(stage) as first:
+    with place.lock() as first, place.lock(told.append, lock_timeout=0.3) as second:
+        first.doing = "007_x statement 3 of 9"
         first.acquire()
-        settings = Settings(url=stage.target.url, database=stage.target.database, lock_timeout=0.3)
-        with Session(settings) as session:
-            second = LeaseLock(session, told.append)
-            with pytest.raises(LockTimeout) as caught:
-                second.acquire()
-    assert caught.value.exit_code == 5
-    assert "pid" in caught.value.holder
+        with pytest.raises(LockTimeout) as caught:
+            second.acquire()
+
+        holder = read_holder(first._session)
+        assert holder is not None
+        assert (holder.store, holder.alive) == (place.store, True)
+    error = caught.value
+    assert error.exit_code == 5
+    assert error.holder == holder.name
+    assert "@" in error.holder and " pid " in error.holder
+    assert error.since == holder.since.isoformat()
+    assert error.holder in error.message and "at 007_x statement 3 of 9" in error.message
+    assert "budeval-migrate unlock" in error.hint
     waiting = [event for event in told if isinstance(event, LockWaiting)]
-    assert waiting and waiting[0].holder == caught.value.holder
+    assert waiting
+    assert {(event.holder, event.since, event.doing) for event in waiting} == {
+        (holder.name, error.since, "007_x statement 3 of 9")
+    }
 
 
-@on_servers
-def test_a_released_lock_is_free_at_once_and_the_generation_grows(stage: Stage) -> None:
-    stage.prepare()
+def test_a_released_lock_is_free_and_the_generation_grows(place: Place) -> None:
     for generation in (1, 2, 3):
-        with held(stage) as lock:
+        with place.lock() as lock:
+            assert lock.fence == ""
             lock.acquire()
             assert lock.generation == generation
             holder = read_holder(lock._session)
             assert holder is not None and holder.alive
-        with stage.session() as session:
+        with place.session() as session:
             after = read_holder(session)
         assert after is not None and not after.alive
+        lock.release()  # idempotent
 
 
-@on_http
-def test_a_lease_that_is_not_renewed_is_taken_over_and_its_holder_stops(stage: Stage) -> None:
-    stage.prepare()
-    with held(stage, lease=1.0) as first, held(stage, lease=5.0) as second:
+def test_where_there_is_no_lock_table_there_is_no_holder(place: Place) -> None:
+    with place.session() as session:
+        assert read_holder(session) is None
+    with Session(replace(place.settings, database="not_there")) as session:
+        assert read_holder(session) is None
+
+
+def test_a_reader_who_may_only_read_sees_the_holder(place: Place) -> None:
+    dialect = place.settings.url.partition("://")[0]
+    url = place.server.url(dialect, place.settings.database, user=place.server.readonly_user)
+    with place.lock() as lock, Session(replace(place.settings, url=url)) as reader:
+        assert read_holder(reader) is None
+        lock.acquire()
+        holder = read_holder(reader)
+    assert holder is not None and holder.alive
+
+
+@on_each_store
+def test_a_lease_that_ran_out_is_taken_over_and_its_holder_stops(place: Place) -> None:
+    with place.lock(lock_lease=1.0) as first, place.lock() as second:
         first.acquire()
         first._stop.set()  # as a stopped process: the heartbeat is gone
-        first.check()
         second.acquire()
         assert second.generation == 2
-        with pytest.raises(LockLost):
+        with pytest.raises(LockLost) as caught:
             first.check()
+        assert "could not be renewed in time" in caught.value.message
         second.check()
 
 
-@on_http
-def test_a_lease_that_is_renewed_outlives_its_length(stage: Stage) -> None:
-    stage.prepare()
-    with held(stage, lease=1.0) as first, held(stage, timeout=1.5) as second:
+@on_each_store
+def test_a_holder_believes_in_its_lease_for_less_time_than_the_server(place: Place) -> None:
+    with place.lock(lock_lease=20.0) as lock:
+        lock.acquire()
+        lock._stop.set()
+        lock._valid_until = time.monotonic() + 1.9  # a tenth of the lease, and less
+        with pytest.raises(LockLost):
+            lock.check()
+        lock._valid_until = time.monotonic() + 20.0
+        with pytest.raises(LockLost):  # what was lost once stays lost
+            lock.check()
+
+
+@on_each_store
+def test_a_lease_that_is_renewed_outlives_its_length(place: Place) -> None:
+    with place.lock(lock_lease=2.0) as first, place.lock(lock_timeout=3.0) as second:
         first.acquire()
         with pytest.raises(LockTimeout):
             second.acquire()
         first.check()
 
 
-@on_http
-def test_of_many_claims_of_a_generation_one_is_kept(stage: Stage) -> None:
-    stage.prepare()
-    winners: Counter[int] = Counter()
-    barrier = threading.Barrier(8)
+@on_each_store
+def test_a_heartbeat_that_fails_is_tried_again(place: Place) -> None:
+    class Flaky(type(stores.STORES[place.store])):  # type: ignore[misc]
+        failures = 0
 
-    def claim() -> None:
-        with held(stage) as lock:
-            lock._session.execute("SELECT 1")
-            for generation in range(1, 11):
-                barrier.wait()
-                if lock._claim(generation):
-                    winners[generation] += 1
+        def renew(self, session: Session, claim: Claim, doing: str) -> None:
+            if Flaky.failures < 2:
+                Flaky.failures += 1
+                raise ConnectionFailed("the line broke", sent=True)
+            super().renew(session, claim, doing)
 
-    with stage.session() as session:
-        from budeval_migrations.history.schema import create_lock
+    with place.lock(lock_lease=6.0) as lock:
+        lock.acquire()
+        lock._store = Flaky()
+        first = lock._valid_until
+        wait_until(lambda: lock._valid_until > first, "the lease was not renewed")
+        assert Flaky.failures == 2
+        lock.check()
 
-        session.execute(create_lock())
-    threads = [threading.Thread(target=claim) for _ in range(8)]
+
+@on_each_store
+def test_what_the_holder_does_is_seen_after_a_heartbeat(place: Place) -> None:
+    with place.lock() as lock, place.session() as session:
+        lock.acquire()
+        lock.doing = "008_y statement 1 of 'many' \\ 🙂"
+
+        def seen() -> bool:
+            holder = read_holder(session)
+            return holder is not None and holder.doing == lock.doing
+
+        wait_until(seen, "the statement was never shown")
+        assert not is_lost(lock)
+
+
+@on_each_store
+def test_of_many_claims_of_a_generation_exactly_one_is_won(place: Place) -> None:
+    claimants, generations = 16, 20
+    winners: dict[int, list[int]] = {n: [] for n in range(1, generations + 1)}
+    problems: list[BaseException] = []
+    barrier = threading.Barrier(claimants)
+
+    def claim(number: int) -> None:
+        try:
+            with place.lock() as lock:
+                for generation in winners:
+                    barrier.wait(120)
+                    if lock._claim(generation):
+                        winners[generation].append(number)
+        except BaseException as problem:
+            problems.append(problem)
+            barrier.abort()
+
+    threads = [threading.Thread(target=claim, args=(n,)) for n in range(claimants)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert winners == dict.fromkeys(range(1, 11), 1)
+    assert problems == []
+    assert [len(found) for found in winners.values()] == [1] * generations
+    with place.session() as session:
+        names = session.query(f"SELECT generation, count() FROM {place.store} GROUP BY generation")
+    assert max(int(generation) for generation, _ in names) == generations
+
+
+@on_each_store
+def test_a_claim_that_arrives_late_is_not_won(place: Place) -> None:
+    with place.session() as session:
+        for generation in range(1, 21):
+            assert stores.LockPlace(session).claim(Claim(generation, 1000), "")
+        # 1 and 2 have been pruned in Keeper; to the token store they are known.
+        for generation in (1, 2, 20):
+            late = Claim(generation, 1000)
+            assert stores.STORES[place.store].claim(session, late, "late") is False
+        newest = stores.STORES[place.store].read(session)
+    assert newest is not None
+    assert (newest.generation, newest.doing) == (20, "")
+
+
+@on_each_store
+def test_a_claim_whose_answer_is_lost_is_judged_by_what_is_there(place: Place) -> None:
+    with RecordingProxy(place.server.http_port) as proxy:
+        url = place.settings.url.replace(f":{place.server.http_port}/", f":{proxy.port}/")
+        store = stores.STORES[place.store]
+        with Session(replace(place.settings, url=url)) as session:
+            stores.choose_store(session)
+            proxy.cut_answers(1, match="INSERT")
+            assert store.claim(session, Claim(1, 1000), "arrived") is True
+            proxy.drop_next(1, match="INSERT")
+            with pytest.raises(ConnectionFailed):
+                store.claim(session, Claim(2, 1000), "never arrived")
+            newest = store.read(session)
+    assert newest is not None
+    assert (newest.generation, newest.doing) == (1, "arrived")
+
+
+@pytest.mark.parametrize("place", ["tokens-http"], indirect=True)
+@pytest.mark.parametrize("profile", ["", "?deduplicate_insert=disable&insert_deduplicate=0"])
+def test_tokens_are_compared_whatever_the_users_profile_says(place: Place, profile: str) -> None:
+    settings = replace(place.settings, url=place.settings.url + profile)
+    store = TokenStore()
+    with Session(settings) as one, Session(settings) as two:
+        assert stores.choose_store(one).table == schema.LOCK
+        assert store.claim(one, Claim(1, 1000), "")
+        assert not store.claim(two, Claim(1, 1000), "")
+        [[kept]] = one.query(f"SELECT count() FROM {schema.LOCK}")
+    assert int(kept) == 1
+
+
+@pytest.mark.parametrize("place", ["tokens-http"], indirect=True)
+def test_where_two_claims_of_a_generation_are_kept_nobody_has_it(place: Place) -> None:
+    with place.session() as session:
+        store = stores.choose_store(session)
+        assert isinstance(store, TokenStore)
+        store._append(session, Claim(1, 1000), "claim", "", "another token")
+        assert store.claim(session, Claim(1, 1000), "") is False
+        newest = store.read(session)
+    assert newest is not None and newest.owner == ""
+
+
+@on_each_store
+def test_the_fence_is_true_exactly_while_the_generation_is_the_newest(place: Place) -> None:
+    with place.lock() as first, place.lock() as second, place.session() as session:
+
+        def inserts(lock: LeaseLock) -> int:
+            session.execute("CREATE OR REPLACE TABLE w (a UInt8) ENGINE = MergeTree ORDER BY a")
+            session.execute(f"INSERT INTO w SELECT 1 WHERE {lock.fence}")
+            return int(session.query("SELECT count() FROM w")[0][0])
+
+        first.acquire()
+        assert inserts(first) == 1
+        first.release()
+        assert inserts(first) == 1  # nobody came after it
+        second.acquire()
+        assert (inserts(first), inserts(second)) == (0, 1)
+
+
+@on_each_store
+def test_unlock_takes_the_lock_from_its_holder_who_notices(place: Place) -> None:
+    with place.lock() as lock, place.lock() as other, place.session() as session:
+        lock.acquire()
+        holder = read_holder(session)
+        assert holder is not None
+        break_lock(session, holder)
+
+        assert session.query(f"SELECT 1 WHERE {lock.fence}") == []
+        other.acquire()
+        assert other.generation == 3
+        wait_until(lambda: is_lost(lock), "the holder did not notice")
+        with pytest.raises(LockLost) as caught:
+            lock.check()
+        assert "was taken away" in caught.value.message
+        lock.release()
+        after = read_holder(session)
+        assert after is not None and after.generation == 3 and after.alive
+        other.check()
+
+
+@on_each_store
+def test_unlock_refuses_when_the_lock_has_changed_hands(place: Place) -> None:
+    with place.session() as session:
+        with place.lock() as first:
+            first.acquire()
+            shown = read_holder(session)
+        assert shown is not None
+        with pytest.raises(LockError) as free:
+            break_lock(session, shown)
+        with place.lock() as second:
+            second.acquire()
+            with pytest.raises(LockError) as taken:
+                break_lock(session, shown)
+            second.check()
+            after = read_holder(session)
+    assert "is free now" in free.value.message.replace("it is", "is")
+    assert "held by" in taken.value.message
+    assert after is not None and after.alive and after.generation == 2
+
+
+_HOLDER = """
+import sys, time
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import LockLost
+from budeval_migrations.events import ignore
+from budeval_migrations.history.lock import LeaseLock
+from budeval_migrations.settings import Settings
+with Session(Settings(url=sys.argv[1], database=sys.argv[2], lock_lease=2.0)) as session:
+    lock = LeaseLock(session, ignore)
+    lock.acquire()
+    lock.check()
+    print(lock.fence, flush=True)
+    sys.stdin.readline()
+    try:
+        lock.check()
+        print("still held")
+    except LockLost as lost:
+        print("lost:", lost.message)
+    lock.release()
+"""
+
+
+@on_each_store
+@pytest.mark.parametrize("taken", [True, False], ids=["taken over", "nobody came"])
+def test_a_process_that_was_stopped_and_goes_on_has_lost_its_lock(
+    place: Place, taken: bool
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, place.settings.url, place.settings.database],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        fence = process.stdout.readline().strip()
+        process.send_signal(signal.SIGSTOP)
+        with place.lock() as lock, place.session() as session:
+            if taken:
+                lock.acquire()
+            else:
+                wait_until(lambda: not read_holder(session).alive, "it lives")  # type: ignore[union-attr]
+            process.send_signal(signal.SIGCONT)
+            output, _ = process.communicate("go on\n", timeout=60)
+            assert bool(session.query(f"SELECT 1 WHERE {fence}")) is not taken
+            if taken:
+                lock.check()
+                assert lock.generation == 2
+    finally:
+        process.kill()
+        process.communicate()
+    assert output.startswith("lost:")
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("old-http"), indirect=True)
@@ -133,6 +439,8 @@ def test_a_server_without_a_correct_lock_refuses_until_lock_is_off(stage: Stage)
     with pytest.raises(EngineError) as missing:
         stage.tables()
     assert missing.value.code == 81  # not even the database was made
+    with stage.session() as session:
+        assert read_holder(session) is None
     assert bm.upgrade(**stage.options).applied == ("001_one", "002_two", "003_three")
 
 
@@ -150,7 +458,32 @@ def test_threads_of_one_process_take_turns_on_chdb(stage: Stage) -> None:
     for thread in threads:
         thread.join()
     assert sorted(len(report.applied) for report in reports) == [0, 0, 0, 0, 0, 3]
-    assert make_lock(stage.session(), ignore).generation == 0
+    lock = make_lock(stage.session(), ignore)
+    assert (lock.generation, lock.fence) == (0, "")
+    with stage.session() as session:
+        assert read_holder(session) is None
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+def test_a_thread_that_waits_on_chdb_is_told_for_whom(stage: Stage) -> None:
+    told: list[Event] = []
+    settings = Settings(url=stage.target.url, database=stage.target.database, lock_timeout=0.1)
+    with Session(settings) as session:
+        first, second = make_lock(session, ignore), make_lock(session, told.append)
+        first.acquire()
+        try:
+            first.doing = "001_one statement 1 of 1"
+            with pytest.raises(LockTimeout) as caught:
+                second.acquire()
+        finally:
+            first.release()
+        second.acquire()
+        second.release()
+    assert "at 001_one statement 1 of 1" in caught.value.message
+    assert threading.current_thread().name in caught.value.holder
+    assert caught.value.hint
+    waiting = [event for event in told if isinstance(event, LockWaiting)]
+    assert waiting and waiting[0].doing == "001_one statement 1 of 1"
 
 
 @on_http

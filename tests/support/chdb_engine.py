@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,12 +108,14 @@ class Engine:
                 "incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)"
             )
 
-    def run(self, request: Request) -> Answer:
-        """Run one query on a connection of its own."""
+    def run(self, request: Request, began: Callable[[], None] | None = None) -> Answer:
+        """Run one query on a connection of its own; ``began`` is called as it is executed."""
         connection = connect(self.path)
         try:
             self._prepare(connection, request)
             query = self._rewrite(connection, request.query)
+            if began is not None:
+                began()
             started = time.perf_counter_ns()
             result = connection.query(query, request.default_format)
             body = result.bytes()

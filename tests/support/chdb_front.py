@@ -8,6 +8,8 @@ Where it differs from a real server: sessions (``session_id``) and response comp
 ignored, results are not streamed, ``currentUser()`` is ``default`` whoever asks, there is no
 ``system.query_log``, and a request's ``query_id`` is chDB's ``log_comment``, put back wherever
 a SELECT reads ``system.processes`` or a statement says ``KILL QUERY``.
+
+``POST /fault`` arms a SIGKILL at an exact place: see :mod:`tests.support.kill_switch`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 from tests.support import clickhouse_http as ch
 from tests.support.chdb_engine import Answer, Engine, Request, ServerError
+from tests.support.kill_switch import Kill, KillSwitch
 
 
 class Journal:
@@ -78,8 +81,13 @@ class Handler(BaseHTTPRequestHandler):
             self._serve(self._read_body())
 
     def do_POST(self) -> None:
-        """Run a query."""
-        self._serve(self._read_body())
+        """Run a query; ``/fault`` (ours) arms a kill."""
+        body = self._read_body()
+        if self.path == "/fault":
+            self.server.kills.arm(json.loads(body))
+            self._reply("", Answer(b"Ok.\n"))
+        else:
+            self._serve(body)
 
     def _serve(self, raw: bytes) -> None:
         params = ch.parameters(self.path)
@@ -102,6 +110,10 @@ class Handler(BaseHTTPRequestHandler):
             request.query = ch.query_text(params, body)
             self.server.engine.authenticate(who)
             self.server.journal.began(key, request.log_record(0, 0))
+            kill = self.server.kills.at(request.database, request.query)
+            if kill is not None:
+                self._serve_and_kill(key, request, kill)
+                return
             answer = self.server.engine.run(request)
         except ServerError as error:
             text = f"{error} (version {self.server.engine.version} (official build))\n"
@@ -111,6 +123,28 @@ class Handler(BaseHTTPRequestHandler):
             answer = Answer(text.encode(), status=500, code=1001)
         self.server.journal.ended(key, request.log_record(answer.status, answer.code))
         self._reply(request.query_id, answer)
+
+    def _serve_and_kill(self, key: str, request: Request, kill: Kill) -> None:
+        """Run a request as far as the kill lets it; no answer leaves."""
+        self.close_connection = True
+        code = 0
+        try:
+            if kill.phase == "before":
+                kill.strike()
+                return
+            killers: list[threading.Thread] = []
+            during = kill.phase == "during"
+            try:
+                began = (lambda: killers.append(kill.strike_later())) if during else None
+                self.server.engine.run(request, began)
+            except ServerError as error:
+                code = error.code
+            for killer in killers:
+                killer.join()
+            if not killers:
+                kill.strike()
+        finally:
+            self.server.journal.ended(key, request.log_record(0, code))
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
@@ -153,6 +187,7 @@ class Front(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.engine = engine
         self.journal = journal
+        self.kills = KillSwitch()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; anything else is."""

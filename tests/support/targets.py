@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 
 from tests.support.servers import OldServer, Server
+from tests.support.zookeeper import ZooKeeper
 
 REQUIRE_ENGINES = "BUDEVAL_TESTS_REQUIRE_ENGINES"
 
@@ -91,6 +92,12 @@ def require_old_server() -> None:
     """Skip the test when Debian's clickhouse-server is missing."""
     if not OldServer.is_installed():
         _missing("clickhouse-server is not installed (make engines)")
+
+
+def require_zookeeper() -> None:
+    """Skip the test when Debian's zookeeper is missing."""
+    if not ZooKeeper.is_installed():
+        _missing("zookeeper is not installed (make engines)")
 
 
 def _missing(what: str) -> NoReturn:

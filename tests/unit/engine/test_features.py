@@ -18,6 +18,16 @@ SINCE = {
     "add_column_if_not_exists": ("19.1.16", "19.3.3"),
     "insert_deduplication_token": ("22.7.7.24", "22.8.1.2097"),
     "inline_values_over_native": ("19.3.2", "19.3.3"),
+    "part_hashes": ("18.16.1", "19.1.6"),
+    "detached_parts": ("19.14.3", "19.15.2"),
+    "mutations": ("19.1.16", "19.3.3"),
+    "mutations_sync": ("19.10.1", "19.11.3"),
+    "query_log_details": ("20.3.8", "20.4.2"),
+    "atomic_databases": ("20.6.3", "20.7.2"),
+    "functions": ("21.9.4", "21.10.2"),
+    "format_function": ("22.3.2", "22.4.2"),
+    "killed_mutations": ("22.3.2", "22.4.2"),
+    "lightweight_deletes_sync": ("24.3.1", "24.4.1"),
 }
 
 VERSIONS = (

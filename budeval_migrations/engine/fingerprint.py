@@ -1,0 +1,246 @@
+"""What the server's catalogue says of the things that a statement changes.
+
+A fingerprint is taken before a statement is sent and, when its outcome is in
+doubt, once more: the difference tells what happened. Read-only.
+
+https://clickhouse.com/docs/operations/system-tables/tables
+https://clickhouse.com/docs/operations/system-tables/parts
+https://clickhouse.com/docs/operations/system-tables/mutations
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TypeVar
+
+from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.wires import Row
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.effects import Effect, Name, Watch
+
+# More hashes than this are not kept: the ranges of blocks must do.
+_MOST_HASHES = 200
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The active parts of one partition, as far as merges leave it alone.
+
+    Attributes:
+        first: The smallest block number; a merge keeps it.
+        last: The greatest block number; every insert makes a greater one.
+        hashes: ``hash_of_all_files`` of the parts; a copied part keeps its hash.
+
+    """
+
+    first: int
+    last: int
+    rows: int
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What was found, by ``database.name``; a name that is not there is not a key.
+
+    Attributes:
+        objects: Tables, views and dictionaries: engine, UUID and a hash of their DDL.
+        missing: Tables that are not there.
+        partitions: Of MergeTree tables, by partition id.
+        detached: Names of detached parts.
+        mutations: Ids of the mutations that the server remembers.
+        databases: Which of the watched databases are there.
+        functions: User-defined functions: a hash of their DDL.
+
+    """
+
+    objects: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    partitions: Mapping[str, Mapping[str, Partition]] = field(default_factory=dict)
+    detached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mutations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    databases: Mapping[str, str] = field(default_factory=dict)
+    functions: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """Return the form that the journal keeps."""
+        found = {name: value for name, value in asdict(self).items() if value}
+        return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Fingerprint:
+        """Return what :meth:`as_json` wrote; an empty text is an empty fingerprint."""
+        found = json.loads(text) if text else {}
+        partitions = {
+            name: {
+                key: Partition(p["first"], p["last"], p["rows"], tuple(p["hashes"]))
+                for key, p in held.items()
+            }
+            for name, held in found.pop("partitions", {}).items()
+        }
+        detached, mutations = (
+            {name: tuple(values) for name, values in found.pop(key, {}).items()}
+            for key in ("detached", "mutations")
+        )
+        missing = tuple(found.pop("missing", ()))
+        return cls(
+            partitions=partitions, missing=missing, detached=detached, mutations=mutations, **found
+        )
+
+
+_Pair = tuple[str, str]
+_T = TypeVar("_T")
+
+
+def key(name: Name, session: Session) -> str:
+    """Return the key of a table in a fingerprint."""
+    return ".".join(_pair(name, session))
+
+
+def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
+    """Return a fingerprint for each effect; one query for each kind of fact.
+
+    Raises:
+        EngineError: The catalogue cannot be read.
+
+    """
+    watched = {watch: [e for e in effects if watch in e.watches] for watch in Watch}
+    moved = _pairs(session, watched[Watch.PARTS])
+    objects = _objects(session, _pairs(session, watched[Watch.TABLES]) | moved)
+    mergetrees = {pair for pair in moved if "MergeTree" in objects.get(".".join(pair), "")}
+    partitions = _partitions(session, mergetrees)
+    detached = _detached(session, mergetrees)
+    mutations = _mutations(session, _pairs(session, watched[Watch.MUTATIONS]))
+    databases = _databases(session, _plain(watched[Watch.DATABASES]))
+    functions = _functions(session, _plain(watched[Watch.FUNCTIONS]))
+    found = []
+    for effect in effects:
+        keys = [key(name, session) for name in effect.targets]
+        plain = [name.name for name in effect.targets]
+        on = effect.watches
+        found.append(
+            Fingerprint(
+                objects=_of(objects, keys if Watch.TABLES in on else ()),
+                missing=tuple(k for k in keys if Watch.PARTS in on and k not in objects),
+                partitions=_of(partitions, keys),
+                detached=_of(detached, keys),
+                mutations={k: mutations.get(k, ()) for k in keys if Watch.MUTATIONS in on},
+                databases={
+                    k: databases[k] for k in plain if Watch.DATABASES in on and k in databases
+                },
+                functions={
+                    k: functions[k] for k in plain if Watch.FUNCTIONS in on and k in functions
+                },
+            )
+        )
+    return found
+
+
+def _of(found: Mapping[str, _T], keys: Iterable[str]) -> dict[str, _T]:
+    return {key: found[key] for key in keys if key in found}
+
+
+def _pair(name: Name, session: Session) -> _Pair:
+    return name.database or session.database, name.name
+
+
+def _pairs(session: Session, effects: Iterable[Effect]) -> set[_Pair]:
+    return {_pair(name, session) for effect in effects for name in effect.targets}
+
+
+def _plain(effects: Iterable[Effect]) -> set[str]:
+    return {name.name for effect in effects for name in effect.targets}
+
+
+def _objects(session: Session, names: set[_Pair]) -> dict[str, str]:
+    if not names:
+        return {}
+    uuid = "toString(uuid)" if session.features.atomic_databases else "''"
+    rows = session.query(
+        f"SELECT database, name, {uuid}, create_table_query, engine FROM system.tables "
+        f"WHERE {_where(names, 'name')}"
+    )
+    return {f"{r[0]}.{r[1]}": f"{r[4]} {r[2]} {_hash(str(r[3]))}" for r in rows}
+
+
+def _partitions(session: Session, names: set[_Pair]) -> dict[str, dict[str, Partition]]:
+    found: dict[str, dict[str, Partition]] = {".".join(pair): {} for pair in names}
+    if not names:
+        return found
+    hashes = (
+        f"groupArray({_MOST_HASHES + 1})(hash_of_all_files)"
+        if session.features.part_hashes
+        else "emptyArrayString()"
+    )
+    rows = session.query(
+        "SELECT database, table, partition_id, min(min_block_number), max(max_block_number), "
+        f"sum(rows), {hashes} FROM system.parts "
+        f"WHERE active AND rows > 0 AND {_where(names, 'table')} "
+        "GROUP BY database, table, partition_id"
+    )
+    for database, table, partition, first, last, count, listed in rows:
+        kept = tuple(sorted(listed)) if len(listed) <= _MOST_HASHES else ()
+        found[f"{database}.{table}"][str(partition)] = Partition(
+            int(first), int(last), int(count), kept
+        )
+    return found
+
+
+def _detached(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]:
+    if not names or not session.features.detached_parts:
+        return {}
+    rows = session.query(
+        f"SELECT database, table, name FROM system.detached_parts WHERE {_where(names, 'table')}"
+    )
+    return _listed(rows)
+
+
+def _mutations(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]:
+    if not names:
+        return {}
+    rows = session.query(
+        "SELECT DISTINCT database, table, mutation_id FROM system.mutations "
+        f"WHERE {_where(names, 'table')}"
+    )
+    return _listed(rows)
+
+
+def _databases(session: Session, names: set[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    listed = ", ".join(quote.string(name) for name in sorted(names))
+    uuid = "toString(uuid)" if session.features.atomic_databases else "''"
+    rows = session.query(f"SELECT name, {uuid} FROM system.databases WHERE name IN ({listed})")
+    return {str(name): str(value) for name, value in rows}
+
+
+def _functions(session: Session, names: set[str]) -> dict[str, str]:
+    if not names or not session.features.functions:
+        return {}
+    listed = ", ".join(quote.string(name) for name in sorted(names))
+    rows = session.query(
+        f"SELECT name, create_query FROM system.functions WHERE name IN ({listed})"
+    )
+    return {str(name): _hash(str(ddl)) for name, ddl in rows}
+
+
+def _where(names: Iterable[_Pair], column: str) -> str:
+    pairs = sorted(names)
+    listed = ", ".join(f"({quote.string(d)}, {quote.string(n)})" for d, n in pairs)
+    databases = ", ".join(sorted({quote.string(d) for d, _ in pairs}))
+    # The condition on the database alone is the one that old servers filter early by.
+    return f"database IN ({databases}) AND (database, {column}) IN ({listed})"
+
+
+def _listed(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for database, table, value in rows:
+        found.setdefault(f"{database}.{table}", []).append(str(value))
+    return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,77 @@
+"""Cut the rows of a table into chunks, by conditions that leave no row out. Read-only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+
+from budeval_migrations.engine.session import Session
+from budeval_migrations.model import Backfill
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.effects import Name
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A condition on the source, and about how many rows meet it."""
+
+    condition: str
+    rows: int
+
+
+def plan_chunks(session: Session, backfill: Backfill, source: Name) -> tuple[Chunk, ...]:
+    """Return conditions of which every row of the source meets exactly one; read-only.
+
+    Raises:
+        EngineError: The source cannot be read.
+
+    """
+    if backfill.by == "partition":
+        return _by_partition(session, source)
+    return _by_range(session, backfill)
+
+
+def to_json(chunks: tuple[Chunk, ...]) -> str:
+    """Return the plan as the journal keeps it."""
+    return json.dumps({"plan": [[chunk.condition, chunk.rows] for chunk in chunks]})
+
+
+def from_json(text: str) -> tuple[Chunk, ...]:
+    """Return what :func:`to_json` wrote."""
+    return tuple(Chunk(condition, rows) for condition, rows in json.loads(text)["plan"])
+
+
+def _by_partition(session: Session, source: Name) -> tuple[Chunk, ...]:
+    rows = session.query(
+        "SELECT partition_id, sum(rows) FROM system.parts WHERE active AND rows > 0 "
+        f"AND database = {quote.string(source.database or session.database)} "
+        f"AND table = {quote.string(source.name)} GROUP BY partition_id ORDER BY partition_id"
+    )
+    return tuple(Chunk(f"_partition_id = {quote.string(str(p))}", int(n)) for p, n in rows)
+
+
+def _by_range(session: Session, backfill: Backfill) -> tuple[Chunk, ...]:
+    """Cut at every ``chunk_rows``-th value of the expression.
+
+    A NULL and a NaN are on neither side of any bound, so the first chunk is
+    written as what is not above its bound.
+    """
+    [[count, kind]] = session.query(
+        f"SELECT count(), any(toTypeName({backfill.by})) FROM {backfill.source}"
+    )
+    found = session.query(
+        "SELECT DISTINCT toString(k) FROM "
+        "(SELECT k, rowNumberInAllBlocks() AS n FROM "
+        f"(SELECT {backfill.by} AS k FROM {backfill.source} ORDER BY k)) "
+        f"WHERE n > 0 AND n % {backfill.chunk_rows} = 0 AND isNotNull(k) AND k = k"
+    )
+    key = f"({backfill.by})"
+    bounds = [f"CAST({quote.string(str(value))}, {quote.string(str(kind))})" for (value,) in found]
+    if not bounds:
+        return (Chunk("1", int(count)),) if int(count) else ()
+    each = max(int(count) // (len(bounds) + 1), 1)
+    between = (f"{key} >= {a} AND {key} < {b}" for a, b in pairwise(bounds))
+    partial = any(word in str(kind) for word in ("Nullable", "Float"))
+    first = f"ifNull({key} >= {bounds[0]}, 0) = 0" if partial else f"{key} < {bounds[0]}"
+    return tuple(Chunk(c, each) for c in (first, *between, f"{key} >= {bounds[-1]}"))

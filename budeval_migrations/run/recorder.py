@@ -1,0 +1,165 @@
+"""Write ledger and journal in as few inserts as truth allows.
+
+What is not written yet when the process is killed must be harmless: a statement
+that may be run twice, or one whose effect the catalogue shows for sure. So the
+rows of such statements are written together, for at most a quarter of a second;
+all others are durable before anything else is sent. The intents of several
+statements that change different tables are written at once, ahead of them.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from budeval_migrations.engine.fingerprint import take
+from budeval_migrations.engine.session import Session
+from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.history.journal import Journal
+from budeval_migrations.history.ledger import Attempt, Ledger
+from budeval_migrations.history.lock import Lock
+from budeval_migrations.run.settle import BACKFILL, REPEATABLE
+from budeval_migrations.run.task import Task
+
+_TOGETHER = 50
+_LONGEST_WAIT = 0.25  # seconds
+
+
+class Recorder:
+    """The pen of one run.
+
+    Args:
+        queue: The statements of the run whose outcome is not known, in order.
+
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        ledger: Ledger,
+        journal: Journal,
+        lock: Lock,
+        run_id: str,
+        queue: Sequence[Task],
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._journal = journal
+        self._lock = lock
+        self._run_id = run_id
+        self._places = {(t.step.revision, t.position): n for n, t in enumerate(queue)}
+        self._queue = queue
+        self._intents: dict[tuple[str, int], Entry] = {}
+        self._entries: list[Entry] = []
+        self._attempts: list[Attempt] = []
+        self._unsure = False
+        self._since = 0.0
+
+    def intend(self, task: Task) -> Entry:
+        """Make everything durable that has to be before a statement is sent.
+
+        Returns:
+            The intent; its ``query_id`` is the one to send the statement under.
+
+        """
+        known = self._intents.pop(_key(task), None)
+        if known is not None or not task.needs_intent:
+            if self._unsure or self._old() or not task.quick:
+                self.flush()
+            return known or self._entry(task, "")
+        ahead = list(self._ahead(task))
+        waiting = [t for t in ahead if t.needs_intent]
+        found = take(self._session, [t.effect for t in waiting])
+        intents = [self._entry(t, f.as_json()) for t, f in zip(waiting, found, strict=True)]
+        self._add(*intents)
+        if task.quick:
+            self._write_entries()
+        else:
+            self.flush()
+        self._intents = {_key(t): i for t, i in zip(waiting, intents, strict=True)}
+        return self._intents.pop(_key(task))
+
+    def note(self, task: Task, entry: Entry) -> None:
+        """Take an outcome; it is durable before the next statement that it matters to."""
+        self._add(entry)
+        self._unsure = self._unsure or not (task.quick or task.repeatable)
+        if self._old() or task.total is None:  # the Python between two statements may take long
+            self.flush()
+
+    def record(self, entry: Entry) -> None:
+        """Take what was found out about a statement that is not being sent now."""
+        self._add(entry)
+
+    def finish(self, attempt: Attempt) -> None:
+        """Take the ledger row of a finished revision."""
+        self._attempts.append(attempt)
+        self._since = self._since or time.monotonic()
+        if self._old():
+            self.flush()
+
+    def abandon(self) -> None:
+        """Say of every intent that was written ahead that it was not sent."""
+        for intent in self._intents.values():
+            self._add(replace(intent, event=JournalEvent.FAILED, before="", note="was not sent"))
+        self._intents = {}
+
+    def flush(self) -> None:
+        """Write what is waiting: first the journal, so that nothing applied is forgotten.
+
+        Raises:
+            LockLost: Somebody else has taken over; nothing was written.
+
+        """
+        self._lock.check()
+        self._write_entries()
+        attempts, self._attempts = self._attempts, []
+        self._ledger.append(attempts, self._lock.fence)
+        self._since = 0.0
+
+    def _write_entries(self) -> None:
+        entries, self._entries = self._entries, []
+        self._unsure = False
+        self._journal.append(entries)
+
+    def _add(self, *entries: Entry) -> None:
+        self._entries.extend(entries)
+        self._since = self._since or time.monotonic()
+
+    def _old(self) -> bool:
+        return bool(self._since) and time.monotonic() - self._since >= _LONGEST_WAIT
+
+    def _entry(self, task: Task, before: str) -> Entry:
+        note = REPEATABLE if task.repeatable else ""
+        return task.entry(
+            JournalEvent.INTENT,
+            query_id=str(uuid.uuid4()),
+            run_id=self._run_id,
+            lock_generation=self._lock.generation,
+            before=before,
+            note=BACKFILL if task.statement.backfill is not None else note,
+        )
+
+    def _ahead(self, task: Task) -> Iterator[Task]:
+        """Yield the statements whose intents can be written now.
+
+        Each must find the things that it changes as they are now: the first that
+        touches what an earlier one changes ends the row.
+        """
+        yield task
+        start = self._places.get(_key(task))
+        if start is None or not task.quick:
+            return
+        touched = set(task.effect.targets)
+        for other in islice(self._queue, start + 1, start + _TOGETHER):
+            names = set(other.effect.targets)
+            if not other.quick or names & touched:
+                return
+            touched |= names
+            yield other
+
+
+def _key(task: Task) -> tuple[str, int]:
+    return task.step.revision, task.position

@@ -1,0 +1,296 @@
+"""Send one statement and bring back what became of it.
+
+A statement is sent once. Only where the server surely did nothing (it says so
+with a passing error, or the catalogue shows it) is it sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from budeval_migrations.engine import watch
+from budeval_migrations.engine.failures import (
+    AMBIGUOUS,
+    BEFORE_RUNNING,
+    CANNOT_ASSIGN_ALTER,
+    PASSING,
+    STOPPED,
+    error_code,
+)
+from budeval_migrations.engine.fingerprint import Fingerprint, key
+from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.watch import Mutation
+from budeval_migrations.errors import ConnectionFailed, EngineError, MutationFailed, Unsupported
+from budeval_migrations.events import Listener, Notice, StatementWaiting
+from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.history.lock import Lock
+from budeval_migrations.run.recorder import Recorder
+from budeval_migrations.run.settle import Settled, Settler, unknown
+from budeval_migrations.run.task import Task
+from budeval_migrations.run.verdict import Outcome
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.effects import effect
+
+_POLL = 0.25
+_LONGEST_POLL = 2.0
+# Waits between tries at a statement that the server passes over for now, in seconds.
+_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)
+# How long a mutation may fail before we stop waiting for it, in seconds.
+_MUTATION_PATIENCE = 10.0
+_MERGE_HINT = (
+    "Several ALTERs of one table in one statement (ADD COLUMN a …, ADD COLUMN b …) "
+    "are one change of its metadata instead of many."
+)
+
+
+class Refused(Exception):
+    """The server refused a statement.
+
+    Attributes:
+        error: What it said.
+        clean: Whether it left nothing behind.
+        passing: It may be accepted in a moment.
+
+    """
+
+    def __init__(
+        self,
+        error: EngineError,
+        intent: Entry,
+        *,
+        clean: bool = True,
+        passing: bool = False,
+        why: str = "",
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.intent = intent
+        self.clean = clean
+        self.passing = passing
+        self.why = why
+
+    @property
+    def entry(self) -> Entry:
+        """The journal's entry about it."""
+        return replace(
+            self.intent,
+            event=JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
+            before=self.intent.before if not self.clean else "",
+            note=self.why,
+            error=self.error.message,
+            error_code=self.error.code,
+        )
+
+
+class Sender:
+    """Sends the statements of one run, one after another."""
+
+    def __init__(
+        self, session: Session, lock: Lock, recorder: Recorder, settler: Settler, tell: Listener
+    ) -> None:
+        self._session = session
+        self._lock = lock
+        self._recorder = recorder
+        self._settler = settler
+        self._tell = tell
+
+    def send(self, task: Task) -> Entry:
+        """Send a statement, wait for its work on the server, and return its outcome.
+
+        Returns:
+            The journal entry that says that it took effect; not yet written.
+
+        Raises:
+            Refused: The server refused it.
+            StatementOutcomeUnknown: Nobody can know what became of it.
+            LockLost: The lock was lost; nothing more was sent.
+
+        """
+        for pause in (*_RETRIES, None):
+            intent = self._recorder.intend(task)
+            self._lock.check()
+            try:
+                return self._send_once(task, intent)
+            except Refused as refused:
+                if pause is None or not refused.passing:
+                    raise
+                self._recorder.note(task, refused.entry)
+                self._tell(Notice(_passing(task, refused)))
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _send_once(self, task: Task, intent: Entry) -> Entry:
+        began = time.monotonic()
+        try:
+            done = self._session.execute(
+                task.statement.text, query_id=intent.query_id, settings=self._settings(task)
+            )
+            entry = replace(
+                _outcome(intent, JournalEvent.APPLIED),
+                rows_read=done.rows_read,
+                rows_written=done.rows_written,
+            )
+        except ConnectionFailed as error:
+            if not error.details.get("sent"):
+                raise Refused(error, intent) from error
+            entry = self._rejoin(task, intent, error)
+        except EngineError as error:
+            # Without a code it is not the server that speaks, but something in between.
+            if error.code in AMBIGUOUS or not error.code:
+                entry = self._rejoin(task, intent, error)
+            else:
+                raise self._refused(task, intent, error) from error
+        except BaseException as stop:
+            # Ctrl-C, or SIGTERM: what was begun is stopped, and what became of it is told.
+            self._abandon(task, intent, stop)
+            raise
+        self.wait_for_mutations(intent, task.total)
+        return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
+
+    def _settings(self, task: Task) -> dict[str, str]:
+        """Return what makes the server answer at once where we poll for the work."""
+        settings: dict[str, str] = {}
+        if task.effect.mutation and self._session.features.mutations_sync:
+            settings["mutations_sync"] = "0"
+            if self._session.features.lightweight_deletes_sync:
+                settings["lightweight_deletes_sync"] = "0"
+        return settings
+
+    def _refused(self, task: Task, intent: Entry, error: EngineError) -> Refused:
+        """Say whether a refusal left anything behind, and whether it will pass."""
+        if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
+            return Refused(error, intent)
+        if not (task.effect.atomic or task.repeatable) and intent.before:
+            shown = self._settler.compare(intent)
+            if shown.outcome is not Outcome.NOT_APPLIED:
+                return Refused(error, intent, clean=False, why=shown.why)
+        return Refused(error, intent, passing=error.code in PASSING)
+
+    def _rejoin(self, task: Task, intent: Entry, error: EngineError) -> Entry:
+        """Find out what became of a statement whose answer did not come."""
+        self._tell(
+            Notice(
+                f"{task.step.revision} statement {task.position}: {error.message} "
+                "Its outcome is looked up, and it is not sent twice."
+            )
+        )
+        settled = self._settler.settle(intent)
+        if settled.outcome is Outcome.APPLIED:
+            return _taken(intent, settled)
+        if settled.outcome is Outcome.UNKNOWN:
+            raise unknown(intent, task.total, settled, task.statement) from error
+        # A change of type that the data does not fit is made all the same, and hangs.
+        self.wait_for_mutations(intent, task.total)
+        if settled.error:
+            told = EngineError(settled.error, code=settled.code)
+            raise Refused(told, intent, passing=settled.code in PASSING) from error
+        again = error.code not in STOPPED
+        raise Refused(error, intent, passing=again, why=settled.why) from error
+
+    def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
+        if self._session.embedded:
+            return  # chDB runs a statement to its end before anything else is heard
+        self._tell(
+            Notice(
+                f"{task.step.revision} statement {task.position}: interrupted; the server is "
+                "asked to stop it."
+            )
+        )
+        watch.kill_query(self._session, intent.query_id)
+        settled = self._settler.settle(intent)
+        if settled.outcome is Outcome.APPLIED:
+            self._recorder.note(task, _taken(intent, settled))
+        elif settled.outcome is Outcome.NOT_APPLIED:
+            self._recorder.note(
+                task, _outcome(intent, JournalEvent.FAILED, f"interrupted; {settled.why}")
+            )
+        else:
+            raise unknown(intent, task.total, settled, task.statement) from stop
+
+    def wait_for_mutations(self, intent: Entry, total: int | None) -> None:
+        """Poll until the mutations that a statement made are done.
+
+        Raises:
+            MutationFailed: One fails again and again; it is still in the server's queue.
+
+        """
+        changes = effect(intent.statement)
+        if not changes.mutation or not changes.targets:
+            return
+        name = changes.targets[0]
+        database = name.database or self._session.database
+        table = key(name, self._session)
+        known = Fingerprint.from_json(intent.before).mutations.get(table, ())
+        began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
+        while True:
+            left = [
+                m
+                for m in watch.mutations(self._session, database, name.name, known)
+                if not m.done and not m.killed
+            ]
+            if not left:
+                return
+            self._lock.check()
+            now = time.monotonic()
+            parts = sum(m.parts for m in left)
+            most = max(most, parts)
+            reason = next((m.reason for m in left if m.reason), "")
+            failing_since = (failing_since or now) if reason else 0.0
+            if reason and now - failing_since >= _MUTATION_PATIENCE:
+                raise _mutation_failed(intent, total, left[0], database, name.name)
+            self._tell(
+                StatementWaiting(
+                    intent.revision,
+                    intent.position,
+                    f"{left[0].name} of {table}: {parts} parts to do"
+                    + (f", last failure: {reason}" if reason else ""),
+                    int((now - began) * 1000),
+                    most - parts,
+                    most,
+                )
+            )
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_POLL)
+
+
+def _outcome(intent: Entry, event: JournalEvent, note: str = "") -> Entry:
+    return replace(intent, event=event, before="", note=note)
+
+
+def _taken(intent: Entry, settled: Settled) -> Entry:
+    return replace(
+        _outcome(intent, JournalEvent.APPLIED, settled.why),
+        rows_read=settled.rows_read,
+        rows_written=settled.rows_written,
+    )
+
+
+def _passing(task: Task, refused: Refused) -> str:
+    code = f"ClickHouse {refused.error.code}: " if refused.error.code else ""
+    merge = f" {_MERGE_HINT}" if refused.error.code == CANNOT_ASSIGN_ALTER else ""
+    return (
+        f"{task.step.revision} statement {task.position} is tried again, since nothing of it "
+        f"took effect: {code}{refused.error.message}{merge}"
+    )
+
+
+def _mutation_failed(
+    intent: Entry, total: int | None, mutation: Mutation, database: str, table: str
+) -> MutationFailed:
+    kill = (
+        f"KILL MUTATION WHERE database = {quote.string(database)} "
+        f"AND table = {quote.string(table)} AND mutation_id = {quote.string(mutation.name)}"
+    )
+    return MutationFailed(
+        revision=intent.revision,
+        index=intent.position,
+        total=total,
+        reason=f"{mutation.name} of {database}.{table} fails: {mutation.reason}",
+        code=error_code(mutation.reason),
+        file=None,
+        line=None,
+        outcome=f"The server goes on trying it, with {mutation.parts} parts to do; the next run "
+        "waits for it again.",
+        hint=f"If it can never succeed: {kill} — then correct the statement and run again.",
+    )

@@ -1,0 +1,94 @@
+"""A statement in its place in a run, and what may be assumed about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.sql.checksum import statements_checksum
+from budeval_migrations.sql.effects import Effect, Watch, effect
+
+_AT_ONCE = frozenset({Watch.TABLES, Watch.FUNCTIONS})
+
+
+@dataclass(frozen=True)
+class Task:
+    """One statement of one step.
+
+    Attributes:
+        since: Sequence of the last good ledger row of the revision; 0 for none.
+        position: 1-based number within the revision.
+        total: How many there are; None in a dynamic revision.
+        shown: The text without secrets.
+
+    """
+
+    step: Step
+    since: int
+    position: int
+    total: int | None
+    statement: Statement
+    shown: str
+
+    @cached_property
+    def effect(self) -> Effect:
+        """What the statement changes."""
+        return effect(self.statement.text)
+
+    @cached_property
+    def hash(self) -> str:
+        """The fingerprint by which it is known again."""
+        return statement_hash(self.statement)
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Running it again is the same as running it once: by its kind, or by its probe."""
+        return bool(self.statement.unless) or (
+            self.statement.backfill is None and self.effect.repeatable
+        )
+
+    @cached_property
+    def needs_intent(self) -> bool:
+        """Its intent must be durable before it is sent.
+
+        On the way down always: else a kill would leave a revision that counts as
+        applied and is half gone.
+        """
+        return not self.repeatable or self.step.direction is Direction.DOWN
+
+    @cached_property
+    def quick(self) -> bool:
+        """It changes the catalogue alone, at once, and the catalogue tells for sure.
+
+        Several of these can share one write of the journal.
+        """
+        effect = self.effect
+        return (
+            self.statement.backfill is None
+            and not self.statement.unless
+            and bool(effect.watches)
+            and set(effect.watches) <= _AT_ONCE
+            and effect.atomic
+            and not effect.mutation
+        )
+
+    def entry(self, event: JournalEvent, **values: object) -> Entry:
+        """Return a journal entry about this statement."""
+        return Entry(
+            revision=self.step.revision,
+            direction=self.step.direction,
+            since=self.since,
+            position=self.position,
+            event=event,
+            hash=self.hash,
+            statement=self.shown,
+            checksum=self.step.checksum,
+            **values,  # type: ignore[arg-type]
+        )
+
+
+def statement_hash(statement: Statement) -> str:
+    """Return the SHA-256 by which the journal knows a statement."""
+    return statements_checksum(statement.parts())

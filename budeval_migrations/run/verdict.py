@@ -1,0 +1,230 @@
+"""Tell from two looks at the catalogue whether a statement took effect. Pure.
+
+``before`` was found when the statement was about to be sent, ``now`` is found
+after the kill or the broken connection. Whatever can be read in two ways is
+UNKNOWN: a wrong guess would run a statement twice, or skip it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from budeval_migrations.engine.fingerprint import Fingerprint, Partition
+from budeval_migrations.sql.effects import Change, Effect, Watch
+
+
+class Outcome(Enum):
+    """What became of a statement."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not applied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An outcome, and the sentence that says how it is known."""
+
+    outcome: Outcome
+    why: str
+
+
+_Partitions = Mapping[str, Partition]
+_Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Verdict]
+
+
+def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+    """Return what the difference between two fingerprints says.
+
+    Args:
+        keys: The targets' names as they are keys of the fingerprints, in the
+            order of ``effect.targets``.
+
+    """
+    if not effect.watches:
+        return Verdict(Outcome.UNKNOWN, "nothing in the catalogue tells whether it ran")
+    found = [_READ[watch](effect, keys, before, now) for watch in effect.watches]
+    outcomes = {verdict.outcome for verdict in found}
+    if len(outcomes) > 1:
+        return Verdict(Outcome.UNKNOWN, "only a part of it took effect")
+    return found[0]
+
+
+def _named(outcome: Outcome, why: str) -> Verdict:
+    return Verdict(outcome, why)
+
+
+def _things(names: Iterable[str], before: Mapping[str, str], now: Mapping[str, str]) -> Outcome:
+    # What was not there and is not there now says nothing: the temporary name of a
+    # RENAME in a circle.
+    told = [name for name in names if name in before or name in now]
+    changed = [name for name in told if before.get(name) != now.get(name)]
+    if not changed:
+        return Outcome.NOT_APPLIED
+    return Outcome.APPLIED if len(changed) == len(told) else Outcome.UNKNOWN
+
+
+def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+    outcome = _things(keys, before.objects, now.objects)
+    shown = ", ".join(keys)
+    if outcome is Outcome.NOT_APPLIED:
+        return _named(outcome, f"{shown} is as it was before")
+    if outcome is Outcome.UNKNOWN:
+        return _named(outcome, f"only some of {shown} were changed")
+    if not effect.atomic and effect.change is not Change.OTHER:
+        return _named(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
+    return _named(outcome, f"{shown} is changed as it makes it")
+
+
+def _read_databases(
+    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
+) -> Verdict:
+    names = [name.name for name in effect.targets]
+    outcome = _things(names, before.databases, now.databases)
+    return _named(outcome, f"database {', '.join(names)}: {outcome.value}")
+
+
+def _read_functions(
+    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
+) -> Verdict:
+    names = [name.name for name in effect.targets]
+    outcome = _things(names, before.functions, now.functions)
+    return _named(outcome, f"function {', '.join(names)}: {outcome.value}")
+
+
+def _read_mutations(
+    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
+) -> Verdict:
+    table = keys[0]
+    known = set(before.mutations.get(table, ()))
+    made = [name for name in now.mutations.get(table, ()) if name not in known]
+    if not made:
+        return _named(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
+    if len(made) == 1:
+        return _named(Outcome.APPLIED, f"it made {made[0]} of {table}")
+    return _named(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
+
+
+def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+    table = keys[0]
+    if table in before.missing and table in now.missing:
+        return _named(Outcome.NOT_APPLIED, f"there is no table {table}")
+    if table not in before.partitions or table not in now.partitions:
+        return _named(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
+    held, holds = before.partitions[table], now.partitions[table]
+    if effect.change is Change.INSERT:
+        return _read_insert(effect, table, held, holds)
+    if effect.change is Change.TRUNCATE:
+        return _read_truncate(table, held, holds)
+    if effect.change is Change.DROP_PARTITION:
+        return _read_drop(table, held, holds)
+    if effect.change is Change.ATTACH_PARTITION:
+        gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
+        return _both(table, _grown(held, holds), bool(gone))
+    if len(keys) < 2 or keys[1] not in now.partitions or keys[1] not in before.partitions:
+        return _named(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
+    other_held, other_holds = before.partitions[keys[1]], now.partitions[keys[1]]
+    if effect.change is Change.MOVE_PARTITION:
+        return _both(table, bool(_gone(held, holds)), _grown(other_held, other_holds))
+    if effect.change is Change.ATTACH_FROM:
+        return _read_copy(table, held, holds, other_holds)
+    if effect.change is Change.REPLACE_PARTITION:
+        return _read_replace(table, held, holds, other_holds)
+    return _named(Outcome.UNKNOWN, f"the parts of {table} do not tell")
+
+
+def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+    if not _grown(held, holds):
+        return _named(Outcome.NOT_APPLIED, f"{table} has got no new part")
+    rows = sum(p.rows for p in holds.values()) - sum(p.rows for p in held.values())
+    if effect.rows is not None and rows == effect.rows:
+        return _named(Outcome.APPLIED, f"{table} has got its {rows} rows")
+    return _named(
+        Outcome.UNKNOWN,
+        f"{table} has got {rows} rows more than before, and whether they are all that it "
+        "inserts is not known",
+    )
+
+
+def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+    if not held:
+        return _named(Outcome.APPLIED, f"{table} was empty before")
+    gone = _gone(held, holds)
+    if len(gone) == len(held):
+        return _named(Outcome.APPLIED, f"what {table} held is gone")
+    if not gone:
+        return _named(Outcome.NOT_APPLIED, f"{table} holds what it held")
+    return _named(Outcome.UNKNOWN, f"some of what {table} held is gone")
+
+
+def _read_drop(table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+    gone = _gone(held, holds)
+    shrunk = [p for p in held if p in holds and holds[p].rows < held[p].rows and p not in gone]
+    if shrunk:
+        return _named(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
+    if gone:
+        return _named(Outcome.APPLIED, f"partition {', '.join(gone)} of {table} is gone")
+    return _named(Outcome.NOT_APPLIED, f"{table} has all its partitions")
+
+
+def _read_copy(table: str, held: _Partitions, holds: _Partitions, source: _Partitions) -> Verdict:
+    if not _grown(held, holds):
+        return _named(Outcome.NOT_APPLIED, f"{table} has got no new part")
+    for name, partition in source.items():
+        mine = holds.get(name)
+        new = set(mine.hashes) - set(held[name].hashes if name in held else ()) if mine else set()
+        if partition.hashes and set(partition.hashes) <= new:
+            return _named(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return _named(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+
+
+def _read_replace(
+    table: str, held: _Partitions, holds: _Partitions, source: _Partitions
+) -> Verdict:
+    if {n: (p.first, p.last) for n, p in held.items()} == {
+        n: (p.first, p.last) for n, p in holds.items()
+    }:
+        return _named(Outcome.NOT_APPLIED, f"{table} is as it was before")
+    for name, partition in holds.items():
+        theirs = source.get(name)
+        new = name not in held or partition.first > held[name].last
+        if theirs is not None and theirs.hashes and theirs.hashes == partition.hashes and new:
+            return _named(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return _named(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+
+
+def _both(table: str, one: bool, other: bool) -> Verdict:
+    if one and other:
+        return _named(Outcome.APPLIED, f"the parts were moved ({table})")
+    if not one and not other:
+        return _named(Outcome.NOT_APPLIED, f"the parts are where they were ({table})")
+    return _named(Outcome.UNKNOWN, f"the parts were moved in part ({table})")
+
+
+def _grown(held: _Partitions, holds: _Partitions) -> bool:
+    """Return whether an insert of any kind made a part: only it makes new block numbers."""
+    return any(name not in held or p.last > held[name].last for name, p in holds.items())
+
+
+def _gone(held: _Partitions, holds: _Partitions) -> list[str]:
+    """Return the partitions whose old blocks are not there any more.
+
+    A merge keeps the range of blocks, so a part that was only merged is not gone.
+    """
+    gone = []
+    for name, partition in held.items():
+        now = holds.get(name)
+        if now is None or now.first > partition.last or now.last < partition.last:
+            gone.append(name)
+    return gone
+
+
+_READ: Mapping[Watch, _Reading] = {
+    Watch.TABLES: _read_tables,
+    Watch.PARTS: _read_parts,
+    Watch.MUTATIONS: _read_mutations,
+    Watch.DATABASES: _read_databases,
+    Watch.FUNCTIONS: _read_functions,
+}

@@ -1,0 +1,373 @@
+"""Say what the clauses of an ALTER change, and read names by tokens.
+
+Owns the words that catalogue effects are told in, the cursor that `sql.effects`
+reads statements with, and the table of ALTER clauses. What the table says was
+observed on ClickHouse 26.9 and is held there by
+``tests/engines/test_effects_agreement.py``. May import ``sql.lexer`` only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind
+
+
+class Watch(Enum):
+    """Which catalogue facts tell whether a statement took effect."""
+
+    TABLES = "tables"
+    PARTS = "parts"
+    MUTATIONS = "mutations"
+    DATABASES = "databases"
+    FUNCTIONS = "functions"
+
+
+class Change(Enum):
+    """How to read a changed fingerprint of the parts."""
+
+    INSERT = "insert"
+    TRUNCATE = "truncate"
+    DROP_PARTITION = "drop partition"
+    ATTACH_PARTITION = "attach partition"
+    ATTACH_FROM = "attach partition from"
+    REPLACE_PARTITION = "replace partition"
+    MOVE_PARTITION = "move partition"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A table, a database or a function; without a database, one in the current database."""
+
+    name: str
+    database: str | None = None
+
+
+class Lexeme(NamedTuple):
+    """A significant token; ``word`` is in capitals, and empty unless it is a bare word."""
+
+    kind: TokenKind
+    start: int
+    end: int
+    word: str
+    depth: int
+
+
+NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
+
+
+def lexemes(text: str, tokens: Iterable[tuple[TokenKind, int, int]]) -> Iterator[Lexeme]:
+    """Yield the significant tokens of the first statement; brackets lie outside themselves."""
+    depth = 0
+    for kind, start, end in tokens:
+        if kind in INSIGNIFICANT:
+            continue
+        if kind is TokenKind.SEMICOLON:
+            return
+        depth -= kind is TokenKind.CLOSE
+        word = text[start:end].upper() if kind is TokenKind.WORD else ""
+        yield Lexeme(kind, start, end, word, depth)
+        depth += kind is TokenKind.OPEN
+
+
+_END = Lexeme(TokenKind.SEMICOLON, 0, 0, "", -1)
+_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|(?s:.))")
+_CONTROLS = dict(zip(b"bfnrt0ave", b"\b\f\n\r\t\0\a\v\x1b", strict=True))
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    char: bytes = found[1]
+    if len(char) == 3:
+        return bytes([int(char[1:], 16)])
+    if char[0] in _CONTROLS:
+        return bytes([_CONTROLS[char[0]]])
+    return char if char in b"\\'\"`/=" or char < b" " else found[0]
+
+
+class Reader:
+    """A cursor over the lexemes of one statement or one clause."""
+
+    __slots__ = ("at", "rest", "text")
+
+    def __init__(self, text: str, rest: list[Lexeme]) -> None:
+        self.text = text
+        self.rest = rest
+        self.at = 0
+
+    def peek(self, ahead: int = 0) -> Lexeme:
+        """Return a lexeme that is yet to come; behind the last one, an end."""
+        at = self.at + ahead
+        return self.rest[at] if at < len(self.rest) else _END
+
+    def accept(self, *words: str) -> bool:
+        """Step over these words if they come next, all of them."""
+        if any(self.peek(i).word != word for i, word in enumerate(words)):
+            return False
+        self.at += len(words)
+        return True
+
+    def accept_comma(self) -> bool:
+        """Step over a comma if one comes next."""
+        comma = self.peek().kind is TokenKind.COMMA
+        self.at += comma
+        return comma
+
+    def left(self) -> list[Lexeme]:
+        """Return what is yet to come."""
+        return self.rest[self.at :]
+
+    def outer(self) -> list[str]:
+        """Return the bare words to come that stand outside brackets."""
+        depth = self.peek().depth
+        return [lexeme.word for lexeme in self.left() if lexeme.word and lexeme.depth == depth]
+
+    def identifier(self, lexeme: Lexeme) -> str:
+        """Return a name without its quotes."""
+        raw = self.text[lexeme.start : lexeme.end]
+        if lexeme.kind is TokenKind.WORD:
+            return raw
+        inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
+        return _ESCAPE.sub(_unescaped, inside).decode("utf-8", "backslashreplace")
+
+    def name(self) -> Name | None:
+        """Step over ``[db.]name [ON CLUSTER c]``; None if there is no plain name."""
+        first = self.peek()
+        if first.kind not in NAMES:
+            return None
+        self.at += 1
+        name = Name(self.identifier(first))
+        if self.peek().kind is TokenKind.DOT:
+            second = self.peek(1)
+            if second.kind not in NAMES:
+                return None
+            self.at += 2
+            name = Name(self.identifier(second), name.name)
+        if self.accept("ON", "CLUSTER"):
+            self.at += 1
+        return name
+
+
+class _Guard(Enum):
+    """What makes a clause repeatable."""
+
+    NEVER = ()
+    ALWAYS = ("",)
+    IF_EXISTS = ("IF", "EXISTS")
+    IF_NOT_EXISTS = ("IF", "NOT", "EXISTS")
+
+
+class _Rule(NamedTuple):
+    watch: Watch | None
+    guard: _Guard = _Guard.NEVER
+    mutation: bool = False  # it can leave a row in system.mutations
+    listed: bool = False  # commas may stand in it outside brackets
+    change: Change = Change.OTHER
+
+
+_ADD = _Rule(Watch.TABLES, _Guard.IF_NOT_EXISTS)
+_DROP = _Rule(Watch.TABLES, _Guard.IF_EXISTS, mutation=True)
+_SET = _Rule(Watch.TABLES, _Guard.ALWAYS)
+_LIST = _Rule(Watch.TABLES, _Guard.ALWAYS, listed=True)
+_MODIFY = _Rule(Watch.TABLES, _Guard.ALWAYS, mutation=True)
+_REMOVE = _Rule(Watch.TABLES)  # refused the second time: nothing left to remove
+_MUTATE = _Rule(Watch.MUTATIONS, mutation=True)
+_UNSEEN = _Rule(None)
+
+_RULES: dict[tuple[str, str], _Rule] = {
+    ("ADD", "STATISTICS"): _ADD._replace(listed=True),
+    ("DROP", "STATISTICS"): _DROP._replace(listed=True),
+    ("DROP", "CONSTRAINT"): _DROP._replace(mutation=False),
+    ("RENAME", "COLUMN"): _DROP,
+    ("COMMENT", "COLUMN"): _SET,
+    ("MODIFY", "COLUMN"): _MODIFY,
+    ("ALTER", "COLUMN"): _MODIFY,
+    ("MODIFY", "TTL"): _MODIFY._replace(listed=True),
+    ("MODIFY", "STATISTICS"): _LIST,
+    ("MODIFY", "SETTING"): _LIST,
+    ("RESET", "SETTING"): _LIST,
+    ("MODIFY", "QUERY"): _LIST,
+    ("MODIFY", "REFRESH"): _LIST,
+    ("REMOVE", "TTL"): _REMOVE,
+    ("REMOVE", "SAMPLE"): _REMOVE,
+    ("MATERIALIZE", "TTL"): _MUTATE,
+    ("UPDATE", ""): _MUTATE._replace(listed=True),
+    ("DELETE", "WHERE"): _MUTATE,
+    ("DELETE", "IN"): _MUTATE,
+    ("APPLY", "DELETED"): _MUTATE,
+    ("APPLY", "PATCHES"): _MUTATE,
+    ("REWRITE", "PARTS"): _MUTATE,
+    ("ATTACH", "PARTITION"): _Rule(Watch.PARTS, change=Change.ATTACH_PARTITION),
+    ("ATTACH", "PART"): _Rule(Watch.PARTS, change=Change.ATTACH_PARTITION),
+    ("REPLACE", "PARTITION"): _Rule(Watch.PARTS, change=Change.REPLACE_PARTITION),
+    ("MOVE", "PARTITION"): _Rule(Watch.PARTS, change=Change.MOVE_PARTITION),
+    ("MOVE", "PART"): _Rule(Watch.PARTS, change=Change.MOVE_PARTITION),
+    ("FREEZE", ""): _UNSEEN,
+    ("UNFREEZE", ""): _Rule(None, _Guard.ALWAYS),
+    ("FETCH", "PARTITION"): _UNSEEN,
+    ("FETCH", "PART"): _UNSEEN,
+    ("DROP", "DETACHED"): _UNSEEN,
+    ("FORGET", "PARTITION"): _UNSEEN,
+}
+_RULES |= {("ADD", what): _ADD for what in ("COLUMN", "INDEX", "PROJECTION", "CONSTRAINT")}
+_RULES |= {("DROP", what): _DROP for what in ("COLUMN", "INDEX", "PROJECTION")}
+_RULES |= {("MODIFY", what): _SET for what in ("COMMENT", "ORDER", "SAMPLE", "SQL", "DEFINER")}
+# CLEAR succeeds twice, but would also clear what was written between the two.
+_RULES |= {
+    (verb, what): _MUTATE._replace(listed=what == "STATISTICS")
+    for verb in ("CLEAR", "MATERIALIZE")
+    for what in ("COLUMN", "INDEX", "PROJECTION", "STATISTICS")
+}
+_RULES |= {
+    (verb, what): _Rule(Watch.PARTS, change=Change.DROP_PARTITION)
+    for verb in ("DROP", "DETACH")
+    for what in ("PARTITION", "PART")
+}
+_AFTER_FREEZE = frozenset({"PARTITION", "WITH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause of an ALTER: its rule, its lexemes behind the head, and what they say."""
+
+    head: tuple[str, str]
+    rule: _Rule
+    reader: Reader
+    guarded: bool = True
+    partition: str | None = None
+    other: Name | None = None
+
+    @property
+    def takes_away(self) -> bool:
+        """A name that the clause mentions means something else afterwards."""
+        return self.head[0] in ("DROP", "RENAME")
+
+    def names(self) -> set[str]:
+        """Return every identifier in it, the parts of dotted ones too."""
+        found, before = set(), _END
+        for index, lexeme in enumerate(self.reader.left()):
+            to = lexeme.word == "TO" and index > 0 and before.kind is not TokenKind.DOT
+            if lexeme.kind in NAMES and not (to and self.head[0] == "RENAME"):
+                found.update(self.reader.identifier(lexeme).split("."))
+            before = lexeme
+        return found
+
+
+def clauses(reader: Reader) -> list[Clause] | None:
+    """Return the clauses that stand before the cursor's end; None when in doubt."""
+    groups = _groups(reader.text, _without_settings(reader.left()))
+    found = [_clause(Reader(reader.text, group)) for group in groups or ()]
+    known = [clause for clause in found if clause is not None]
+    return known if known and len(known) == len(found) else None
+
+
+def repeatable(found: list[Clause]) -> bool:
+    """Tell whether once and twice are the same for all the clauses together."""
+    if not all(clause.guarded for clause in found):
+        return False
+    modified: set[str] = set()
+    for clause in found if len(found) > 1 else ():
+        others = [other for other in found if other is not clause]
+        if clause.takes_away:
+            # ``RENAME COLUMN IF EXISTS a TO b, ADD COLUMN IF NOT EXISTS a`` renames twice.
+            mine = clause.names()
+            if any(mine & other.names() for other in others):
+                return False
+        elif clause.head in (("MODIFY", "COLUMN"), ("ALTER", "COLUMN")):
+            subject = clause.reader.identifier(clause.reader.peek())
+            # Positions depend on each other, and a type on the one before it.
+            if subject in modified or {"FIRST", "AFTER"} & set(clause.reader.outer()):
+                return False
+            modified.add(subject)
+    return True
+
+
+def _without_settings(found: list[Lexeme]) -> list[Lexeme]:
+    """Leave out ``SETTINGS a = 1, ...`` of the query at the end."""
+    for index in range(len(found) - 2):
+        here, name, equals = found[index : index + 3]
+        sets = name.kind in NAMES and equals.kind is TokenKind.OTHER
+        if here.word == "SETTINGS" and here.depth == 0 and sets and equals.end - equals.start == 1:
+            return found[:index]
+    return found
+
+
+def _groups(text: str, found: list[Lexeme]) -> list[list[Lexeme]] | None:
+    """Cut the clauses apart; None when a comma's meaning is not certain."""
+    bracketed = bool(found) and found[0].kind is TokenKind.OPEN
+    groups: list[list[Lexeme]] = [[]]
+    for index, lexeme in enumerate(found):
+        if lexeme.kind is not TokenKind.COMMA or lexeme.depth:
+            groups[-1].append(lexeme)
+        elif bracketed or _head(Reader(text, found[index + 1 : index + 4])):
+            groups.append([])
+        else:
+            groups[-1].append(lexeme)
+    if not bracketed:
+        return groups
+    for group in groups:
+        ends = [lexeme.kind for lexeme in group if lexeme.depth == 0]
+        if ends != [TokenKind.OPEN, TokenKind.CLOSE] or group[-1].kind is not TokenKind.CLOSE:
+            return None
+    return [[lx._replace(depth=lx.depth - 1) for lx in group[1:-1]] for group in groups]
+
+
+def _head(reader: Reader) -> tuple[str, str] | None:
+    """Return the words that a clause begins with, if they come next."""
+    first, second = reader.peek().word, reader.peek(1)
+    if (first, second.word) in _RULES and second.word:
+        return first, second.word
+    ends = second is _END or second.kind is TokenKind.COMMA
+    if first == "UPDATE" and second.kind in NAMES:
+        return first, ""
+    if first in ("FREEZE", "UNFREEZE") and (ends or second.word in _AFTER_FREEZE):
+        return first, ""
+    return None
+
+
+def _clause(reader: Reader) -> Clause | None:
+    head = _head(reader)
+    if head is None:
+        return None
+    rule = _RULES[head]
+    reader.at = 2 if head[1] else 1
+    outer = reader.outer()
+    listed = rule.listed or (head[1] == "COLUMN" and "SETTING" in outer)
+    if not listed and any(lx.kind is TokenKind.COMMA and not lx.depth for lx in reader.left()):
+        return None
+    if rule.watch is Watch.PARTS or head[0] == "MOVE":
+        return _of_parts(head, rule, reader)
+    given = [
+        guard for guard in (_Guard.IF_NOT_EXISTS, _Guard.IF_EXISTS) if reader.accept(*guard.value)
+    ]
+    guarded = rule.guard is _Guard.ALWAYS or rule.guard in given
+    if "REMOVE" in outer and head[1] == "COLUMN":
+        guarded = False  # refused the second time
+    return Clause(head, rule, reader, guarded and reader.peek() is not _END)
+
+
+def _of_parts(head: tuple[str, str], rule: _Rule, reader: Reader) -> Clause | None:
+    """Read ``PARTITION expression [FROM t | TO TABLE t]``."""
+    start = reader.at
+    while reader.peek() is not _END and reader.peek().word not in ("FROM", "TO"):
+        reader.at += 1
+    expression = reader.rest[start : reader.at]
+    if not expression:
+        return None
+    whole = head[1] == "PARTITION"
+    partition = reader.text[expression[0].start : expression[-1].end] if whole else None
+    if reader.accept("FROM"):
+        other = reader.name()
+        if head[0] == "ATTACH":
+            rule = rule._replace(change=Change.ATTACH_FROM)
+        return Clause(head, rule, reader, False, partition, other) if other else None
+    if reader.accept("TO", "TABLE"):
+        other = reader.name()
+        return Clause(head, rule, reader, False, partition, other) if other else None
+    if head[0] == "MOVE":  # to a disk or a volume: the same parts elsewhere
+        rule = _UNSEEN
+    return Clause(head, rule, reader, guarded=False, partition=partition)

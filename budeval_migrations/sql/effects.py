@@ -1,0 +1,439 @@
+"""Say what a statement changes, and whether running it twice is running it once.
+
+Owns the ground of a resume after a kill: which catalogue facts to compare before
+and after a statement, and which statements need no comparing. ``repeatable`` is
+said only of what was seen to be so on ClickHouse 26.9
+(``tests/engines/test_effects_agreement.py``). Reads by tokens, never by
+substrings. May import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from budeval_migrations.sql.alter import (
+    NAMES,
+    Change,
+    Lexeme,
+    Name,
+    Reader,
+    Watch,
+    clauses,
+    lexemes,
+    repeatable,
+)
+from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
+
+__all__ = ["Change", "Effect", "Name", "Watch", "effect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one statement changes.
+
+    Attributes:
+        kind: As `classify` tells it.
+        repeatable: Once and twice are provably the same; False when in doubt. Only
+            what the statement itself does counts: another writer may come between.
+        watches: What to compare; empty if no catalogue fact tells.
+        targets: What to watch; the first one is the thing that is changed.
+        mutation: It can leave work in ``system.mutations`` that has to be waited for.
+        change: How to read a changed fingerprint of the parts.
+        partition: The partition expression as written; None for a part.
+        source: The table behind FROM or TO TABLE of a partition operation.
+        rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
+        atomic: An error from the server means that nothing was changed. False
+            wherever a mutation can fail: it stays behind, and so does a new type.
+
+    """
+
+    kind: Kind
+    repeatable: bool
+    watches: tuple[Watch, ...] = ()
+    targets: tuple[Name, ...] = ()
+    mutation: bool = False
+    change: Change = Change.OTHER
+    partition: str | None = None
+    source: Name | None = None
+    rows: int | None = None
+    atomic: bool = True
+
+
+# OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
+_HARMLESS = frozenset(
+    {Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK, Kind.SET, Kind.USE}
+    | {Kind.OPTIMIZE, Kind.KILL, Kind.EMPTY}
+)
+
+
+def effect(text: str) -> Effect:
+    """Return what one statement changes.
+
+    Reads an INSERT up to its rows, which are counted if the text is short enough.
+
+    Raises:
+        StatementSyntaxError: Something that had to be read is not closed.
+
+    """
+    kind = classify(text).kind
+    if kind in _HARMLESS:
+        return Effect(kind, repeatable=True)
+    if kind is Kind.SELECT:
+        return Effect(kind, repeatable=not _writes_file(text))
+    if kind is Kind.INSERT:
+        return _insert(text)
+    read = _READERS.get(kind)
+    if read is None:
+        return Effect(kind, repeatable=False)
+    found = read(kind, Reader(text, list(lexemes(text, scan(text)))))
+    return found if found.watches else replace(found, targets=())
+
+
+def _writes_file(text: str) -> bool:
+    """Find INTO OUTFILE, which refuses to write a file twice."""
+    if not re.search("outfile", text, re.IGNORECASE):
+        return False
+    return any(lexeme.word == "OUTFILE" for lexeme in lexemes(text, scan(text)))
+
+
+def _on_cluster(found: list[Lexeme]) -> bool:
+    """Tell whether hosts can differ afterwards: each one takes or refuses it alone."""
+    words = [lexeme.word for lexeme in found]
+    return ("ON", "CLUSTER") in pairwise(words)
+
+
+def _names(reader: Reader) -> tuple[Name, ...]:
+    """Read ``name, name, ...``."""
+    found = []
+    while (name := reader.name()) is not None:
+        found.append(name)
+        if not reader.accept_comma():
+            break
+    return tuple(found)
+
+
+_TABLE_LIKE = (("TABLE",), ("VIEW",), ("MATERIALIZED", "VIEW"), ("DICTIONARY",))
+_WATCHED = {
+    **dict.fromkeys(_TABLE_LIKE, Watch.TABLES),
+    ("DATABASE",): Watch.DATABASES,
+    ("FUNCTION",): Watch.FUNCTIONS,
+    ("NAMED", "COLLECTION"): None,
+}
+
+
+def _object(reader: Reader) -> tuple[str, Watch | None]:
+    """Step over the word for what is created or dropped."""
+    for words, watch in _WATCHED.items():
+        if reader.accept(*words):
+            return words[0], watch
+    return "", None
+
+
+def _watching(watch: Watch | None, targets: tuple[Name, ...]) -> tuple[Watch, ...]:
+    return (watch,) if watch is not None and targets else ()
+
+
+def _create(kind: Kind, reader: Reader) -> Effect:
+    replaces = reader.accept("REPLACE") or reader.accept("CREATE", "OR", "REPLACE")
+    if not replaces:
+        reader.accept("CREATE")
+    special = set()
+    while (word := reader.peek().word) in ("TEMPORARY", "LIVE", "WINDOW", "UNIQUE"):
+        special.add(word)
+        reader.at += 1
+    if reader.accept("INDEX"):
+        return _index(kind, reader, ("IF", "NOT", "EXISTS"))
+    what, watch = _object(reader)
+    guarded = reader.accept("IF", "NOT", "EXISTS")
+    name = reader.name()
+    targets = (name,) if name and "TEMPORARY" not in special else ()
+    fills = _fills(what, reader)
+    again = guarded and not replaces
+    if replaces and not special:
+        again = what in ("VIEW", "FUNCTION", "DICTIONARY")  # they hold no rows
+    return Effect(
+        kind,
+        repeatable=again and name is not None and not fills,
+        watches=_watching(watch, targets),
+        targets=targets,
+        atomic=not fills and not _on_cluster(reader.rest),
+    )
+
+
+def _fills(what: str, reader: Reader) -> bool:
+    """Tell whether a new table or view is filled by the same statement."""
+    outer = [lexeme for lexeme in reader.left() if lexeme.depth == 0]
+    words = [lexeme.word for lexeme in outer]
+    if what in ("VIEW", "MATERIALIZED"):
+        return "POPULATE" in words
+    if what != "TABLE":
+        return False
+    for index, word in enumerate(words):
+        if word == "AS" and index + 1 < len(words):
+            before = words[index - 1] if index else ""
+            query = outer[index + 1].kind is TokenKind.OPEN
+            if query or words[index + 1] in ("SELECT", "WITH", "FROM"):
+                return before != "EMPTY"
+            if before == "CLONE":
+                return True
+    return False
+
+
+def _index(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
+    """Read ``[IF ...] i ON t``."""
+    dropped = kind is Kind.DROP
+    again = reader.accept(*guard) and reader.peek().kind in NAMES
+    reader.at += 1
+    reader.accept("ON")
+    reader.accept("TABLE")
+    table = reader.name()
+    return Effect(
+        kind,
+        repeatable=again and table is not None,
+        watches=(Watch.TABLES,) if table else (),
+        targets=(table,) if table else (),
+        mutation=dropped,
+        atomic=not dropped and not _on_cluster(reader.rest),
+    )
+
+
+def _drop(kind: Kind, reader: Reader) -> Effect:
+    """Read DROP, ATTACH, DETACH and UNDROP."""
+    reader.at += 1
+    temporary = reader.accept("TEMPORARY")
+    if kind is Kind.DROP and reader.accept("INDEX"):
+        return _index(kind, reader, ("IF", "EXISTS"))
+    what, watch = _object(reader)
+    while not what and kind is Kind.DROP and reader.peek().word not in ("", "IF"):
+        reader.at += 1  # WORKLOAD, RESOURCE and what is still to come
+    guarded = reader.accept("IF", "EXISTS")
+    if not guarded:
+        reader.accept("IF", "NOT", "EXISTS")
+    reader.accept("IF", "EMPTY")
+    targets = _names(reader)
+    return Effect(
+        kind,
+        repeatable=kind is Kind.DROP and guarded and bool(targets),
+        watches=() if temporary else _watching(watch, targets),
+        targets=() if temporary else targets,
+        # A database goes table by table, and one of them may refuse.
+        atomic=len(targets) == 1 and what != "DATABASE" and not _on_cluster(reader.rest),
+    )
+
+
+def _rename(kind: Kind, reader: Reader) -> Effect:
+    """Read RENAME and EXCHANGE."""
+    reader.at += 1
+    databases = reader.accept("DATABASE") or reader.accept("DATABASES")
+    for word in ("TABLE", "DICTIONARY", "TABLES", "DICTIONARIES"):
+        if reader.peek(1).word not in ("TO", "AND") and reader.accept(word):
+            break
+    targets: list[Name] = []
+    guarded, more = True, True
+    while more:
+        guarded = reader.accept("IF", "EXISTS") and guarded
+        old = reader.name()
+        joined = reader.accept("TO") or reader.accept("AND")
+        new = reader.name()
+        if old is None or new is None or not joined:
+            return Effect(kind, repeatable=False)
+        targets += (old, new)
+        more = reader.accept_comma()
+    return Effect(
+        kind,
+        # Were one name another one's old name, the second run would go on from there.
+        repeatable=guarded and len({name.name for name in targets}) == len(targets),
+        watches=(Watch.DATABASES if databases else Watch.TABLES,),
+        targets=tuple(targets),
+        atomic=len(targets) == 2 and not _on_cluster(reader.rest),
+    )
+
+
+def _truncate(kind: Kind, reader: Reader) -> Effect:
+    reader.at += 1
+    temporary = reader.accept("TEMPORARY")
+    several = reader.peek().word in ("ALL", "TABLES", "DATABASE") and reader.peek(1).kind in NAMES
+    reader.accept("TABLE")
+    reader.accept("IF", "EXISTS")
+    table = None if several or temporary else reader.name()
+    return Effect(
+        kind,
+        repeatable=False,
+        watches=(Watch.PARTS,) if table else (),
+        targets=(table,) if table else (),
+        change=Change.TRUNCATE,
+        atomic=not several and not _on_cluster(reader.rest),
+    )
+
+
+def _change_rows(kind: Kind, reader: Reader) -> Effect:
+    """Read the lightweight DELETE, which is a mutation, and UPDATE, which adds patch parts."""
+    deletes = kind is Kind.DELETE
+    reader.at += 1
+    reader.accept("FROM")
+    table = reader.name()
+    if table is None:
+        return Effect(kind, repeatable=False, mutation=deletes, atomic=not deletes)
+    return Effect(
+        kind,
+        repeatable=False,
+        watches=(Watch.MUTATIONS if deletes else Watch.PARTS,),
+        targets=(table,),
+        mutation=deletes,
+        atomic=not deletes and not _on_cluster(reader.rest),
+    )
+
+
+def _alter(kind: Kind, reader: Reader) -> Effect:
+    reader.at += 1
+    if reader.accept("NAMED", "COLLECTION"):
+        reader.accept("IF", "EXISTS")
+        named = reader.name() is not None
+        sets = reader.accept("SET") and "DELETE" not in reader.outer()
+        return Effect(kind, repeatable=named and sets)
+    if reader.accept("DATABASE"):
+        database = reader.name()
+        return Effect(
+            kind,
+            repeatable=database is not None and reader.accept("MODIFY", "COMMENT"),
+            watches=(Watch.DATABASES,) if database else (),
+            targets=(database,) if database else (),
+            atomic=not _on_cluster(reader.rest),
+        )
+    temporary = reader.accept("TEMPORARY")
+    table = reader.name() if reader.accept("TABLE") else None
+    found = clauses(reader) if table else None
+    if table is None or found is None:
+        return Effect(kind, repeatable=False)
+    seen = {clause.rule.watch for clause in found}
+    unseen = None in seen or temporary
+    mutation = any(clause.rule.mutation for clause in found)
+    one = found[0] if len(found) == 1 else None
+    changes = {clause.rule.change for clause in found}
+    others = [clause.other for clause in found if clause.other is not None]
+    # Parts come out of detached/ one by one, and the next one may be broken.
+    piecemeal = mutation or one is None or Change.ATTACH_PARTITION in changes
+    return Effect(
+        kind,
+        repeatable=repeatable(found),
+        watches=() if unseen else tuple(watch for watch in Watch if watch in seen),
+        targets=() if temporary else tuple(dict.fromkeys((table, *others))),
+        mutation=mutation,
+        change=changes.pop() if len(changes) == 1 else Change.OTHER,
+        partition=one.partition if one else None,
+        source=others[0] if len(set(others)) == 1 else None,
+        atomic=not piecemeal and not _on_cluster(reader.rest),
+    )
+
+
+def _access(kind: Kind, reader: Reader) -> Effect:
+    """Read what is about users: GRANT and REVOKE say what is to be, and so does IF."""
+    words: list[str] = []
+    while reader.peek().word and len(words) < 9:
+        words.append(reader.peek().word)
+        reader.at += 1
+    said = " ".join(words)
+    again = words[:1] in (["GRANT"], ["REVOKE"], ["SET"])
+    again |= re.match(r"CREATE (\w+ ){1,3}?(IF NOT EXISTS|OR REPLACE)\b", said) is not None
+    again |= re.match(r"CREATE OR REPLACE \w|DROP (\w+ ){1,3}?IF EXISTS\b", said) is not None
+    several = any(lexeme.kind is TokenKind.COMMA for lexeme in reader.rest)
+    return Effect(kind, again, atomic=not several and not _on_cluster(reader.rest))
+
+
+_SYSTEM = frozenset({"FLUSH", "RELOAD", "SYNC", "STOP", "START"})
+
+
+def _system(kind: Kind, reader: Reader) -> Effect:
+    first, *following = (reader.peek(ahead).word for ahead in range(1, 6))
+    cache = first in ("DROP", "CLEAR") and "CACHE" in following
+    drops = following[0] in ("REPLICA", "DATABASE", "DISK")
+    again = first in _SYSTEM or (cache and not drops)
+    return Effect(kind, again, atomic=not _on_cluster(reader.rest))
+
+
+def _never(kind: Kind, reader: Reader) -> Effect:
+    """BACKUP and RESTORE: a second one meets what the first one left."""
+    return Effect(kind, repeatable=False, atomic=False)
+
+
+_READERS: dict[Kind, Callable[[Kind, Reader], Effect]] = {
+    **{kind: _create for kind in Kind if kind.value.startswith("create ")},
+    **dict.fromkeys((Kind.DROP, Kind.ATTACH, Kind.DETACH, Kind.UNDROP), _drop),
+    **dict.fromkeys((Kind.RENAME, Kind.EXCHANGE), _rename),
+    **dict.fromkeys((Kind.DELETE, Kind.UPDATE), _change_rows),
+    **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), _never),
+    Kind.TRUNCATE: _truncate,
+    Kind.ALTER: _alter,
+    Kind.ACCESS: _access,
+    Kind.SYSTEM: _system,
+}
+
+
+def _insert(text: str) -> Effect:
+    head = InsertHead()
+    found: list[Lexeme] = []
+    before, rows = "", None
+    for lexeme in lexemes(text, scan(text)):
+        if not found and (before, lexeme.word) != ("INSERT", "INTO"):
+            before = "" if lexeme.depth else lexeme.word  # there may be a WITH before it
+            continue
+        data = head.feed(lexeme.kind, text[lexeme.start : lexeme.end])
+        found.append(lexeme)
+        if data is InsertData.VALUES:
+            rows = _tuples(text, lexeme.end)
+        if data is not InsertData.UNDECIDED:
+            break
+    reader = Reader(text, found)
+    reader.accept("INTO")
+    reader.accept("TABLE")
+    table = None if reader.accept("FUNCTION") else reader.name()
+    return Effect(
+        Kind.INSERT,
+        repeatable=False,
+        watches=(Watch.PARTS,) if table else (),
+        targets=(table,) if table else (),
+        change=Change.INSERT,
+        rows=rows,
+        atomic=False,
+    )
+
+
+_COUNTED = 1_000_000  # characters; more rows than that are not worth the time
+_SCANNED = 50_000
+_PLAIN = r"[^()'\"`$#;/\\\-\u2018\u201c]*"
+_BITS = r"'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*'(?!')|-(?!-)|/(?![/*])"
+# Each stretch can be read in one way only, so that no text takes more than linear time.
+_TUPLE = rf"\({_PLAIN}(?:(?:{_BITS}){_PLAIN})*\)"
+for _ in range(3):
+    _TUPLE = rf"\({_PLAIN}(?:(?:{_BITS}|{_TUPLE}){_PLAIN})*\)"
+_ROW = re.compile(rf"[{WHITESPACE}]*(?:,[{WHITESPACE}]*)?{_TUPLE}")
+
+
+def _tuples(text: str, start: int) -> int | None:
+    """Count the rows behind VALUES; None if there are too many to look at, or it is odd."""
+    if len(text) - start > _COUNTED:
+        return None
+    rows, at = 0, start
+    while (row := _ROW.match(text, at)) is not None:
+        rows, at = rows + 1, row.end()
+    if not text[at:].strip(WHITESPACE + ";"):
+        return rows
+    if len(text) - at > _SCANNED:
+        return None
+    depth = 0
+    for kind, _, _ in scan(text[at:]):  # comments, heredocs, deeper brackets
+        if kind is TokenKind.SEMICOLON and depth == 0:
+            break
+        if kind is TokenKind.CLOSE:
+            depth -= 1
+        elif kind is TokenKind.OPEN:
+            rows += depth == 0
+            depth += 1
+        elif depth == 0 and kind not in INSIGNIFICANT and kind is not TokenKind.COMMA:
+            return None
+    return rows if depth == 0 else None

@@ -1,0 +1,132 @@
+"""Debian's ZooKeeper, standalone, and the server configuration that gives chDB a Keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from tests.support.server import HOST, ServerStartError, free_port
+
+_JAR = Path("/usr/share/java/zookeeper.jar")
+_MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+
+_Self = TypeVar("_Self", bound="ZooKeeper")
+
+
+class ZooKeeper:
+    """A ZooKeeper process with a data directory of its own, on a port of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether the jar and a Java to run it are there."""
+        return _JAR.exists() and shutil.which("java") is not None
+
+    def start(self) -> None:
+        """Start, on the port of the last time if there was one; try others when it was taken."""
+        attempts_left = 1 if self.port else 3
+        while True:
+            attempts_left -= 1
+            self.port = self.port or free_port()
+            try:
+                self._start_once()
+            except ServerStartError:
+                if not attempts_left:
+                    raise
+                self.port = 0
+            else:
+                return
+
+    def stop(self) -> None:
+        """End the process."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process with SIGKILL, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def clickhouse_config(self, prefix: str | None = "/keeper_map", *, keeper: bool = True) -> Path:
+        """Write a configuration for ``ChdbFront(config_file=…)``.
+
+        ``prefix=None`` leaves KeeperMap unconfigured, ``keeper=False`` the Keeper.
+        """
+        servers = (
+            f"<zookeeper><node><host>{HOST}</host><port>{self.port}</port></node>"
+            "<session_timeout_ms>4000</session_timeout_ms>"
+            "<operation_timeout_ms>2000</operation_timeout_ms></zookeeper>"
+        )
+        path = self.directory / f"clickhouse-{prefix is not None:d}{keeper:d}.xml"
+        path.write_text(
+            "<clickhouse>"
+            + (servers if keeper else "")
+            + (f"<keeper_map_path_prefix>{prefix}</keeper_map_path_prefix>" if prefix else "")
+            + "</clickhouse>\n"
+        )
+        return path
+
+    def __enter__(self: _Self) -> _Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_once(self) -> None:
+        data = self.directory / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        config = self.directory / "zoo.cfg"
+        config.write_text(
+            f"tickTime=500\ndataDir={data}\nclientPort={self.port}\nclientPortAddress={HOST}\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=ruok\nmaxClientCnxns=0\n"
+        )
+        java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        output = self.directory / "stdout.txt"
+        with output.open("a") as file:
+            self._process = subprocess.Popen(
+                [*java, "-cp", str(_JAR), _MAIN, str(config)],
+                cwd=self.directory,
+                env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._is_ok():
+                return
+            time.sleep(0.05)
+        self.kill()
+        raise ServerStartError(f"ZooKeeper did not start: {output.read_text()[-2000:]}")
+
+    def _is_ok(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 1) as wire:
+            wire.sendall(b"ruok")
+            return wire.recv(4) == b"imok"
+        return False
+
+    def _end(self, signal_: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal_)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
