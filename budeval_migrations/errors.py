@@ -25,7 +25,11 @@
     │  ├─ ConnectionFailed
     │  ├─ AccessDenied
     │  └─ Unsupported
-    └─ PendingRevisions                9
+    ├─ PendingRevisions                9
+    └─ StatementError                  1
+
+StatementError is what StatementFailed and StatementOutcomeUnknown have in common
+beside their branch; it is not raised by itself.
 
 The data sits in attributes and the message is built from them; ``hint`` says
 what to do next, and ``details`` is what the JSON output shows. Imports nothing
@@ -245,7 +249,7 @@ class StatementError(MigrationError):
         return f"statement {self.index}{where}: {says}"
 
 
-class StatementFailed(StatementError, ExecutionError):
+class StatementFailed(ExecutionError, StatementError):
     """The server refused a statement, or it could not be sent."""
 
 
@@ -253,7 +257,7 @@ class MutationFailed(StatementFailed):
     """A mutation was accepted and fails on the server, which goes on trying."""
 
 
-class StatementOutcomeUnknown(StatementError, LedgerError):
+class StatementOutcomeUnknown(LedgerError, StatementError):
     """It cannot be known whether a statement took effect."""
 
 

@@ -25,21 +25,11 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.history.embedded_lock import EmbeddedLock
-from budeval_migrations.history.lease import Claim, Holder, LeaseStore, holder_name
+from budeval_migrations.history.lease import Claim, Holder, LeaseStore
 from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
 from budeval_migrations.sql import quote
 
-__all__ = [
-    "EmbeddedLock",
-    "Holder",
-    "LeaseLock",
-    "Lock",
-    "NoLock",
-    "break_lock",
-    "holder_name",
-    "make_lock",
-    "read_holder",
-]
+__all__ = ["Holder", "LeaseLock", "Lock", "NoLock", "break_lock", "make_lock", "read_holder"]
 
 # Seconds between two looks of a waiter.
 _POLL = 0.25
@@ -260,7 +250,7 @@ class LeaseLock:
                     session, wait = None, _POLL
                     continue
                 wait = pause
-                if due:
+                if due and not self._stop.is_set():
                     renewed, told = began, doing
                     self._valid_until, self._trouble = began + self._lease, ""
         finally:

@@ -47,7 +47,9 @@ class LockPlace:
 
         """
         store = self._settle()
-        return store.read(self._session) if store is not None else read_holder(self._session)
+        newest = store.read(self._session) if store is not None else None
+        # A new table in Keeper goes on where the tokens ended.
+        return newest or read_holder(self._session)
 
     def claim(self, claim: Claim, doing: str) -> LeaseStore | None:
         """Claim a generation; None when it was not won: look again."""

@@ -219,6 +219,22 @@ def test_a_heartbeat_that_fails_is_tried_again(place: Place) -> None:
 
 
 @on_each_store
+def test_a_renewal_that_comes_back_too_late_is_not_believed(place: Place) -> None:
+    class Slow(type(stores.STORES[place.store])):  # type: ignore[misc]
+        def renew(self, session: Session, claim: Claim, doing: str) -> None:
+            super().renew(session, claim, doing)
+            lock._valid_until = time.monotonic()  # as if it had taken that long
+
+    with place.lock(lock_lease=1.5) as lock:
+        lock.acquire()
+        thread = lock._thread
+        assert thread is not None
+        lock._store = Slow()
+        wait_until(lambda: not thread.is_alive(), "the heartbeat went on")
+        assert is_lost(lock)
+
+
+@on_each_store
 def test_what_the_holder_does_is_seen_after_a_heartbeat(place: Place) -> None:
     with place.lock() as lock, place.session() as session:
         lock.acquire()
@@ -299,6 +315,8 @@ def test_tokens_are_compared_whatever_the_users_profile_says(place: Place, profi
     settings = replace(place.settings, url=place.settings.url + profile)
     store = TokenStore()
     with Session(settings) as one, Session(settings) as two:
+        [[switch]] = one.query("SELECT getSetting('deduplicate_insert')")
+        assert switch == ("disable" if profile else "enable")
         assert stores.choose_store(one).table == schema.LOCK
         assert store.claim(one, Claim(1, 1000), "")
         assert not store.claim(two, Claim(1, 1000), "")

@@ -83,6 +83,8 @@ class Campaign:
         with self._lock:
             self.results.append((order, outcome))
             self.counts[outcome.verdict] += 1
+            if outcome.verdict == "unknown":
+                print(f"unknown {order}: {outcome.why}")
             if outcome.verdict in ("wrong", "error"):
                 print(f"{outcome.verdict.upper()} {order}: {outcome.why[:1500]}")
                 print(f"  the kill left: {outcome.effect or 'not looked at'}")

@@ -45,6 +45,9 @@ SHOWN: tuple[tuple[Any, dict[str, Any]], ...] = (
             "statements_applied": 2,
             "statements_total": 2,
             "error": None,
+            "statement": None,
+            "holder": None,
+            "since": None,
         },
     ),
     (
@@ -58,6 +61,9 @@ SHOWN: tuple[tuple[Any, dict[str, Any]], ...] = (
             "statements_applied": None,
             "statements_total": None,
             "error": None,
+            "statement": None,
+            "holder": None,
+            "since": None,
         },
     ),
     (
