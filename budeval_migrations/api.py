@@ -33,8 +33,8 @@ def upgrade(
     """Apply what is pending, and return what was done.
 
     At head this is one query, takes no lock and writes nothing. Killed in
-    between, it leaves the finished revisions in the ledger, and the next call
-    starts the unfinished one again at its first statement.
+    between, it leaves a journal of the unfinished revision, and the next call
+    goes on at the first statement whose outcome is not known to be good.
 
     Args:
         target: ``heads`` (all there is), a revision, a part of its id, ``+1``.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Step
 from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.run.logs import log_event
 from budeval_migrations.run.planner import ON_THE_WAY_DOWN, RECORDS_ONLY, Position
 from budeval_migrations.settings import Settings, load_settings
@@ -52,6 +54,11 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
     except MigrationError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         raise CommandError(f"{error.message}{hint}") from error
+    except KeyboardInterrupt as stop:
+        if proxy.config.cmd_opts is None:
+            raise  # an application's own business
+        print("Interrupted. See: budeval-migrate status", file=sys.stderr)
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
 
 
 _TOLERATED = {"stamp": RECORDS_ONLY, "downgrade": ON_THE_WAY_DOWN}

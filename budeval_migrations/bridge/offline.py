@@ -31,6 +31,7 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
         return
     # A script does not know its server; the setting says what it is written for.
     features = Features(parse_version(session.settings.server_version))
+    write(_terminated(schema.create_journal(features)))
     write(_terminated(schema.create_ledger(features)))
     write(_terminated(schema.create_version_view()))
     for step in steps:

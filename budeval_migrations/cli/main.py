@@ -16,6 +16,7 @@ from budeval_migrations import api
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.model import Report
+from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.settings import load_settings
 from budeval_migrations.version import __version__
 
@@ -35,6 +36,12 @@ class _Interrupted(MigrationError):
     exit_code = 130
 
 
+class _Terminated(MigrationError):
+    """SIGTERM; the shells' own code for it."""
+
+    exit_code = 143
+
+
 @dataclass
 class App:
     """What the global options said."""
@@ -49,6 +56,8 @@ class App:
             code = work()
         except MigrationError as error:
             code = self.fail(error)
+        except Terminated:
+            code = self.fail(_Terminated("Terminated.", hint="See: budeval-migrate status"))
         except KeyboardInterrupt:
             code = self.fail(_Interrupted("Interrupted.", hint="See: budeval-migrate status"))
         except BrokenPipeError:

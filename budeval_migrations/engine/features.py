@@ -102,11 +102,6 @@ class Features:
         """The setting ``lightweight_deletes_sync`` (24.4)."""
         return self.version >= (24, 4)
 
-    @property
-    def format_function(self) -> bool:
-        """The table function ``format`` with data in it (22.4)."""
-        return self.version >= (22, 4)
-
 
 def parse_version(text: str) -> tuple[int, ...]:
     """Return ``26.9.2.1`` as ``(26, 9, 2, 1)``."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,8 +138,9 @@ def test_a_keeper_that_is_down_is_an_error_until_it_is_back(
         start(front, keeper.clickhouse_config())
         with open_session(front) as session:
             take(session).release()
-        url = front.url(database=DATABASE) + "?keeper_max_retries=1"  # or it tries for 26 s
-        with Session(Settings(url=url, database=DATABASE)) as session:
+        with open_session(front) as session:
+            raw: Any = session.connection.connection.dbapi_connection
+            raw.transport.ch_settings["keeper_max_retries"] = "1"  # or it tries for 26 s
             keeper.kill()
             with pytest.raises(EngineError) as caught:
                 take(session)

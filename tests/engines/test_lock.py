@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -310,13 +311,14 @@ def test_a_claim_whose_answer_is_lost_is_judged_by_what_is_there(place: Place) -
 
 
 @pytest.mark.parametrize("place", ["tokens-http"], indirect=True)
-@pytest.mark.parametrize("profile", ["", "?deduplicate_insert=disable&insert_deduplicate=0"])
+@pytest.mark.parametrize("profile", ["enable", "disable"])
 def test_tokens_are_compared_whatever_the_users_profile_says(place: Place, profile: str) -> None:
-    settings = replace(place.settings, url=place.settings.url + profile)
     store = TokenStore()
-    with Session(settings) as one, Session(settings) as two:
-        [[switch]] = one.query("SELECT getSetting('deduplicate_insert')")
-        assert switch == ("disable" if profile else "enable")
+    with place.session() as one, place.session() as two:
+        for session in (one, two):
+            raw: Any = session.connection.connection.dbapi_connection
+            raw.transport.ch_settings["deduplicate_insert"] = profile
+            assert session.query("SELECT getSetting('deduplicate_insert')") == [[profile]]
         assert stores.choose_store(one).table == schema.LOCK
         assert store.claim(one, Claim(1, 1000), "")
         assert not store.claim(two, Claim(1, 1000), "")

@@ -72,7 +72,12 @@ def _unknown(results: Iterable[Result]) -> list[str]:
             found[CASES[order.case].kind][f"{order.victim} at seam {order.seam}"] += 1
     if not found:
         return ["None."]
-    reasons = {c.kind: reason for c in CASES.values() for reason in c.may_be_unknown.values()}
+    reasons = {
+        c.kind: reason
+        for c in CASES.values()
+        for reason in (*c.may_be_unknown.values(), c.torn)
+        if reason
+    }
     return [
         f"- {kind}: {reasons.get(kind, '')} (" + ", ".join(sorted(where)) + ")"
         for kind, where in found.items()

@@ -79,6 +79,7 @@ def test_an_upgrade_is_the_ledger_the_statements_and_a_row(
     features = Features(parse_version(version))
 
     assert script(one, server_version=version) == [
+        schema.create_journal(features) + ";",
         schema.create_ledger(features) + ";",
         schema.create_version_view() + ";",
         "-- Running upgrade 000_z, 000_y -> 001_a",
@@ -106,9 +107,9 @@ def test_a_stamp_is_a_row_and_no_statement() -> None:
 
     pieces = script(stamp)
 
-    assert pieces[2] == "-- Running stamp base -> 001_a"
-    assert len(pieces) == 4
-    assert ", 'stamp', 'up', CAST([], 'Array(String)'), 0, 0, 0, " in pieces[3]
+    assert pieces[3] == "-- Running stamp base -> 001_a"
+    assert len(pieces) == 5
+    assert ", 'stamp', 'up', CAST([], 'Array(String)'), 0, 0, 0, " in pieces[4]
 
 
 def test_the_columns_of_the_row_are_those_of_the_ledger() -> None:
@@ -147,7 +148,7 @@ def test_rows_after_format_cannot_be_written() -> None:
 def test_a_dynamic_revision_can_be_stamped() -> None:
     dynamic = CompiledRevision("001_a", Direction.UP, "v/001_a.py", dynamic=True)
 
-    assert len(script(step(up=dynamic, operation=Operation.STAMP))) == 4
+    assert len(script(step(up=dynamic, operation=Operation.STAMP))) == 5
 
 
 # What could swallow a semicolon, or be cut in two.
@@ -176,10 +177,10 @@ def test_the_script_splits_into_what_was_put_in(text: str) -> None:
 
     found = [piece.text for piece in split("\n".join(pieces))]
 
-    assert found[2].endswith(text)
-    assert found[3] == "SELECT 2"
-    assert found[4].startswith("INSERT INTO schema_migrations")
-    assert len(found) == 5
+    assert found[3].endswith(text)
+    assert found[4] == "SELECT 2"
+    assert found[5].startswith("INSERT INTO schema_migrations")
+    assert len(found) == 6
 
 
 def test_the_password_of_the_url_is_not_in_the_ledger_row() -> None:

@@ -25,7 +25,6 @@ SINCE = {
     "query_log_details": ("20.3.8", "20.4.2"),
     "atomic_databases": ("20.6.3", "20.7.2"),
     "functions": ("21.9.4", "21.10.2"),
-    "format_function": ("22.3.2", "22.4.2"),
     "killed_mutations": ("22.3.2", "22.4.2"),
     "lightweight_deletes_sync": ("24.3.1", "24.4.1"),
 }

@@ -172,6 +172,12 @@ def test_the_first_columns_are_created_first_and_not_added_again() -> None:
 @pytest.mark.parametrize("word", ["DateTime64", "Bool", "CODEC", "INDEX", "now64"])
 def test_the_oldest_server_gets_no_word_that_it_does_not_know(word: str) -> None:
     assert word not in schema.create_ledger(OLD)
+    assert word not in schema.create_journal(OLD)
+
+
+def test_the_server_says_when_a_journal_row_was_written() -> None:
+    assert "at DateTime64(3) DEFAULT now64(3)" in schema.create_journal(NEW)
+    assert "at DateTime DEFAULT now()" in schema.create_journal(OLD)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +185,8 @@ def test_the_oldest_server_gets_no_word_that_it_does_not_know(word: str) -> None
     [
         schema.create_ledger(OLD),
         schema.create_ledger(NEW),
+        schema.create_journal(OLD),
+        schema.create_journal(NEW),
         schema.widen_ledger(NEW),
         schema.create_version_view(),
         schema.create_lock(),
