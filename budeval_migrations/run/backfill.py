@@ -16,7 +16,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Backfill
 from budeval_migrations.run.chunks import Chunk, from_json, plan_chunks, to_json
+from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.settle import Settled, unknown
@@ -106,7 +107,8 @@ class Backfiller:
                 work.done += 1
                 self._report(work)
                 if work.done < len(work.chunks):
-                    time.sleep(backfill.pause)
+                    with interrupts.window():
+                        time.sleep(backfill.pause)
             self._drop_staging(work)
         except EngineError as error:
             why = f"{work.done} of {len(work.chunks)} chunks are done"
@@ -163,10 +165,11 @@ class Backfiller:
             try:
                 # IF NOT EXISTS: where the answer is lost, the name is still ours alone.
                 self._execute(f"CREATE TABLE IF NOT EXISTS {_sql(staging)} AS {work.backfill.into}")
-                self._session.execute(
-                    f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
-                    query_id=query_id,
-                )
+                with nullcontext() if self._session.embedded else interrupts.window():
+                    self._session.execute(
+                        f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
+                        query_id=query_id,
+                    )
                 break
             except ConnectionFailed as error:
                 # Whatever the server still does with it, it does to a table that nobody reads.
@@ -284,7 +287,8 @@ class Backfiller:
         until = time.monotonic() + _PATIENCE
         while True:
             self._lock.check()
-            time.sleep(_POLL)
+            with interrupts.window():
+                time.sleep(_POLL)
             try:
                 self._session.query("SELECT 1")
                 return

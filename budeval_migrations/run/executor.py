@@ -34,6 +34,7 @@ from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import Direction, LedgerRow, Statement, Step
 from budeval_migrations.run.backfill import Backfiller
+from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
 from budeval_migrations.run.sender import Refused, Sender
@@ -224,6 +225,7 @@ class Executor:
             return
         revision, position, total = task.step.revision, task.position, task.total
         of = f" of {total}" if total is not None else ""
+        interrupts.check()
         self._lock.doing = f"{revision} statement {position}{of}"
         self._lock.check()
         self._tell(StatementStarted(revision, position, total, task.shown))

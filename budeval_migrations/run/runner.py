@@ -24,7 +24,7 @@ from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Direction, Failure, Operation, Report, Step
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.run.executor import Executor, Live, tasks_of
-from budeval_migrations.run.interrupts import heard
+from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.planner import (
     Files,
     Graph,
@@ -109,7 +109,7 @@ class Runner:
             lock = make_lock(self._session, self._tell)
             if position.state.ground is Ground.NO_DATABASE:
                 self._session.ensure_database()
-            with heard():
+            with interrupts.heard():
                 position, failure = self._run_locked(lock, request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
@@ -177,7 +177,8 @@ class Runner:
         run_id: str,
         done: list[str],
     ) -> tuple[Position, StatementError | None]:
-        lock.acquire()
+        with interrupts.window():
+            lock.acquire()
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
             if position.state != before.state:

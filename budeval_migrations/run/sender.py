@@ -7,6 +7,7 @@ with a passing error, or the catalogue shows it) is it sent again.
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from budeval_migrations.engine import watch
@@ -25,6 +26,7 @@ from budeval_migrations.errors import ConnectionFailed, EngineError, MutationFai
 from budeval_migrations.events import Listener, Notice, StatementWaiting
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.lock import Lock
+from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.settle import Settled, Settler, unknown
 from budeval_migrations.run.task import Task
@@ -117,15 +119,17 @@ class Sender:
                     raise
                 self._recorder.note(task, refused.entry)
                 self._tell(Notice(_passing(task, refused)))
-                time.sleep(pause)
+                with interrupts.window():
+                    time.sleep(pause)
         raise AssertionError("unreachable")
 
     def _send_once(self, task: Task, intent: Entry) -> Entry:
         began = time.monotonic()
         try:
-            done = self._session.execute(
-                task.statement.text, query_id=intent.query_id, settings=self._settings(task)
-            )
+            with self._window():
+                done = self._session.execute(
+                    task.statement.text, query_id=intent.query_id, settings=self._settings(task)
+                )
             entry = replace(
                 _outcome(intent, JournalEvent.APPLIED),
                 rows_read=done.rows_read,
@@ -147,6 +151,10 @@ class Sender:
             raise
         self.wait_for_mutations(intent, task.total)
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
+
+    def _window(self) -> AbstractContextManager[None]:
+        """Let a signal stop the wait for an answer; chDB runs a statement to its end anyway."""
+        return nullcontext() if self._session.embedded else interrupts.window()
 
     def _settings(self, task: Task) -> dict[str, str]:
         """Return what makes the server answer at once where we poll for the work."""
@@ -189,8 +197,6 @@ class Sender:
         raise Refused(error, intent, passing=again, why=settled.why) from error
 
     def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
-        if self._session.embedded:
-            return  # chDB runs a statement to its end before anything else is heard
         self._tell(
             Notice(
                 f"{task.step.revision} statement {task.position}: interrupted; the server is "
@@ -250,7 +256,8 @@ class Sender:
                     most,
                 )
             )
-            time.sleep(pause)
+            with interrupts.window():
+                time.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL)
 
 

@@ -20,6 +20,7 @@ from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Statement
+from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.resume import repair_command
 from budeval_migrations.run.verdict import Outcome, Verdict, judge
 from budeval_migrations.sql.effects import Watch, effect
@@ -116,7 +117,8 @@ class Settler:
                         running.total,
                     )
                 )
-            time.sleep(_POLL if running else _POLL / 5)
+            with interrupts.window():
+                time.sleep(_POLL if running else _POLL / 5)
         return None
 
     def _logged(self, intent: Entry) -> Settled | None:
@@ -185,7 +187,8 @@ class Settler:
                 if time.monotonic() >= until:
                     raise
             self._lock.check()
-            time.sleep(_POLL)
+            with interrupts.window():
+                time.sleep(_POLL)
 
 
 def unknown(

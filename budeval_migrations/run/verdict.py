@@ -119,7 +119,7 @@ def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Finge
     if effect.change is Change.TRUNCATE:
         return _read_truncate(table, held, holds)
     if effect.change is Change.DROP_PARTITION:
-        return _read_drop(table, held, holds)
+        return _read_drop(effect, table, held, holds)
     if effect.change is Change.ATTACH_PARTITION:
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
@@ -159,9 +159,17 @@ def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Verdict
     return _named(Outcome.UNKNOWN, f"some of what {table} held is gone")
 
 
-def _read_drop(table: str, held: _Partitions, holds: _Partitions) -> Verdict:
-    gone = _gone(held, holds)
-    shrunk = [p for p in held if p in holds and holds[p].rows < held[p].rows and p not in gone]
+def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+    words = effect.partition or ""
+    if words.upper() == "ALL":
+        return _read_truncate(table, held, holds)
+    # Where the words are the partition's id, what became of the others says nothing.
+    named = words.removeprefix("ID ").strip("'")
+    mine = {named: held[named]} if named in held else held
+    gone = _gone(mine, holds)
+    shrunk = [p for p in mine if p in holds and holds[p].rows < mine[p].rows and p not in gone]
+    if len(gone) > 1:
+        return _named(Outcome.UNKNOWN, f"partitions {', '.join(gone)} of {table} are gone")
     if shrunk:
         return _named(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
     if gone:

@@ -61,8 +61,8 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
     assert [r["state"] for r in status["revisions"]] == ["applied", "failed"]
 
 
-def test_ctrl_c_on_chdb_exits_with_130_and_the_attempt_is_recorded(embedded: Project) -> None:
-    embedded.write_revision("001_slow", None, ["SELECT 1", SLOW])
+def test_ctrl_c_on_chdb_ends_after_the_statement_and_records_it(embedded: Project) -> None:
+    embedded.write_revision("001_slow", None, ["SELECT 1", SLOW, "SELECT 2"])
     process = embedded.start("budeval_migrations", "--verbose", "up")
     assert process.stderr is not None
     try:
@@ -79,7 +79,7 @@ def test_ctrl_c_on_chdb_exits_with_130_and_the_attempt_is_recorded(embedded: Pro
     assert process.returncode == 130, seen + stderr
     assert "Traceback" not in stderr and "Interrupted" in stderr, stderr
     status = one_object(embedded.cli("--json", "status"))
-    assert [r["state"] for r in status["revisions"]] == ["failed"]
+    assert [(r["state"], r["statements_applied"]) for r in status["revisions"]] == [("failed", 2)]
 
 
 def test_output_may_be_cut_off_without_a_traceback(shell: Shell) -> None:
