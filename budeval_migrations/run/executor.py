@@ -188,6 +188,8 @@ class Executor:
                     recorded, last=replace(intent, event=JournalEvent.FAILED)
                 )
                 continue
+            # Only what is done to its end counts: a mutation may still fail.
+            self._sender.wait_for_mutations(intent, total)
             task = tasks.get(intent.position)
             outcome = replace(intent, event=JournalEvent.APPLIED, before="", note=settled.why)
             known[intent.position] = replace(recorded, last=outcome)
@@ -195,7 +197,6 @@ class Executor:
             static = step.work is not None and not step.work.dynamic
             if static and (task is None or task.hash != intent.hash):
                 raise edited(step, known[intent.position], task)
-            self._sender.wait_for_mutations(intent, total)
         check_resumable(step, Effort(*_key(step), known), tasks.values())
         return known
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from budeval_migrations.engine.fingerprint import take
+from budeval_migrations.engine.fingerprint import key, take
 from budeval_migrations.engine.session import Session
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
@@ -152,13 +152,17 @@ class Recorder:
         start = self._places.get(_key(task))
         if start is None or not task.quick:
             return
-        touched = set(task.effect.targets)
+        touched = self._touched(task)
         for other in islice(self._queue, start + 1, start + _TOGETHER):
-            names = set(other.effect.targets)
+            names = self._touched(other)
             if not other.quick or names & touched:
                 return
             touched |= names
             yield other
+
+    def _touched(self, task: Task) -> set[str]:
+        # By full name: ``t`` and ``db.t`` are one table.
+        return {key(name, self._session) for name in task.effect.targets}
 
 
 def _key(task: Task) -> tuple[str, int]:

@@ -299,5 +299,6 @@ def _mutation_failed(
         line=None,
         outcome=f"The server goes on trying it, with {mutation.parts} parts to do; the next run "
         "waits for it again.",
-        hint=f"If it can never succeed: {kill} — then correct the statement and run again.",
+        hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
+        "Parts that were changed already stay changed.",
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from budeval_migrations.engine.fingerprint import Fingerprint, Partition
+from budeval_migrations.sql.classify import Kind
 from budeval_migrations.sql.effects import Change, Effect, Watch
 
 
@@ -30,6 +31,9 @@ class Verdict:
     outcome: Outcome
     why: str
 
+
+# Made first and filled afterwards, where a SELECT is given.
+_FILLED = (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW)
 
 _Partitions = Mapping[str, Partition]
 _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Verdict]
@@ -73,7 +77,7 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
         return _named(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:
         return _named(outcome, f"only some of {shown} were changed")
-    if not effect.atomic and effect.change is not Change.OTHER:
+    if not effect.atomic and effect.kind.value.startswith("create "):
         return _named(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
     return _named(outcome, f"{shown} is changed as it makes it")
 
@@ -123,6 +127,8 @@ def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Finge
     if effect.change is Change.ATTACH_PARTITION:
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
+    if effect.change is Change.OTHER:
+        return _named(Outcome.UNKNOWN, f"the parts of {table} do not tell")
     if len(keys) < 2 or keys[1] not in now.partitions or keys[1] not in before.partitions:
         return _named(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
     other_held, other_holds = before.partitions[keys[1]], now.partitions[keys[1]]
