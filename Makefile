@@ -13,7 +13,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test exhaustive bench unit engines clean
+.PHONY: help install lint test exhaustive faults bench unit engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,6 +36,10 @@ test: lint ## lint, then every test
 
 exhaustive: $(READY) ## what make test leaves out: more of the same, for longer
 	$(PYTHON) -m pytest -m exhaustive
+
+faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/faults.md
+	mkdir -p build
+	$(PYTHON) -m tests.faults --jobs $(WORKERS) --kills 2000 --table build/faults.md
 
 bench: $(READY) ## what the bookkeeping costs
 	$(PYTHON) bench/run.py

@@ -78,6 +78,11 @@ class Features:
         return self.version >= (19, 3)
 
     @property
+    def move_partition(self) -> bool:
+        """``MOVE PARTITION … TO TABLE`` (20.1)."""
+        return self.version >= (20, 1)
+
+    @property
     def query_log_details(self) -> bool:
         """``exception_code`` and ``written_rows`` in ``system.query_log`` (20.4)."""
         return self.version >= (20, 4)

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from budeval_migrations.engine.failures import connection_error, server_error
-from budeval_migrations.errors import EngineError, Unsupported
+from budeval_migrations.errors import EngineError, MigrationError, Unsupported
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 
@@ -69,6 +69,8 @@ class HttpWire:
     def query(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT."""
         body, _ = self._send(sql, {"default_format": "JSONCompact"})
+        if not body:
+            raise self._cut_off()
         try:
             return _rows(body)
         except (ValueError, KeyError, TypeError) as error:
@@ -77,7 +79,10 @@ class HttpWire:
     def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
         _, headers = self._send(sql, {"query_id": query_id, **settings})
-        summary = json.loads(headers.get("X-ClickHouse-Summary") or "{}")
+        try:
+            summary = json.loads(headers.get("X-ClickHouse-Summary") or "{}")
+        except ValueError as error:
+            raise self._cut_off() from error
         return Outcome(
             rows_read=int(summary.get("read_rows", 0)),
             rows_written=int(summary.get("written_rows", 0)),
@@ -100,6 +105,11 @@ class HttpWire:
         if not code and "Code:" not in text:
             raise self._stranger(status, text)
         raise server_error(text, self._context.redact, code)
+
+    def _cut_off(self) -> MigrationError:
+        # Python's http.client takes an answer that ends within its head for a whole one.
+        error = EOFError("the answer was cut off")
+        return connection_error(error, self._context.shown, self._context.redact)
 
     def _stranger(self, status: int, text: str) -> EngineError:
         said = self._context.redact(" ".join(text[:200].split()))

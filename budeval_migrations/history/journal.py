@@ -7,17 +7,20 @@ then in doubt, and is settled by the next run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import LockLost
+from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
 from budeval_migrations.history import schema
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction
+from budeval_migrations.sql import quote
 
 _NUMBERS = [c.name for c in schema.JOURNAL_COLUMNS if "Int" in c.type]
 
@@ -46,14 +49,13 @@ class Journal:
         numbered = [replace(entry, sequence=self._sequence + n) for n, entry in enumerate(entries)]
         if not numbered:
             return
-        append_fenced(
-            self._session,
-            schema.JOURNAL,
-            [_values(entry) for entry in numbered],
-            schema.JOURNAL_COLUMNS,
-            self._fence,
-        )
         self._sequence += len(numbered)
+        rows = [_values(entry) for entry in numbered]
+        with suppress(ConnectionFailed):
+            append_fenced(self._session, schema.JOURNAL, rows, schema.JOURNAL_COLUMNS, self._fence)
+            return
+        # Once more: an entry that is there twice says the same as once.
+        append_fenced(self._session, schema.JOURNAL, rows, schema.JOURNAL_COLUMNS, self._fence)
 
 
 def append_fenced(
@@ -65,19 +67,44 @@ def append_fenced(
 ) -> None:
     """Append rows to a table of ours, as long as a condition holds.
 
+    Where the answer is lost, the rows are looked for; they are never sent again here.
+
     Raises:
         LockLost: The condition does not hold; nothing was appended.
+        ConnectionFailed: The rows are not there; they may still arrive.
 
     """
-    if not fence:
-        session.insert(table, rows)
-        return
     types = {column.name: column.type for column in columns}
-    if not session.insert_fenced(table, rows, types, fence):
-        raise LockLost(
-            "Another runner has taken the lock over. Nothing more was sent.",
-            hint="Look with: budeval-migrate status. Then run the upgrade again.",
-        )
+    try:
+        if fence and not session.insert_fenced(table, rows, types, fence):
+            raise LockLost(
+                "Another runner has taken the lock over. Nothing more was sent.",
+                hint="Look with: budeval-migrate status. Then run the upgrade again.",
+            )
+        if not fence:
+            session.insert(table, rows)
+    except EngineError as error:
+        if error.code and not isinstance(error, ConnectionFailed):
+            raise
+        if not _arrived(session, table, rows[-1]):
+            raise ConnectionFailed(
+                f"{table} could not be written: {error.message}",
+                hint="No statement was sent meanwhile. Run the upgrade again: it goes on.",
+            ) from error
+
+
+def _arrived(session: Session, table: str, row: Mapping[str, Any]) -> bool:
+    """Look for a row for a moment; with it are all rows of its insert."""
+    for pause in (0.05, 0.2, 0.5, 1.0):
+        with suppress(EngineError):
+            [[found]] = session.query(
+                f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
+                f"AND sequence = {row['sequence']}"
+            )
+            if int(found):
+                return True
+        time.sleep(pause)
+    return False
 
 
 def entry_of(row: Row) -> Entry:

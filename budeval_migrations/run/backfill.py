@@ -23,7 +23,7 @@ from typing import Any
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.fingerprint import Fingerprint, key, take
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import ConnectionFailed, EngineError
+from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
 from budeval_migrations.events import BackfillProgress, Listener, Notice
 from budeval_migrations.history.effort import Entry, JournalEvent, Recorded
 from budeval_migrations.history.journal import Journal
@@ -123,6 +123,12 @@ class Backfiller:
         )
 
     def _check_target(self, work: _Work) -> None:
+        if not self._session.features.move_partition:
+            raise Unsupported(
+                "op.backfill needs ClickHouse 20.1; this server is "
+                f"{self._session.server_version}.",
+                hint="Use op.execute with an INSERT … SELECT.",
+            )
         rows = self._session.query(
             "SELECT engine FROM system.tables WHERE "
             f"database = {quote.string(work.into.database or self._session.database)} "

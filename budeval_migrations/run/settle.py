@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.fingerprint import Fingerprint, key, take
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import ConnectionFailed, StatementOutcomeUnknown
+from budeval_migrations.errors import ConnectionFailed, EngineError, StatementOutcomeUnknown
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
@@ -76,14 +76,17 @@ class Settler:
         Waits for as long as the server works on it.
 
         Raises:
-            ConnectionFailed: The server did not come back.
             LockLost: Somebody else has taken over meanwhile.
 
         """
-        for rung in (self._running, self._logged, self._harmless, self._shown):
-            found = self._ask(rung, intent)
-            if found is not None:
-                return found
+        try:
+            for rung in (self._running, self._logged, self._harmless, self._shown):
+                found = self._ask(rung, intent)
+                if found is not None:
+                    return found
+        except EngineError as error:
+            why = f"the server cannot be asked, and the next run asks again ({error.message})"
+            return Settled(Outcome.UNKNOWN, why)
         return Settled(Outcome.UNKNOWN, "nothing tells whether it ran")
 
     def compare(self, intent: Entry) -> Verdict:
@@ -183,8 +186,10 @@ class Settler:
         while True:
             try:
                 return rung(intent)
-            except ConnectionFailed:
-                if time.monotonic() >= until:
+            except EngineError as error:
+                # Without a code it is not the server that speaks, but something in between.
+                away = isinstance(error, ConnectionFailed) or not error.code
+                if not away or time.monotonic() >= until:
                     raise
             self._lock.check()
             with interrupts.window():

@@ -77,7 +77,7 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
         return _named(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:
         return _named(outcome, f"only some of {shown} were changed")
-    if not effect.atomic and effect.kind.value.startswith("create "):
+    if not effect.atomic and effect.kind in _FILLED:
         return _named(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
     return _named(outcome, f"{shown} is changed as it makes it")
 

@@ -22,6 +22,7 @@ SINCE = {
     "detached_parts": ("19.14.3", "19.15.2"),
     "mutations": ("19.1.16", "19.3.3"),
     "mutations_sync": ("19.10.1", "19.11.3"),
+    "move_partition": ("19.17.10.1", "20.1.2.4"),
     "query_log_details": ("20.3.8", "20.4.2"),
     "atomic_databases": ("20.6.3", "20.7.2"),
     "functions": ("21.9.4", "21.10.2"),
