@@ -89,7 +89,9 @@ class Output:
             of = f" of {event.total}" if event.total is not None else ""
             self._say(f"    [dim]{event.index}{of}[/]  {escape(event.sql)}")
         elif isinstance(event, events.StatementFinished) and self._verbose:
-            self._say(f"    [dim]{event.why if event.skipped else f'{event.elapsed_ms} ms'}[/]")
+            of = f" of {event.total}" if event.total is not None else ""
+            skipped = f"{event.index}{of}  {event.why}"
+            self._say(f"    [dim]{skipped if event.skipped else f'{event.elapsed_ms} ms'}[/]")
         elif isinstance(event, events.RevisionFinished):
             word = _DONE.get(event.operation, event.operation)
             self._say(f"  [green]{word}[/] {escape(event.revision)}  {event.elapsed_ms} ms")

@@ -60,16 +60,22 @@ def _by_range(session: Session, backfill: Backfill) -> tuple[Chunk, ...]:
     [[count, kind]] = session.query(
         f"SELECT count(), any(toTypeName({backfill.by})) FROM {backfill.source}"
     )
+    if not int(count):
+        return ()
+    # A text can be read as another value (the hour that a summer's end has twice): the bounds
+    # are put in the order of what they are read as. As hex, bytes that are no text arrive too.
+    quoted = quote.string(str(kind))
     found = session.query(
-        "SELECT DISTINCT toString(k) FROM "
+        "SELECT b FROM (SELECT DISTINCT hex(toString(k)) AS b FROM "
         "(SELECT k, rowNumberInAllBlocks() AS n FROM "
         f"(SELECT {backfill.by} AS k FROM {backfill.source} ORDER BY k)) "
-        f"WHERE n > 0 AND n % {backfill.chunk_rows} = 0 AND isNotNull(k) AND k = k"
+        f"WHERE n > 0 AND n % {backfill.chunk_rows} = 0 AND isNotNull(k) AND k = k) "
+        f"ORDER BY CAST(unhex(b), {quoted})"
     )
     key = f"({backfill.by})"
-    bounds = [f"CAST({quote.string(str(value))}, {quote.string(str(kind))})" for (value,) in found]
+    bounds = [f"CAST(unhex('{value}'), {quoted})" for (value,) in found]
     if not bounds:
-        return (Chunk("1", int(count)),) if int(count) else ()
+        return (Chunk("1", int(count)),)
     each = max(int(count) // (len(bounds) + 1), 1)
     between = (f"{key} >= {a} AND {key} < {b}" for a, b in pairwise(bounds))
     partial = any(word in str(kind) for word in ("Nullable", "Float"))

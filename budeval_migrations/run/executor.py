@@ -37,7 +37,7 @@ from budeval_migrations.run.backfill import Backfiller
 from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
-from budeval_migrations.run.sender import Refused, Sender
+from budeval_migrations.run.sender import PROBED, Refused, Sender
 from budeval_migrations.run.settle import Settler, unknown
 from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
@@ -230,17 +230,14 @@ class Executor:
         self._lock.doing = f"{revision} statement {position}{of}"
         self._lock.check()
         self._tell(StatementStarted(revision, position, total, task.shown))
-        if task.statement.unless and self._session.query(task.statement.unless):
-            self._recorder.note(
-                task, task.entry(JournalEvent.APPLIED, note="its probe finds it done")
-            )
-            self._skip(progress, task, "its probe finds it done")
-            return
         if task.statement.backfill is not None:
             entry = self._backfiller.run(task, known)
         else:
             entry = self._sender.send(task)
         self._recorder.note(task, entry)
+        if entry.note == PROBED:
+            self._skip(progress, task, PROBED)
+            return
         progress.applied += 1
         self._tell(StatementFinished(revision, position, total, entry.elapsed_ms))
 

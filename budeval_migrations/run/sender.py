@@ -40,6 +40,8 @@ _LONGEST_POLL = 2.0
 _RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)
 # How long a mutation may fail before we stop waiting for it, in seconds.
 _MUTATION_PATIENCE = 10.0
+# The note of a statement that was not sent, because its probe found it done.
+PROBED = "its probe finds it done"
 _MERGE_HINT = (
     "Several ALTERs of one table in one statement (ADD COLUMN a …, ADD COLUMN b …) "
     "are one change of its metadata instead of many."
@@ -110,6 +112,9 @@ class Sender:
 
         """
         for pause in (*_RETRIES, None):
+            # Before each try: a try before it may have done the work.
+            if task.statement.unless and self._session.query(task.statement.unless):
+                return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
             self._lock.check()
             try:

@@ -120,10 +120,30 @@ def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Finge
     held, holds = before.partitions[table], now.partitions[table]
     if effect.change is Change.INSERT:
         return _read_insert(effect, table, held, holds)
+    verdict = _read_partition(effect, keys, before, now, held, holds)
+    one = effect.atomic or effect.partition is not None
+    if verdict.outcome is Outcome.APPLIED and not one:
+        return _named(Outcome.UNKNOWN, f"{verdict.why}, and whether that is all is not known")
+    return verdict
+
+
+def _read_partition(
+    effect: Effect,
+    keys: list[str],
+    before: Fingerprint,
+    now: Fingerprint,
+    held: _Partitions,
+    holds: _Partitions,
+) -> Verdict:
+    table = keys[0]
     if effect.change is Change.TRUNCATE:
         return _read_truncate(table, held, holds)
     if effect.change is Change.DROP_PARTITION:
         return _read_drop(effect, table, held, holds)
+    if effect.change is Change.DETACH_PARTITION:
+        # The server takes the parts away before it puts them aside (26.9, killed in between).
+        new = set(now.detached.get(table, ())) - set(before.detached.get(table, ()))
+        return _both(table, bool(_gone(held, holds)), bool(new))
     if effect.change is Change.ATTACH_PARTITION:
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
@@ -136,9 +156,7 @@ def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Finge
         return _both(table, bool(_gone(held, holds)), _grown(other_held, other_holds))
     if effect.change is Change.ATTACH_FROM:
         return _read_copy(table, held, holds, other_holds)
-    if effect.change is Change.REPLACE_PARTITION:
-        return _read_replace(table, held, holds, other_holds)
-    return _named(Outcome.UNKNOWN, f"the parts of {table} do not tell")
+    return _read_replace(table, held, holds, other_holds)
 
 
 def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:

@@ -33,6 +33,7 @@ class Change(Enum):
     INSERT = "insert"
     TRUNCATE = "truncate"
     DROP_PARTITION = "drop partition"
+    DETACH_PARTITION = "detach partition"
     ATTACH_PARTITION = "attach partition"
     ATTACH_FROM = "attach partition from"
     REPLACE_PARTITION = "replace partition"
@@ -223,8 +224,8 @@ _RULES |= {
     for what in ("COLUMN", "INDEX", "PROJECTION", "STATISTICS")
 }
 _RULES |= {
-    (verb, what): _Rule(Watch.PARTS, change=Change.DROP_PARTITION)
-    for verb in ("DROP", "DETACH")
+    (verb, what): _Rule(Watch.PARTS, change=change)
+    for verb, change in (("DROP", Change.DROP_PARTITION), ("DETACH", Change.DETACH_PARTITION))
     for what in ("PARTITION", "PART")
 }
 _AFTER_FREEZE = frozenset({"PARTITION", "WITH"})

@@ -57,8 +57,13 @@ class Campaign:
             ]
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            try:
+                for thread in threads:
+                    thread.join()
+            except KeyboardInterrupt:
+                self.broken.append("interrupted")  # the threads end after the kill at hand
+                for thread in threads:
+                    thread.join()
             if not self.kills:
                 break
             number += 1
@@ -69,6 +74,8 @@ class Campaign:
             worker = Worker(self._directory / name)
             while True:
                 for order in chunks.get_nowait():
+                    if self.broken:
+                        return
                     self._note(order, worker.kill(order))
         except queue.Empty:
             pass
@@ -114,7 +121,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="budeval-faults-") as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="budeval-faults-", ignore_cleanup_errors=True
+    ) as directory:
         campaign = Campaign(
             Path(directory), options.seed, options.only or list(CASES), options.kills
         )

@@ -452,7 +452,7 @@ class Experiment:
             self._reference.seconds,
         )
         match = self._shot.match or re.escape(self._scene.case.sql(self._scene.database))
-        reach = 1.2 if order.victim == ENGINE else 0.4
+        reach = 0.7 if order.victim == ENGINE else 0.4
         self._front.arm(
             {
                 "database": self._scene.database,

@@ -18,18 +18,22 @@ from tests.faults.worker import Worker
 
 
 def _reduced() -> Iterator[Order]:
-    """Each case while or right after it ran, and every other case at another seam in turn."""
+    """One case of each kind, with and without IF in turn: while it runs, and elsewhere."""
+    kinds: dict[str, list[str]] = {}
+    for case in CASES.values():
+        kinds.setdefault(case.kind, []).append(case.name)
     others = [(seam, victim) for seam in (1, 2, 5, 6) for victim in (ENGINE, CLIENT)]
-    for number, name in enumerate(CASES):
-        victim = CLIENT if number % 2 else ENGINE
+    for number, names in enumerate(kinds.values()):
+        name = names[number % len(names)]
+        victim, other = (CLIENT, ENGINE) if number % 2 else (ENGINE, CLIENT)
         restart = ("both", "at once", "both", "at once", "late")[number % 5]
-        yield Order(name, 3 if number % 4 < 2 else 4, victim, number, restart=restart)
-        if number % 2 == 0:
-            seam, victim = others[number // 2 % len(others)]
-            lock = "lease" if number % 11 == 0 else "off"
-            # A statement that may be repeated has no intent, and so no seam 2.
-            seam = 1 if seam == 2 and "_if_" in name else seam
-            yield Order(name, seam, victim, number, lock, restart)
+        yield Order(name, 3, victim, number, restart=restart)
+        if number % 2:
+            yield Order(name, 4, other, number, restart=restart)
+        seam, victim = others[number % len(others)]
+        # A statement that may be repeated has no intent, and so no seam 2.
+        seam = 4 if seam == 2 and "_if_" in name else seam
+        yield Order(name, seam, victim, number, "lease" if number % 8 == 7 else "off", restart)
 
 
 REDUCED = list(_reduced())

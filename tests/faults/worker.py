@@ -51,7 +51,7 @@ class Worker:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
