@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
 
 import click
 
 from budeval_migrations import api
+from budeval_migrations.cli.app import App, Commands, Interrupted
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.model import Report
-from budeval_migrations.run.interrupts import Terminated
-from budeval_migrations.settings import load_settings
 from budeval_migrations.version import __version__
 
 _EXIT_CODES = """\b
@@ -30,122 +25,8 @@ Exit codes:
 """
 
 
-class _Interrupted(MigrationError):
-    """Ctrl-C; the shells' own code for it."""
-
-    exit_code = 130
-
-
-class _Terminated(MigrationError):
-    """SIGTERM; the shells' own code for it."""
-
-    exit_code = 143
-
-
-@dataclass
-class App:
-    """What the global options said."""
-
-    output: Output
-    settings: dict[str, Any]
-    debug: bool
-
-    def run(self, work: Callable[[], int]) -> NoReturn:
-        """Run a command; every error becomes a sentence and an exit code."""
-        try:
-            code = work()
-        except MigrationError as error:
-            code = self.fail(error)
-        except Terminated:
-            code = self.fail(_Terminated("Terminated.", hint="See: budeval-migrate status"))
-        except KeyboardInterrupt:
-            code = self.fail(_Interrupted("Interrupted.", hint="See: budeval-migrate status"))
-        except BrokenPipeError:
-            raise  # main() sees to a reader that has gone
-        except Exception as error:
-            code = self.fail(
-                MigrationError(
-                    f"Unexpected {type(error).__name__}.",
-                    hint="Run again with --debug for the traceback, and report it.",
-                )
-            )
-        sys.exit(code)
-
-    def fail(self, error: MigrationError) -> int:
-        """Show an error, with the traceback that led to it under ``--debug``."""
-        if self.debug:
-            self.output.traceback(traceback.format_exc(), self._redactor())
-        self.output.error(error)
-        return error.exit_code
-
-    def _redactor(self) -> Callable[[str], str]:
-        """Return what hides the password of the URL, as far as the settings can be read."""
-        from budeval_migrations.engine.url import parse_url, secrets_of
-        from budeval_migrations.sql.redact import Redactor
-
-        try:
-            return Redactor(secrets_of(parse_url(load_settings(**self.settings))))
-        except MigrationError:
-            return Redactor(())
-
-
-# What users of Alembic type.
-_MEANT = {
-    "upgrade": "up",
-    "downgrade": "down",
-    "current": "status",
-    "heads": "status",
-    "show": "status",
-    "check": "validate",
-    "migrate": "up",
-    "stamp": "alembic stamp",
-    "revision": "alembic revision",
-}
-_GLOBAL_FLAGS = ("--json", "--quiet", "--verbose", "--debug")
-_GLOBAL_VALUES = ("--url", "--database", "--config")
-
-
-class _Commands(click.Group):
-    """Takes global options on either side of the command; says which command was meant."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _hoisted(args))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            meant = _MEANT.get(args[0]) or (near[0] if near else "")
-            if meant and "Did you mean" not in error.message:
-                message = f"{error.message} Did you mean {meant!r}?"
-                raise click.UsageError(message, ctx) from error
-            raise
-
-
-def _hoisted(args: list[str]) -> list[str]:
-    """Return the arguments with the global options first."""
-    first: list[str] = []
-    rest: list[str] = []
-    todo = list(args)
-    while todo:
-        arg = todo.pop(0)
-        if arg == "--":
-            return [*first, *rest, arg, *todo]
-        if arg in _GLOBAL_FLAGS or arg.startswith(tuple(f"{name}=" for name in _GLOBAL_VALUES)):
-            first.append(arg)
-        elif arg in _GLOBAL_VALUES:
-            first.extend([arg, *todo[:1]])
-            del todo[:1]
-        else:
-            rest.append(arg)
-    return [*first, *rest]
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -391,7 +272,7 @@ def main() -> None:
             error.show()
         code = error.exit_code
     except click.Abort:
-        code = _Interrupted.exit_code
+        code = Interrupted.exit_code
     except BrokenPipeError:
         # Whoever read stdout has had enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

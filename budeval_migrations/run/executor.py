@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from dataclasses import replace
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     ChecksumMismatch,
-    EngineError,
     LockError,
     MigrationError,
-    MutationFailed,
-    RevisionError,
     StatementError,
-    StatementFailed,
 )
 from budeval_migrations.events import (
     Listener,
@@ -32,7 +26,8 @@ from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
-from budeval_migrations.model import Direction, LedgerRow, Statement, Step
+from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.backfill import Backfiller
 from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
@@ -41,30 +36,9 @@ from budeval_migrations.run.sender import PROBED, Refused, Sender
 from budeval_migrations.run.settle import Settler, unknown
 from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
-from budeval_migrations.sql.redact import Redactor, secrets_in
 
 Emit = Callable[[Statement], None]
 Live = Callable[[Step, Emit], None]
-
-_HINTS = {
-    15: "The column is there already: was it added by hand?",
-    44: "It is there already: was it added by hand? ADD … IF NOT EXISTS passes over it.",
-    57: "It is there already: was it made by hand? CREATE … IF NOT EXISTS passes over it.",
-    60: "The table is not there: look at the order of the revisions, or at DROP … IF EXISTS.",
-    82: "The database is there already: CREATE DATABASE IF NOT EXISTS passes over it.",
-}
-
-
-@dataclass
-class _Progress:
-    """How far an attempt has come."""
-
-    step: Step
-    total: int | None
-    applied: int = 0
-    position: int = 0
-    current: Statement | None = None
-    known: dict[int, Recorded] = field(default_factory=dict)
 
 
 class Executor:
@@ -132,12 +106,11 @@ class Executor:
         work = step.work
         effort = self._state.efforts.get((step.revision, step.direction)) if work else None
         total = 0 if work is None else None if work.dynamic else len(work.statements)
-        progress = _Progress(step, total)
+        progress = Progress(step, total)
         self._lock.doing = step.revision
         self._tell(
             RevisionStarted(step.revision, step.operation.value, step.parents, step.doc, total)
         )
-        began_at, began = datetime.now(timezone.utc), time.monotonic()
         try:
             if effort is not None:
                 progress.known = self._settle(step, effort, total)
@@ -149,19 +122,20 @@ class Executor:
         except (LockError, ChecksumMismatch):
             raise
         except BaseException as error:
-            elapsed = _ms_since(began)
-            failure = self._failure(progress, error)
-            self._record_failure(progress, failure, began_at, elapsed)
+            if isinstance(error, Refused):
+                self._recorder.record(error.entry)
+            failure = progress.failure(error, self._session.redact)
+            self._record_failure(progress, failure)
             self._tell(
-                RevisionFailed(step.revision, step.operation.value, elapsed, failure.summary)
+                RevisionFailed(
+                    step.revision, step.operation.value, progress.elapsed_ms, failure.summary
+                )
             )
             if isinstance(error, Exception):
                 raise failure from error
             raise
-        elapsed = _ms_since(began)
-        row = self._row(progress, began_at, elapsed)
-        self._recorder.finish(Attempt(row, step.up, step.down))
-        self._tell(RevisionFinished(step.revision, step.operation.value, elapsed))
+        self._record(progress)
+        self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))
 
     def _is_new(self, task: Task) -> bool:
         effort = self._state.efforts.get((task.step.revision, task.step.direction))
@@ -200,7 +174,7 @@ class Executor:
         check_resumable(step, Effort(*_key(step), known), tasks.values())
         return known
 
-    def _run_live(self, progress: _Progress) -> None:
+    def _run_live(self, progress: Progress) -> None:
         step = progress.step
         applied = Applied(progress.known.values())
         first = max(progress.known, default=0)
@@ -217,7 +191,7 @@ class Executor:
 
         self._live(step, emit)
 
-    def _do(self, progress: _Progress, task: Task) -> None:
+    def _do(self, progress: Progress, task: Task) -> None:
         progress.position += 1
         progress.current = task.statement
         known = progress.known.get(task.position)
@@ -241,7 +215,7 @@ class Executor:
         progress.applied += 1
         self._tell(StatementFinished(revision, position, total, entry.elapsed_ms))
 
-    def _skip(self, progress: _Progress, task: Task, why: str) -> None:
+    def _skip(self, progress: Progress, task: Task, why: str) -> None:
         progress.applied += 1
         self._tell(
             StatementFinished(
@@ -249,80 +223,18 @@ class Executor:
             )
         )
 
-    def _failure(self, progress: _Progress, error: BaseException) -> StatementError:
-        if isinstance(error, StatementError) and not isinstance(error, MutationFailed):
-            return error
-        statement = progress.current
-        clean, why = True, ""
-        passive = error
-        if isinstance(error, Refused):
-            self._recorder.record(error.entry)
-            clean, why, passive = error.clean, error.why, error.error
-        elif isinstance(error, MutationFailed):
-            clean, why = False, error.outcome
-        code = passive.code if isinstance(passive, (EngineError, MutationFailed)) else 0
-        reason = f"interrupted ({type(passive).__name__})"
-        if isinstance(passive, MigrationError):
-            reason = str(passive.details.get("reason") or passive.message)
-        elif isinstance(passive, Exception):
-            reason = f"{type(passive).__name__}: {passive}"
-        reason = self._session.redact(reason)
-        if statement is not None:
-            # A server quotes a statement from its middle, where a secret has no name.
-            reason = Redactor(secrets_in(statement.text))(reason)
-        known = isinstance(passive, (EngineError, RevisionError, MutationFailed))
-        hint = passive.hint if isinstance(passive, MigrationError) and known else ""
-        kind = MutationFailed if isinstance(error, MutationFailed) else StatementFailed
-        return kind(
-            revision=progress.step.revision,
-            index=max(progress.position, 1),
-            total=progress.total,
-            reason=reason,
-            code=code,
-            file=statement.file if statement else None,
-            line=statement.line if statement else None,
-            outcome=_outcome(progress, clean, why),
-            hint=_HINTS.get(code, hint) or "Correct the statement, then run: budeval-migrate up",
-        )
-
-    def _record_failure(
-        self, progress: _Progress, failure: StatementError, began_at: datetime, elapsed: int
-    ) -> None:
+    def _record_failure(self, progress: Progress, failure: StatementError) -> None:
         self._recorder.abandon()
-        row = self._row(progress, began_at, elapsed, failure)
         try:
-            self._recorder.finish(Attempt(row, progress.step.up, progress.step.down))
+            self._record(progress, failure)
             self._recorder.flush()
         except MigrationError as lost:
             self._tell(Notice(f"The failed attempt could not be recorded: {lost.message}"))
 
-    def _row(
-        self,
-        progress: _Progress,
-        began_at: datetime,
-        elapsed: int,
-        failure: StatementError | None = None,
-    ) -> LedgerRow:
-        step = progress.step
+    def _record(self, progress: Progress, failure: StatementError | None = None) -> None:
+        row = progress.row(self._sequence, self._run_id, self._lock.generation, failure)
         self._sequence += 1
-        return LedgerRow(
-            version=step.revision,
-            checksum=step.checksum,
-            executed_at=began_at,
-            execution_time_ms=elapsed,
-            success=failure is None,
-            error_message=failure.summary if failure else None,
-            operation=step.operation,
-            direction=step.direction,
-            parents=step.parents,
-            statements_applied=progress.applied,
-            statements_total=progress.position if progress.total is None else progress.total,
-            error_code=failure.code if failure else 0,
-            sequence=self._sequence - 1,
-            run_id=self._run_id,
-            lock_generation=self._lock.generation,
-            statements_checksum=step.statements_checksum,
-        )
+        self._recorder.finish(Attempt(row, progress.step.up, progress.step.down))
 
 
 def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ...]:
@@ -349,15 +261,3 @@ def make_task(
 
 def _key(step: Step) -> tuple[str, Direction]:
     return step.revision, step.direction
-
-
-def _outcome(progress: _Progress, clean: bool, why: str) -> str:
-    count = f"{progress.applied} statement{'s' if progress.applied != 1 else ''}"
-    at = max(progress.position, 1)
-    if clean:
-        return f"{count} of this revision took effect; the next run goes on at statement {at}"
-    return f"{count} of this revision took effect, and statement {at} in part: {why}"
-
-
-def _ms_since(began: float) -> int:
-    return int((time.monotonic() - began) * 1000)

@@ -1,0 +1,122 @@
+"""What is said and recorded of one attempt at a revision. Pure but for the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from budeval_migrations.errors import (
+    EngineError,
+    MigrationError,
+    MutationFailed,
+    RevisionError,
+    StatementError,
+    StatementFailed,
+)
+from budeval_migrations.history.effort import Recorded
+from budeval_migrations.model import LedgerRow, Statement, Step
+from budeval_migrations.run.sender import Refused
+from budeval_migrations.sql.redact import Redactor, secrets_in
+
+_HINTS = {
+    15: "The column is there already: was it added by hand?",
+    44: "It is there already: was it added by hand? ADD … IF NOT EXISTS passes over it.",
+    57: "It is there already: was it made by hand? CREATE … IF NOT EXISTS passes over it.",
+    60: "The table is not there: look at the order of the revisions, or at DROP … IF EXISTS.",
+    82: "The database is there already: CREATE DATABASE IF NOT EXISTS passes over it.",
+}
+
+
+@dataclass
+class Progress:
+    """How far an attempt has come.
+
+    Attributes:
+        total: How many statements there are; None in a dynamic revision.
+        applied: How many are known to have taken effect, in this run or before.
+        position: The statement that it is at, from 1.
+        known: What earlier runs have found out, by position.
+
+    """
+
+    step: Step
+    total: int | None
+    applied: int = 0
+    position: int = 0
+    current: Statement | None = None
+    known: dict[int, Recorded] = field(default_factory=dict)
+    began_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since it began."""
+        return int((time.monotonic() - self._began) * 1000)
+
+    def row(
+        self, sequence: int, run_id: str, generation: int, failure: StatementError | None = None
+    ) -> LedgerRow:
+        """Return the row for the ledger."""
+        step = self.step
+        return LedgerRow(
+            version=step.revision,
+            checksum=step.checksum,
+            executed_at=self.began_at,
+            execution_time_ms=self.elapsed_ms,
+            success=failure is None,
+            error_message=failure.summary if failure else None,
+            operation=step.operation,
+            direction=step.direction,
+            parents=step.parents,
+            statements_applied=self.applied,
+            statements_total=self.position if self.total is None else self.total,
+            error_code=failure.code if failure else 0,
+            sequence=sequence,
+            run_id=run_id,
+            lock_generation=generation,
+            statements_checksum=step.statements_checksum,
+        )
+
+    def failure(self, error: BaseException, redact: Callable[[str], str]) -> StatementError:
+        """Return what stopped the attempt, as a sentence about its statement."""
+        if isinstance(error, StatementError) and not isinstance(error, MutationFailed):
+            return error
+        said = error.error if isinstance(error, Refused) else error
+        if isinstance(said, MigrationError):
+            reason = str(said.details.get("reason") or said.message)
+        elif isinstance(said, Exception):
+            reason = f"{type(said).__name__}: {said}"
+        else:
+            reason = f"interrupted ({type(said).__name__})"
+        reason = redact(reason)
+        statement = self.current
+        if statement is not None:
+            # A server quotes a statement from its middle, where a secret has no name.
+            reason = Redactor(secrets_in(statement.text))(reason)
+        code = said.code if isinstance(said, (EngineError, MutationFailed)) else 0
+        ours = isinstance(said, (EngineError, RevisionError, MutationFailed))
+        hint = said.hint if isinstance(said, MigrationError) and ours else ""
+        kind = MutationFailed if isinstance(error, MutationFailed) else StatementFailed
+        return kind(
+            revision=self.step.revision,
+            index=max(self.position, 1),
+            total=self.total,
+            reason=reason,
+            code=code,
+            file=statement.file if statement else None,
+            line=statement.line if statement else None,
+            outcome=self._outcome(error),
+            hint=_HINTS.get(code, hint) or "Correct the statement, then run: budeval-migrate up",
+        )
+
+    def _outcome(self, error: BaseException) -> str:
+        plural = "s" if self.applied != 1 else ""
+        count = f"{self.applied} statement{plural} of this revision took effect"
+        at = max(self.position, 1)
+        if isinstance(error, MutationFailed):
+            return f"{count}. {error.outcome}"
+        if isinstance(error, Refused) and not error.clean:
+            return f"{count}, and statement {at} in part: {error.why}"
+        return f"{count}; the next run goes on at statement {at}"
