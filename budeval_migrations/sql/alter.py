@@ -1,156 +1,18 @@
-"""Say what the clauses of an ALTER change, and read names by tokens.
+"""Say what the clauses of an ALTER change.
 
-Owns the words that catalogue effects are told in, the cursor that `sql.effects`
-reads statements with, and the table of ALTER clauses. What the table says was
-observed on ClickHouse 26.9 and is held there by
-``tests/engines/test_effects_agreement.py``. May import ``sql.lexer`` only.
+Owns the table of ALTER clauses. What it says was observed on ClickHouse 26.9 and
+is held there by ``tests/engines/test_effects_agreement.py``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind
-
-
-class Watch(Enum):
-    """Which catalogue facts tell whether a statement took effect."""
-
-    TABLES = "tables"
-    PARTS = "parts"
-    MUTATIONS = "mutations"
-    DATABASES = "databases"
-    FUNCTIONS = "functions"
-
-
-class Change(Enum):
-    """How to read a changed fingerprint of the parts."""
-
-    INSERT = "insert"
-    TRUNCATE = "truncate"
-    DROP_PARTITION = "drop partition"
-    DETACH_PARTITION = "detach partition"
-    ATTACH_PARTITION = "attach partition"
-    ATTACH_FROM = "attach partition from"
-    REPLACE_PARTITION = "replace partition"
-    MOVE_PARTITION = "move partition"
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A table, a database or a function; without a database, one in the current database."""
-
-    name: str
-    database: str | None = None
-
-
-class Lexeme(NamedTuple):
-    """A significant token; ``word`` is in capitals, and empty unless it is a bare word."""
-
-    kind: TokenKind
-    start: int
-    end: int
-    word: str
-    depth: int
-
-
-NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
-
-
-def lexemes(text: str, tokens: Iterable[tuple[TokenKind, int, int]]) -> Iterator[Lexeme]:
-    """Yield the significant tokens of the first statement; brackets lie outside themselves."""
-    depth = 0
-    for kind, start, end in tokens:
-        if kind in INSIGNIFICANT:
-            continue
-        if kind is TokenKind.SEMICOLON:
-            return
-        depth -= kind is TokenKind.CLOSE
-        word = text[start:end].upper() if kind is TokenKind.WORD else ""
-        yield Lexeme(kind, start, end, word, depth)
-        depth += kind is TokenKind.OPEN
-
-
-_END = Lexeme(TokenKind.SEMICOLON, 0, 0, "", -1)
-_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|(?s:.))")
-_CONTROLS = dict(zip(b"bfnrt0ave", b"\b\f\n\r\t\0\a\v\x1b", strict=True))
-
-
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    char: bytes = found[1]
-    if len(char) == 3:
-        return bytes([int(char[1:], 16)])
-    if char[0] in _CONTROLS:
-        return bytes([_CONTROLS[char[0]]])
-    return char if char in b"\\'\"`/=" or char < b" " else found[0]
-
-
-class Reader:
-    """A cursor over the lexemes of one statement or one clause."""
-
-    __slots__ = ("at", "rest", "text")
-
-    def __init__(self, text: str, rest: list[Lexeme]) -> None:
-        self.text = text
-        self.rest = rest
-        self.at = 0
-
-    def peek(self, ahead: int = 0) -> Lexeme:
-        """Return a lexeme that is yet to come; behind the last one, an end."""
-        at = self.at + ahead
-        return self.rest[at] if at < len(self.rest) else _END
-
-    def accept(self, *words: str) -> bool:
-        """Step over these words if they come next, all of them."""
-        if any(self.peek(i).word != word for i, word in enumerate(words)):
-            return False
-        self.at += len(words)
-        return True
-
-    def accept_comma(self) -> bool:
-        """Step over a comma if one comes next."""
-        comma = self.peek().kind is TokenKind.COMMA
-        self.at += comma
-        return comma
-
-    def left(self) -> list[Lexeme]:
-        """Return what is yet to come."""
-        return self.rest[self.at :]
-
-    def outer(self) -> list[str]:
-        """Return the bare words to come that stand outside brackets."""
-        depth = self.peek().depth
-        return [lexeme.word for lexeme in self.left() if lexeme.word and lexeme.depth == depth]
-
-    def identifier(self, lexeme: Lexeme) -> str:
-        """Return a name without its quotes."""
-        raw = self.text[lexeme.start : lexeme.end]
-        if lexeme.kind is TokenKind.WORD:
-            return raw
-        inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
-        return _ESCAPE.sub(_unescaped, inside).decode("utf-8", "backslashreplace")
-
-    def name(self) -> Name | None:
-        """Step over ``[db.]name [ON CLUSTER c]``; None if there is no plain name."""
-        first = self.peek()
-        if first.kind not in NAMES:
-            return None
-        self.at += 1
-        name = Name(self.identifier(first))
-        if self.peek().kind is TokenKind.DOT:
-            second = self.peek(1)
-            if second.kind not in NAMES:
-                return None
-            self.at += 2
-            name = Name(self.identifier(second), name.name)
-        if self.accept("ON", "CLUSTER"):
-            self.at += 1
-        return name
+from budeval_migrations.sql.changes import Change, Name, Watch
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import END, NAMES, Lexeme, Reader
 
 
 class _Guard(Enum):
@@ -249,7 +111,7 @@ class Clause:
 
     def names(self) -> set[str]:
         """Return every identifier in it, the parts of dotted ones too."""
-        found, before = set(), _END
+        found, before = set(), END
         for index, lexeme in enumerate(self.reader.left()):
             to = lexeme.word == "TO" and index > 0 and before.kind is not TokenKind.DOT
             if lexeme.kind in NAMES and not (to and self.head[0] == "RENAME"):
@@ -322,7 +184,7 @@ def _head(reader: Reader) -> tuple[str, str] | None:
     first, second = reader.peek().word, reader.peek(1)
     if (first, second.word) in _RULES and second.word:
         return first, second.word
-    ends = second is _END or second.kind is TokenKind.COMMA
+    ends = second is END or second.kind is TokenKind.COMMA
     if first == "UPDATE" and second.kind in NAMES:
         return first, ""
     if first in ("FREEZE", "UNFREEZE") and (ends or second.word in _AFTER_FREEZE):
@@ -348,13 +210,13 @@ def _clause(reader: Reader) -> Clause | None:
     guarded = rule.guard is _Guard.ALWAYS or rule.guard in given
     if "REMOVE" in outer and head[1] == "COLUMN":
         guarded = False  # refused the second time
-    return Clause(head, rule, reader, guarded and reader.peek() is not _END)
+    return Clause(head, rule, reader, guarded and reader.peek() is not END)
 
 
 def _of_parts(head: tuple[str, str], rule: _Rule, reader: Reader) -> Clause | None:
     """Read ``PARTITION expression [FROM t | TO TABLE t]``."""
     start = reader.at
-    while reader.peek() is not _END and reader.peek().word not in ("FROM", "TO"):
+    while reader.peek() is not END and reader.peek().word not in ("FROM", "TO"):
         reader.at += 1
     expression = reader.rest[start : reader.at]
     if not expression:

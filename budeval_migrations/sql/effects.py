@@ -11,57 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
-from budeval_migrations.sql.alter import (
-    NAMES,
-    Change,
-    Lexeme,
-    Name,
-    Reader,
-    Watch,
-    clauses,
-    lexemes,
-    repeatable,
-)
+from budeval_migrations.sql.alter import clauses, repeatable
+from budeval_migrations.sql.changes import Change, Effect, Name, Watch
 from budeval_migrations.sql.classify import Kind, classify
 from budeval_migrations.sql.insert import InsertData, InsertHead
-from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
+from budeval_migrations.sql.lexer import TokenKind, scan
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
+from budeval_migrations.sql.rows import count_rows
 
 __all__ = ["Change", "Effect", "Name", "Watch", "effect"]
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What one statement changes.
-
-    Attributes:
-        kind: As `classify` tells it.
-        repeatable: Once and twice are provably the same; False when in doubt. Only
-            what the statement itself does counts: another writer may come between.
-        watches: What to compare; empty if no catalogue fact tells.
-        targets: What to watch; the first one is the thing that is changed.
-        mutation: It can leave work in ``system.mutations`` that has to be waited for.
-        change: How to read a changed fingerprint of the parts.
-        partition: The partition expression as written; None for a part.
-        source: The table behind FROM or TO TABLE of a partition operation.
-        rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
-        atomic: An error from the server means that nothing was changed. False
-            wherever a mutation can fail: it stays behind, and so does a new type.
-
-    """
-
-    kind: Kind
-    repeatable: bool
-    watches: tuple[Watch, ...] = ()
-    targets: tuple[Name, ...] = ()
-    mutation: bool = False
-    change: Change = Change.OTHER
-    partition: str | None = None
-    source: Name | None = None
-    rows: int | None = None
-    atomic: bool = True
 
 
 # OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
@@ -385,7 +346,7 @@ def _insert(text: str) -> Effect:
         data = head.feed(lexeme.kind, text[lexeme.start : lexeme.end])
         found.append(lexeme)
         if data is InsertData.VALUES:
-            rows = _tuples(text, lexeme.end)
+            rows = count_rows(text, lexeme.end)
         if data is not InsertData.UNDECIDED:
             break
     reader = Reader(text, found)
@@ -401,39 +362,3 @@ def _insert(text: str) -> Effect:
         rows=rows,
         atomic=False,
     )
-
-
-_COUNTED = 1_000_000  # characters; more rows than that are not worth the time
-_SCANNED = 50_000
-_PLAIN = r"[^()'\"`$#;/\\\-\u2018\u201c]*"
-_BITS = r"'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*'(?!')|-(?!-)|/(?![/*])"
-# Each stretch can be read in one way only, so that no text takes more than linear time.
-_TUPLE = rf"\({_PLAIN}(?:(?:{_BITS}){_PLAIN})*\)"
-for _ in range(3):
-    _TUPLE = rf"\({_PLAIN}(?:(?:{_BITS}|{_TUPLE}){_PLAIN})*\)"
-_ROW = re.compile(rf"[{WHITESPACE}]*(?:,[{WHITESPACE}]*)?{_TUPLE}")
-
-
-def _tuples(text: str, start: int) -> int | None:
-    """Count the rows behind VALUES; None if there are too many to look at, or it is odd."""
-    if len(text) - start > _COUNTED:
-        return None
-    rows, at = 0, start
-    while (row := _ROW.match(text, at)) is not None:
-        rows, at = rows + 1, row.end()
-    if not text[at:].strip(WHITESPACE + ";"):
-        return rows
-    if len(text) - at > _SCANNED:
-        return None
-    depth = 0
-    for kind, _, _ in scan(text[at:]):  # comments, heredocs, deeper brackets
-        if kind is TokenKind.SEMICOLON and depth == 0:
-            break
-        if kind is TokenKind.CLOSE:
-            depth -= 1
-        elif kind is TokenKind.OPEN:
-            rows += depth == 0
-            depth += 1
-        elif depth == 0 and kind not in INSIGNIFICANT and kind is not TokenKind.COMMA:
-            return None
-    return rows if depth == 0 else None

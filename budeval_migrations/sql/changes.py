@@ -1,0 +1,72 @@
+"""The words in which the effect of a statement on the catalogue is told. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from budeval_migrations.sql.classify import Kind
+
+
+class Watch(Enum):
+    """Which catalogue facts tell whether a statement took effect."""
+
+    TABLES = "tables"
+    PARTS = "parts"
+    MUTATIONS = "mutations"
+    DATABASES = "databases"
+    FUNCTIONS = "functions"
+
+
+class Change(Enum):
+    """How to read a changed fingerprint of the parts."""
+
+    INSERT = "insert"
+    TRUNCATE = "truncate"
+    DROP_PARTITION = "drop partition"
+    DETACH_PARTITION = "detach partition"
+    ATTACH_PARTITION = "attach partition"
+    ATTACH_FROM = "attach partition from"
+    REPLACE_PARTITION = "replace partition"
+    MOVE_PARTITION = "move partition"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A table, a database or a function; without a database, one in the current database."""
+
+    name: str
+    database: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one statement changes.
+
+    Attributes:
+        kind: As `classify` tells it.
+        repeatable: Once and twice are provably the same; False when in doubt. Only
+            what the statement itself does counts: another writer may come between.
+        watches: What to compare; empty if no catalogue fact tells.
+        targets: What to watch; the first one is the thing that is changed.
+        mutation: It can leave work in ``system.mutations`` that has to be waited for.
+        change: How to read a changed fingerprint of the parts.
+        partition: The partition expression as written; None for a part.
+        source: The table behind FROM or TO TABLE of a partition operation.
+        rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
+        atomic: An error from the server means that nothing was changed. False
+            wherever a mutation can fail: it stays behind, and so does a new type.
+
+    """
+
+    kind: Kind
+    repeatable: bool
+    watches: tuple[Watch, ...] = ()
+    targets: tuple[Name, ...] = ()
+    mutation: bool = False
+    change: Change = Change.OTHER
+    partition: str | None = None
+    source: Name | None = None
+    rows: int | None = None
+    atomic: bool = True
