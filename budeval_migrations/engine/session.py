@@ -207,16 +207,19 @@ class Session:
         types: Mapping[str, str],
         fence: str,
     ) -> bool:
-        """Append rows as long as a condition holds; return whether it did.
+        """Append rows as long as a condition holds, or without one; return whether it held.
 
         Over HTTP condition and rows are one statement. The native protocol cannot
         count what an INSERT … SELECT wrote, so there the condition is asked first.
 
         Args:
             types: The ClickHouse types of the columns.
-            fence: An SQL expression.
+            fence: An SQL expression; empty for no condition.
 
         """
+        if not fence:
+            self.insert(table, rows)
+            return True
         if isinstance(self.wire, NativeWire):
             [[holds]] = self.query(f"SELECT {fence}")
             if int(holds):

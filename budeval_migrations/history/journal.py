@@ -8,7 +8,7 @@ then in doubt, and is settled by the next run.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -16,12 +16,15 @@ from typing import Any
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
+from budeval_migrations.errors import ConnectionFailed, LockLost
 from budeval_migrations.history import schema
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
 
+# How long a server may be away before bookkeeping is given up, in seconds.
+_PATIENCE = 30.0
+_POLL = 0.25
 _NUMBERS = [c.name for c in schema.JOURNAL_COLUMNS if "Int" in c.type]
 
 
@@ -67,44 +70,47 @@ def append_fenced(
 ) -> None:
     """Append rows to a table of ours, as long as a condition holds.
 
-    Where the answer is lost, the rows are looked for; they are never sent again here.
+    Where the connection breaks, it is looked whether they arrived. Should they
+    arrive late and twice, a reader takes equal rows for one.
+
+    Args:
+        rows: With ``run_id`` and ``sequence``, by which they are known again.
 
     Raises:
         LockLost: The condition does not hold; nothing was appended.
-        ConnectionFailed: The rows are not there; they may still arrive.
+        ConnectionFailed: The server did not come back in half a minute.
 
     """
     types = {column.name: column.type for column in columns}
-    try:
-        if fence and not session.insert_fenced(table, rows, types, fence):
-            raise LockLost(
-                "Another runner has taken the lock over. Nothing more was sent.",
-                hint="Look with: budeval-migrate status. Then run the upgrade again.",
-            )
-        if not fence:
-            session.insert(table, rows)
-    except EngineError as error:
-        if error.code and not isinstance(error, ConnectionFailed):
-            raise
-        if not _arrived(session, table, rows[-1]):
-            raise ConnectionFailed(
-                f"{table} could not be written: {error.message}",
-                hint="No statement was sent meanwhile. Run the upgrade again: it goes on.",
-            ) from error
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if not session.insert_fenced(table, rows, types, fence):
+                raise LockLost(
+                    "Another runner has taken the lock over. Nothing more was sent.",
+                    hint="Look with: budeval-migrate status. Then run the upgrade again.",
+                )
+            return
+        except ConnectionFailed as error:
+            if not error.details.get("sent") or session.embedded:
+                raise
+            if _arrived(session, table, rows[-1], until, error):
+                return
 
 
-def _arrived(session: Session, table: str, row: Mapping[str, Any]) -> bool:
-    """Look for a row for a moment; with it are all rows of its insert."""
-    for pause in (0.05, 0.2, 0.5, 1.0):
-        with suppress(EngineError):
-            [[found]] = session.query(
+def _arrived(
+    session: Session, table: str, row: dict[str, Any], until: float, broken: ConnectionFailed
+) -> bool:
+    """Return whether a row is there, as soon as the server answers."""
+    while time.monotonic() < until:
+        time.sleep(_POLL)
+        with suppress(ConnectionFailed):
+            [[count]] = session.query(
                 f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
-                f"AND sequence = {row['sequence']}"
+                f"AND sequence = {int(row['sequence'])}"
             )
-            if int(found):
-                return True
-        time.sleep(pause)
-    return False
+            return int(count) > 0
+    raise broken
 
 
 def entry_of(row: Row) -> Entry:

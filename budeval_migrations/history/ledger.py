@@ -180,7 +180,8 @@ class Ledger:
             )
         rows = sorted((_full_row(row) for row in attempts), key=_in_order)
         entries = tuple(entry_of(row[1]) for row in found if row[0] == "journal")
-        state = LedgerState(Ground.READY, tuple(rows), entries=entries)
+        # An insert whose answer was lost may have been made twice.
+        state = LedgerState(Ground.READY, tuple(dict.fromkeys(rows)), entries=entries)
         if any(row.sequence for row in rows) and not thorough:
             return state
         return self._beside(state)

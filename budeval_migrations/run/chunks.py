@@ -60,8 +60,8 @@ def _by_range(session: Session, backfill: Backfill) -> tuple[Chunk, ...]:
     [[count, kind]] = session.query(
         f"SELECT count(), any(toTypeName({backfill.by})) FROM {backfill.source}"
     )
-    if not int(count):
-        return ()
+    if int(count) <= backfill.chunk_rows:
+        return (Chunk("1", int(count)),) if int(count) else ()
     # A text can be read as another value (the hour that a summer's end has twice): the bounds
     # are put in the order of what they are read as. As hex, bytes that are no text arrive too.
     quoted = quote.string(str(kind))
