@@ -31,12 +31,14 @@ The partitioning is unchanged, by month of job_start_time, and the engine dedupl
 within a partition: a job whose versions start in different months stays twice on disk;
 `FINAL` shows the latest.
 
-What a crash leaves behind: before the exchange the old evaluation_jobs and a half-filled
-table, which the next run drops; after it evaluation_jobs with the new key and
-evaluation_jobs_before_005, from which the next run goes on copying. Every statement may be
-repeated. Running INSERTs are found in system.processes by their text; one that runs for
-more than half a minute stops the revision (Code 395, run it again), and one that reaches
-evaluation_jobs without naming it (a Distributed table in front) is not waited for.
+What a crash leaves behind: before the exchange the old evaluation_jobs and a table that is
+being filled; after it evaluation_jobs with the new key and evaluation_jobs_before_005. The next
+run goes on in the middle, however much was written meanwhile: a row that is copied twice, or
+copied late, changes nothing, since the engine keeps the greatest updated_at; that every INSERT
+from before the exchange has ended stays true. Every statement may also be repeated from the
+first. Running INSERTs are found in system.processes by their text; one that runs for more than
+half a minute stops the revision (Code 395, run it again), and one that reaches evaluation_jobs
+without naming it (a Distributed table in front) is not waited for.
 
 The downgrade restores engine, keys and indices in the same way, with the tables
 evaluation_jobs_by_model and evaluation_jobs_after_005. Versions that the new key has
@@ -64,10 +66,12 @@ WHERE database = currentDatabase() AND name = 'evaluation_jobs'
   AND sorting_key = 'model_name, job_start_time, job_id'
 """
 
-# Sleeps three seconds if an INSERT into evaluation_jobs has been running for two seconds or
-# more. 'system.processes' leaves out this query itself.
-WAIT_FOR_LONG_INSERTS = """
-SELECT sleepEachRow(1) FROM numbers(3)
+# Sleeps while an INSERT into evaluation_jobs has been running for two seconds or more: three
+# seconds, and if that was not enough half a minute. A row a block: a server allows three seconds
+# of sleep in one. 'system.processes' leaves out this query itself.
+LONG_INSERTS_END = [
+    f"""
+SELECT sleepEachRow(1) FROM numbers({seconds})
 WHERE (
     SELECT count() FROM system.processes
     WHERE positionCaseInsensitive(query, 'insert') > 0
@@ -75,7 +79,10 @@ WHERE (
       AND positionCaseInsensitive(query, 'system.processes') = 0
       AND elapsed >= 2
 ) > 0
+SETTINGS max_block_size = 1
 """
+    for seconds in (3, 30)
+]
 
 CHECK_NO_LONG_INSERT = """
 SELECT throwIf(
@@ -144,7 +151,7 @@ WHERE updated_at < now() - 5
 """,
     )
     op.execute_unless(ORDERED_BY_JOB, "EXCHANGE TABLES evaluation_jobs AND evaluation_jobs_by_job")
-    # Not under the first name, which a run from the start would drop.
+    # Not under the first name, which a run from the first statement would drop.
     op.execute_unless(
         "SELECT 1 WHERE (SELECT count() FROM system.tables"
         " WHERE database = currentDatabase() AND name = 'evaluation_jobs_by_job') = 0",
@@ -167,8 +174,8 @@ WHERE (
 ) > 0 OR (SELECT max(updated_at) FROM evaluation_jobs_before_005) >= now() - 2
 """,
     )
-    for _ in range(10):
-        op.execute_unless(copied, WAIT_FOR_LONG_INSERTS)
+    for wait in LONG_INSERTS_END:
+        op.execute_unless(copied, wait)
     op.execute_unless(copied, CHECK_NO_LONG_INSERT)
     # A row whose second is taken is there already, or was replaced by one inserted later.
     op.execute_unless(
@@ -299,8 +306,8 @@ WHERE (
 ) > 0 OR (SELECT max(updated_at) FROM evaluation_jobs_after_005) >= now() - 2
 """,
     )
-    for _ in range(10):
-        op.execute_unless(copied, WAIT_FOR_LONG_INSERTS)
+    for wait in LONG_INSERTS_END:
+        op.execute_unless(copied, wait)
     op.execute_unless(copied, CHECK_NO_LONG_INSERT)
     op.execute_unless(
         copied,

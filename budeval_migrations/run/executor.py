@@ -34,7 +34,7 @@ from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
 from budeval_migrations.run.sender import PROBED, Refused, Sender
 from budeval_migrations.run.settle import Settler, unknown
-from budeval_migrations.run.task import Task
+from budeval_migrations.run.task import Task, statement_hash
 from budeval_migrations.run.verdict import Outcome
 
 Emit = Callable[[Statement], None]
@@ -177,17 +177,20 @@ class Executor:
     def _run_live(self, progress: Progress) -> None:
         step = progress.step
         applied = Applied(progress.known.values())
+        begun = {k.last.hash: at for at, k in progress.known.items() if not k.applied}
         first = max(progress.known, default=0)
 
         def emit(statement: Statement) -> None:
             nonlocal first
-            task = make_task(self._session, self._state, step, first + 1, None, statement)
+            known_at = begun.pop(statement_hash(statement), None)
+            position = known_at or first + 1
+            task = make_task(self._session, self._state, step, position, None, statement)
             if applied.take(task):
                 progress.position += 1
                 self._skip(progress, task, "applied by an earlier run")
-            else:
-                first += 1
-                self._do(progress, task)
+                return
+            first = max(first, position)
+            self._do(progress, task)
 
         self._live(step, emit)
 

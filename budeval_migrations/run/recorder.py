@@ -1,10 +1,10 @@
 """Write ledger and journal in as few inserts as truth allows.
 
-What is not written yet when the process is killed must be harmless: a statement
-that may be run twice, or one whose effect the catalogue shows for sure. So the
-rows of such statements are written together, for at most a quarter of a second;
-all others are durable before anything else is sent. The intents of several
-statements that change different tables are written at once, ahead of them.
+What is not written yet when the process is killed must be harmless. So only the
+rows of statements that add to the catalogue, each to another thing, are written
+together, for at most a quarter of a second: they can be done again, or the
+catalogue shows them, in any order. All others are durable before anything else is
+sent. The intents of such a row of statements are written at once, ahead of them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Recorder:
         self._entries: list[Entry] = []
         self._attempts: list[Attempt] = []
         self._unsure = False
+        self._changed: set[str] = set()
         self._since = 0.0
 
     def intend(self, task: Task) -> Entry:
@@ -67,7 +68,7 @@ class Recorder:
         """
         known = self._intents.pop(_key(task), None)
         if known is not None or not task.needs_intent:
-            if self._unsure or self._old() or not task.quick:
+            if self._unsure or self._old() or not task.quick or self._touched(task) & self._changed:
                 self.flush()
             return known or self._entry(task, "")
         ahead = list(self._ahead(task))
@@ -85,7 +86,8 @@ class Recorder:
     def note(self, task: Task, entry: Entry) -> None:
         """Take an outcome; it is durable before the next statement that it matters to."""
         self._add(entry)
-        self._unsure = self._unsure or not (task.quick or task.repeatable)
+        self._unsure = self._unsure or not task.quick
+        self._changed |= self._touched(task)
         if self._old() or task.total is None:  # the Python between two statements may take long
             self.flush()
 
@@ -115,14 +117,12 @@ class Recorder:
         """
         self._lock.check()
         self._write_entries()
-        attempts, self._attempts = self._attempts, []
-        self._ledger.append(attempts, self._lock.fence)
-        self._since = 0.0
+        self._ledger.append(self._attempts, self._lock.fence)
+        self._attempts, self._since = [], 0.0
 
     def _write_entries(self) -> None:
-        entries, self._entries = self._entries, []
-        self._unsure = False
-        self._journal.append(entries)
+        self._journal.append(self._entries)
+        self._entries, self._unsure, self._changed = [], False, set()
 
     def _add(self, *entries: Entry) -> None:
         self._entries.extend(entries)

@@ -184,8 +184,8 @@ class Sender:
         """Find out what became of a statement whose answer did not come."""
         self._tell(
             Notice(
-                f"{task.step.revision} statement {task.position}: {error.message} "
-                "Its outcome is looked up, and it is not sent twice."
+                f"{task.step.revision} statement {task.position}: "
+                f"{error.message.rstrip('.')}. What became of it is looked up."
             )
         )
         settled = self._settler.settle(intent)
@@ -282,8 +282,8 @@ def _passing(task: Task, refused: Refused) -> str:
     code = f"ClickHouse {refused.error.code}: " if refused.error.code else ""
     merge = f" {_MERGE_HINT}" if refused.error.code == CANNOT_ASSIGN_ALTER else ""
     return (
-        f"{task.step.revision} statement {task.position} is tried again, since nothing of it "
-        f"took effect: {code}{refused.error.message}{merge}"
+        f"{task.step.revision} statement {task.position} is sent again, since "
+        f"{refused.why or 'nothing of it took effect'}: {code}{refused.error.message}{merge}"
     )
 
 

@@ -8,8 +8,20 @@ from functools import cached_property
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction, Statement, Step
 from budeval_migrations.sql.checksum import statements_checksum
+from budeval_migrations.sql.classify import Kind
 from budeval_migrations.sql.effects import Effect, Watch, effect
 
+_ADDING = frozenset(
+    {
+        Kind.CREATE_TABLE,
+        Kind.CREATE_VIEW,
+        Kind.CREATE_MATERIALIZED_VIEW,
+        Kind.CREATE_DICTIONARY,
+        Kind.CREATE_FUNCTION,
+        Kind.CREATE_INDEX,
+        Kind.ALTER,
+    }
+)
 _AT_ONCE = frozenset({Watch.TABLES, Watch.FUNCTIONS})
 
 
@@ -54,20 +66,25 @@ class Task:
         """Its intent must be durable before it is sent.
 
         On the way down always: else a kill would leave a revision that counts as
-        applied and is half gone.
+        applied and is half gone. With a probe too: one that still runs for a killed
+        process has to be found before the probe is asked again.
         """
-        return not self.repeatable or self.step.direction is Direction.DOWN
+        plain = self.statement.backfill is None and self.effect.repeatable
+        return not plain or self.step.direction is Direction.DOWN
 
     @cached_property
     def quick(self) -> bool:
-        """It changes the catalogue alone, at once, and the catalogue tells for sure.
+        """It adds to the catalogue alone, at once, and the catalogue tells for sure.
 
-        Several of these can share one write of the journal.
+        Several of these, of different things, can share one write of the journal:
+        done again, or looked for, after the others they come out the same. What
+        drops or renames does not: it takes away what a statement before it reads.
         """
         effect = self.effect
         return (
             self.statement.backfill is None
             and not self.statement.unless
+            and effect.kind in _ADDING
             and bool(effect.watches)
             and set(effect.watches) <= _AT_ONCE
             and effect.atomic

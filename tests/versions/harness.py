@@ -1,9 +1,10 @@
 """Run budeval's revision files on embedded ClickHouse, statement by statement.
 
-A revision's upgrade() or downgrade() is run against recorders in place of `op.execute` and
-`op.execute_unless`, and the recorded statements are then sent to a database of their own.
-The runner can be stopped before any statement, as a kill would stop it. chDB allows one
-data directory a process, so every scenario gets a fresh database in one directory.
+A revision's upgrade() or downgrade() is run against recorders in place of `op.execute`,
+`op.execute_unless` and `op.backfill`, and the recorded statements are then sent to a database
+of their own, in one straight run, as a script would. (:mod:`.tool` runs them through the tool,
+and kills it.) chDB allows one data directory a process, so every scenario gets a fresh database
+in one directory.
 Imports nothing of the package.
 """
 
@@ -32,6 +33,11 @@ def use(directory: Path) -> None:
     """Say where the databases are: a process can have one data directory."""
     global _directory
     _directory = str(directory)
+
+
+def directory() -> str:
+    """Say where the databases are."""
+    return _directory
 
 
 class Guarded(NamedTuple):
@@ -66,6 +72,14 @@ def _compile(revision: str, direction: str) -> tuple[Guarded, ...]:
             op,
             "execute_unless",
             lambda probe, sql: statements.append(Guarded(sql, probe)),
+            create=True,
+        ),
+        mock.patch.object(
+            op,
+            "backfill",
+            lambda into, select, **_: statements.append(
+                Guarded(f"INSERT INTO {into} {select.replace('{chunk}', '(1)')}", None)
+            ),
             create=True,
         ),
     ):
@@ -112,11 +126,10 @@ class Database:
         revision: str,
         direction: str = "upgrade",
         *,
-        stop: int | None = None,
         guards: bool = True,
     ) -> None:
-        """Run a revision, or only its first `stop` statements."""
-        for statement in compile_(revision, direction)[:stop]:
+        """Run a revision."""
+        for statement in compile_(revision, direction):
             self.send(statement, guards=guards)
 
     def upgrade(self, to: str) -> None:

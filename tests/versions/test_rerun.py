@@ -1,4 +1,4 @@
-"""A revision killed anywhere and run again from its first statement ends the same."""
+"""A revision killed anywhere and run again goes on where it was, and ends the same."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -14,28 +14,40 @@ from .data import (
     insert_results_of_the_future,
 )
 from .harness import REVISIONS, Database, compile_
+from .tool import (
+    done,
+    killed_after,
+    mortal,  # noqa: F401
+    move,
+    move_and_die_again_and_again,
+    relations,
+)
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("mortal")]
 
 
-def prepared(revision: str, direction: str, *, future: bool = False) -> Database:
+def insert_everything(database: Database) -> None:
+    insert_results(database)
+    insert_results_of_the_future(database)
+    insert_jobs(database, version=1)
+    insert_jobs(database, version=2)
+    insert_jobs(database, 5, version=3, age=181)
+
+
+def prepared(revision: str, direction: str) -> Database:
     """A database with rows, just before the revision goes in this direction."""
     database = Database()
-    for earlier in REVISIONS[: REVISIONS.index(revision) + (direction == "downgrade")]:
-        database.run(earlier)
-        if earlier == "001_initial_schema":
-            insert_results(database)
-            if future:
-                insert_results_of_the_future(database)
-            insert_jobs(database, version=1)
-            insert_jobs(database, version=2)
-            insert_jobs(database, 5, version=3, age=181)
+    at = REVISIONS.index(revision) + (direction == "downgrade")
+    if at:
+        move(database, REVISIONS[0])
+        insert_everything(database)
+        move(database, REVISIONS[at - 1])
     return database
 
 
 def outcome(database: Database) -> tuple[object, ...]:
     """Schema and rows."""
-    schema = database.schema()
+    schema = relations(database)
     if not schema:
         return (schema,)
     rows = [database.query(sql) for sql in (TRENDS_OF_VIEW, LATEST_JOBS)]
@@ -43,87 +55,60 @@ def outcome(database: Database) -> tuple[object, ...]:
     return (schema, *rows)
 
 
-def stops(database: Database, revision: str, direction: str) -> list[tuple[int, bool]]:
-    """Run to the end; where to kill: after every statement that was sent and changes anything.
-
-    And within every copy (True), where that is the statement after the number.
-    """
-    places = [(0, False)]
-    for number, statement in enumerate(compile_(revision, direction), start=1):
-        sent = database.send(statement)
-        verb = statement.sql.split()[0]
-        if sent and verb == "INSERT":
-            places.append((number - 1, True))
-        if sent and verb != "SELECT":
-            places.append((number, False))
-    return places
-
-
-def killed_and_run_again(
-    revision: str, direction: str, stop: int, *, within: bool, future: bool
-) -> tuple[object, ...]:
-    database = prepared(revision, direction, future=future)
-    statements = compile_(revision, direction)
-    database.run(revision, direction, stop=stop)
-    if within:
-        # What a kill in the middle of INSERT SELECT leaves: some of its rows.
-        database.send(statements[stop]._replace(sql=statements[stop].sql + " LIMIT 2"))
-    database.run(revision, direction)
-    result = outcome(database)
-    database.run(revision, direction)
-    assert result == outcome(database), "a third run changes something"
-    database.drop()
-    return result
-
-
-def assert_a_kill_anywhere_changes_nothing(
-    revision: str, direction: str, *, future: bool, threads: int
-) -> None:
-    database = prepared(revision, direction, future=future)
-    places = stops(database, revision, direction)
-    expected = outcome(database)
-    database.drop()
-
-    with ThreadPoolExecutor(threads) as pool:
-        runs = {
-            (stop, within): pool.submit(
-                killed_and_run_again, revision, direction, stop, within=within, future=future
-            )
-            for stop, within in places
-        }
-    for place, run in runs.items():
-        assert expected == run.result(), place
-
-
-LONG = ("004_optimize_materialized_view", "downgrade")  # over a minute
+WAYS = list(product(REVISIONS, ["upgrade", "downgrade"]))
+# With a writer beside them, two others are in test_writers.
+SOME = [(REVISIONS[3], "downgrade"), (REVISIONS[4], "upgrade")]
 
 
 @pytest.mark.parametrize(
     ("revision", "direction"),
-    [
-        pytest.param(*pair, marks=[pytest.mark.exhaustive] if pair == LONG else [])
-        for pair in product(REVISIONS, ["upgrade", "downgrade"])
-    ],
+    [pytest.param(*way, marks=[] if way in SOME else pytest.mark.exhaustive) for way in WAYS],
 )
-def test_killed_after_any_statement_and_run_again_it_ends_the_same(
+def test_killed_again_and_again_and_run_again_it_ends_the_same(
     revision: str, direction: str
 ) -> None:
-    assert_a_kill_anywhere_changes_nothing(revision, direction, future=False, threads=2)
+    whole, killed = prepared(revision, direction), prepared(revision, direction)
+    move(whole, revision, direction)
+
+    runs = move_and_die_again_and_again(killed, revision, direction)
+
+    assert outcome(whole) == outcome(killed)
+    assert runs > 1
+    whole.drop()
+    killed.drop()
+
+
+def killed_once(revision: str, direction: str, statements: int) -> tuple[object, ...]:
+    database = prepared(revision, direction)
+    with killed_after(statements):
+        move(database, revision, direction)
+    if not done(database, revision, direction):
+        move(database, revision, direction)
+    result = outcome(database)
+    database.drop()
+    return result
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
-def test_the_waiting_way_of_004_killed_after_any_statement_ends_the_same(direction: str) -> None:
-    # Rows from the future look like a writer.
-    assert_a_kill_anywhere_changes_nothing(
-        "004_optimize_materialized_view", direction, future=True, threads=8
-    )
+@pytest.mark.parametrize(("revision", "direction"), WAYS)
+def test_killed_anywhere_and_run_again_it_ends_the_same(revision: str, direction: str) -> None:
+    database = prepared(revision, direction)
+    statements = move(database, revision, direction)
+    expected = outcome(database)
+    database.drop()
+
+    with ThreadPoolExecutor(8) as pool:
+        runs = {n: pool.submit(killed_once, revision, direction, n) for n in range(1, statements)}
+    for place, run in runs.items():
+        assert expected == run.result(), place
 
 
 def test_the_script_without_guards_gives_the_same_rows_as_the_guarded_run() -> None:
     results = []
     for guards in (True, False):
-        database = prepared("004_optimize_materialized_view", "upgrade")
+        database = Database()
+        database.upgrade("003")
+        insert_everything(database)
         for revision in REVISIONS[3:]:
             database.run(revision, guards=guards)
         results.append(outcome(database))
@@ -136,11 +121,14 @@ def test_the_script_without_guards_gives_the_same_rows_as_the_guarded_run() -> N
 
 def test_005_never_drops_the_old_rows_when_its_script_is_run_twice_after_a_failure() -> None:
     revision = "005_fix_evaluation_jobs_deduplication"
-    database = prepared(revision, "upgrade")
+    database = Database()
+    database.upgrade("004")
+    insert_everything(database)
     expected = database.query(LATEST_JOBS)
-    statements = compile_(revision, "upgrade")
-    renamed = next(i for i, s in enumerate(statements, 1) if s.sql.startswith("RENAME"))
-    database.run(revision, stop=renamed, guards=False)
+    for statement in compile_(revision, "upgrade"):
+        database.send(statement, guards=False)
+        if statement.sql.startswith("RENAME"):
+            break
 
     with pytest.raises(RuntimeError, match="Code: 57"):
         database.run(revision, guards=False)

@@ -23,7 +23,8 @@ IDS = sorted(path.stem for path in (REPOSITORY / "versions").glob("*.py"))
 SCHEMA = (
     "SELECT name, engine, replaceRegexpAll(create_table_query, '\\\\.inner_id\\\\.[0-9a-f-]+', 'x') "
     "FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE '.inner%' "
-    "AND name NOT IN ('schema_migrations', 'schema_migrations_lock', 'alembic_version') "
+    "AND name NOT IN ('schema_migrations', 'schema_migrations_journal', 'schema_migrations_lock', "
+    "'alembic_version') "
     "ORDER BY name"
 )
 

@@ -6,6 +6,8 @@ from functools import partial
 
 import pytest
 
+from budeval_migrations.errors import StatementFailed
+
 from .data import (
     LATEST_JOBS,
     TRENDS_OF_BASE,
@@ -17,7 +19,8 @@ from .data import (
     insert_results,
     insert_results_of_the_future,
 )
-from .harness import Database
+from .harness import Database, compile_
+from .tool import mortal, move, move_and_die_again_and_again  # noqa: F401
 
 pytestmark = pytest.mark.embedded
 MORE = partial(pytest.param, marks=pytest.mark.exhaustive)
@@ -74,8 +77,18 @@ def test_004_is_exact_when_the_first_rows_arrive_while_it_runs() -> None:
     database.drop()
 
 
+def known_at(revision: str) -> Database:
+    """A database with rows that the tool knows."""
+    database = Database()
+    move(database, revision)
+    insert_results(database)
+    insert_jobs(database, version=1)
+    insert_jobs(database, version=2)
+    return database
+
+
 def test_004_waits_for_or_refuses_beside_an_insert_that_is_older_than_the_view() -> None:
-    database = database_at("003")
+    database = known_at("003_add_status")
     client = database.client()
     slow = threading.Thread(
         target=lambda: client.query(
@@ -90,14 +103,83 @@ def test_004_waits_for_or_refuses_beside_an_insert_that_is_older_than_the_view()
     time.sleep(0.5)
     while True:
         try:
-            database.run(TRENDS)
-        except RuntimeError as refusal:
+            move(database, TRENDS)
+        except StatementFailed as refusal:
             assert "a long INSERT into dataset_results is running" in str(refusal)
         else:
             break
     slow.join()
 
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+def test_004_counts_every_row_of_an_insert_that_spans_the_cut_over_moment() -> None:
+    # A client that streams: every block of rows has its own created_at.
+    database = known_at("003_add_status")
+    client = database.client()
+    began = threading.Event()
+
+    def insert() -> None:
+        began.wait()
+        client.query(
+            "INSERT INTO dataset_results (job_id, model_name, dataset_name, accuracy,"
+            " total_examples, correct_examples, evaluated_at, metadata, created_at)"
+            " SELECT 'slow', 'm1', 'd', 0.5, 8, 1, toDateTime64('2024-01-01 00:00:00', 3), '',"
+            " toDateTime(intDiv(toInt64(generateSnowflakeID(number)), 4194304000) + sleepEachRow(0.5))"
+            " FROM numbers(14) SETTINGS max_block_size = 1, max_threads = 1,"
+            " min_insert_block_size_rows = 1, max_insert_threads = 1"
+        )
+
+    slow = threading.Thread(target=insert)
+    slow.start()
+    for statement in compile_(TRENDS, "upgrade"):
+        database.send(statement)
+        if "'exchanged', now64" in statement.sql:
+            time.sleep(0.3)  # or it might be taken for one that began before
+            began.set()
+            time.sleep(0.3)
+    slow.join()
+
+    seconds = "SELECT uniqExact(created_at) > 4 FROM dataset_results WHERE job_id = 'slow'"
+    assert database.value(seconds) == "1"
+    assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+@pytest.mark.usefixtures("mortal")
+@pytest.mark.parametrize("direction", ["upgrade", MORE("downgrade")])
+def test_004_killed_again_and_again_counts_every_row_once_while_a_writer_goes_on(
+    direction: str,
+) -> None:
+    database = known_at("003_add_status" if direction == "upgrade" else TRENDS)
+    with (
+        ResultsWriter(database, seed=1, pause=0.05) as writer,
+        Reader(database, "SELECT countMerge(eval_count) FROM model_performance_trends") as reader,
+    ):
+        move_and_die_again_and_again(database, TRENDS, direction)
+
+    assert reader.errors == []
+    assert min(reader.answers) >= 300
+    assert [error for error in writer.errors if not is_refusal(error)] == []
+    assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
+    database.drop()
+
+
+@pytest.mark.usefixtures("mortal")
+@pytest.mark.parametrize("direction", ["upgrade", MORE("downgrade")])
+def test_005_killed_again_and_again_keeps_every_jobs_last_version_while_a_writer_goes_on(
+    direction: str,
+) -> None:
+    database = known_at(TRENDS if direction == "upgrade" else DEDUPLICATION)
+    expected = {f"j{number}": 2 for number in range(60)}
+    with JobsWriter(database, seed=1, pause=0.05) as writer:
+        move_and_die_again_and_again(database, DEDUPLICATION, direction)
+
+    assert [error for error in writer.errors if not is_refusal(error)] == []
+    latest = database.query("SELECT job_id, total_examples FROM evaluation_jobs FINAL")
+    assert expected | writer.last == {job: int(version) for job, version in latest}
+    assert len(expected | writer.last) == len(latest)
     database.drop()
 
 
