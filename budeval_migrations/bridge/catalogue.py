@@ -7,7 +7,7 @@ from functools import cached_property
 
 from alembic.script import Script, ScriptDirectory
 
-from budeval_migrations.bridge.compile import Compiler, has_downgrade, run_live
+from budeval_migrations.bridge.compile import ONE_AT_A_TIME, Compiler, has_downgrade, run_live
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.model import (
@@ -47,7 +47,8 @@ class Catalogue:
     @cached_property
     def graph(self) -> dict[str, RevisionNode]:
         """The revisions, parents before children; imports the files."""
-        return load_graph(self.directory, self.files, self._session.redact)
+        with ONE_AT_A_TIME:
+            return load_graph(self.directory, self.files, self._session.redact)
 
     def compiled(self, revision: str, direction: Direction) -> CompiledRevision:
         """Return one direction of a revision, compiled once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from budeval_migrations.model import Backfill, CompiledRevision, Direction, Stat
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
 from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
+
+# ``alembic.op`` is one for the whole process: two threads that ran revisions at once
+# would hand their statements to each other.
+ONE_AT_A_TIME = threading.RLock()
 
 
 class NeedsDatabase(BaseException):
@@ -136,7 +141,7 @@ class Compiler:
         sink = RevisionSink(script.path, collected.append, refuse)
         compiled = CompiledRevision(script.revision, direction, shown_path(script.path))
         try:
-            with _python_errors(script, direction, self._redact):
+            with ONE_AT_A_TIME, _python_errors(script, direction, self._redact):
                 _call(script, direction, self._context, sink)
         except NeedsDatabase:
             return replace(compiled, dynamic=True)
@@ -161,7 +166,7 @@ def run_live(
 
     """
     sink = RevisionSink(script.path, emit, lambda: connection)
-    with _python_errors(script, direction, redact):
+    with ONE_AT_A_TIME, _python_errors(script, direction, redact):
         _call(script, direction, _make_context(connection.dialect, connection), sink)
 
 

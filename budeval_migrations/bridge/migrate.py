@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError, RevisionNotFound
@@ -124,8 +126,8 @@ def repair(
     """
 
     def decide(position: Position) -> list[Step]:
-        _check_repair(catalogue, position, accepted, forgotten)
         mend = accepted if accepted or forgotten else _differing(catalogue, position)
+        _check_repair(catalogue, position, mend, forgotten)
         return [
             *(catalogue.step(name, Operation.REPAIR, Direction.UP) for name in mend),
             *(catalogue.forget(position, name, Operation.REPAIR) for name in forgotten),
@@ -199,8 +201,8 @@ def _known_heads(position: Position) -> tuple[str, ...]:
 def _check_repair(
     catalogue: Catalogue,
     position: Position,
-    accepted: tuple[str, ...],
-    forgotten: tuple[str, ...],
+    accepted: Sequence[str],
+    forgotten: Sequence[str],
 ) -> None:
     for name in (*accepted, *forgotten):
         if name not in position.applied:
@@ -209,7 +211,15 @@ def _check_repair(
                 hint="See: budeval-migrate status",
                 revision=name,
             )
+    unfinished = {effort.revision for effort in position.half_taken_back}
     for name in accepted:
+        if name in unfinished:
+            raise RevisionError(
+                f"A downgrade of {name} was begun and not finished; accepting its file would "
+                "hide that.",
+                hint="Finish it with budeval-migrate down, to the revision below it.",
+                revision=name,
+            )
         if name not in catalogue.files:
             raise RevisionError(
                 f"{name} has no file whose checksum could be recorded.",

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from budeval_migrations.engine.failures import connection_error, server_error
-from budeval_migrations.errors import EngineError, MigrationError, Unsupported
+from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError, Unsupported
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 
@@ -79,8 +79,11 @@ class HttpWire:
     def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
         _, headers = self._send(sql, {"query_id": query_id, **settings})
+        said = headers.get("X-ClickHouse-Summary")
+        if not (said or "Content-Length" in headers or "Transfer-Encoding" in headers):
+            raise self._cut_off()
         try:
-            summary = json.loads(headers.get("X-ClickHouse-Summary") or "{}")
+            summary = json.loads(said or "{}")
         except ValueError as error:
             raise self._cut_off() from error
         return Outcome(
@@ -113,10 +116,13 @@ class HttpWire:
 
     def _stranger(self, status: int, text: str) -> EngineError:
         said = self._context.redact(" ".join(text[:200].split()))
-        return EngineError(
-            f"{self._context.shown} answered HTTP {status}, and not as ClickHouse does: {said}",
-            hint="Is this ClickHouse's HTTP port, and not a proxy or another service?",
+        message = (
+            f"{self._context.shown} answered HTTP {status}, and not as ClickHouse does: {said}"
         )
+        hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
+        if status >= 500:  # a gateway whose server may be at work
+            return ConnectionFailed(message, hint=hint, sent=True)
+        return EngineError(message, hint=hint)
 
 
 _Post = Callable[[bytes, dict[str, str]], tuple[int, Mapping[str, str], bytes]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from budeval_migrations.engine.session import Session
@@ -33,7 +34,7 @@ from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
 from budeval_migrations.run.sender import PROBED, Refused, Sender
-from budeval_migrations.run.settle import Settler, unknown
+from budeval_migrations.run.settle import Settled, Settler, unknown
 from budeval_migrations.run.task import Task, statement_hash
 from budeval_migrations.run.verdict import Outcome
 
@@ -70,7 +71,7 @@ class Executor:
         self._sequence = state.next_sequence
         self._tasks = {id(step): tasks_of(session, state, step) for step in steps}
         journal = Journal(session, state.next_entry, lock.fence)
-        queue = [task for step in steps for task in self._tasks[id(step)] if self._is_new(task)]
+        queue = [item for step in steps for item in self._queue_of(step)]
         self._settler = Settler(session, lock, tell)
         self._recorder = Recorder(session, ledger, journal, lock, run_id, queue)
         self._sender = Sender(session, lock, self._recorder, self._settler, tell)
@@ -94,9 +95,12 @@ class Executor:
                 self._run_step(step)
             except StatementError as failure:
                 return failure
-            except ChecksumMismatch:
-                self._recorder.abandon()
-                self._recorder.flush()
+            except LockError:
+                raise
+            except BaseException:
+                with suppress(Exception):  # what stopped us is the news
+                    self._recorder.abandon()
+                    self._recorder.flush()
                 raise
             done.append(step.revision)
         self._recorder.flush()
@@ -137,9 +141,22 @@ class Executor:
         self._record(progress)
         self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))
 
-    def _is_new(self, task: Task) -> bool:
-        effort = self._state.efforts.get((task.step.revision, task.step.direction))
-        return effort is None or task.position not in effort.statements
+    def _queue_of(self, step: Step) -> Iterator[Task | None]:
+        """Yield what the recorder may look ahead over; None where it may not.
+
+        The statements of a dynamic revision are not known yet, and one in doubt
+        must be settled by the intent that it has.
+        """
+        if step.work is not None and step.work.dynamic:
+            yield None
+        effort = self._state.efforts.get((step.revision, step.direction))
+        known = effort.statements if effort else {}
+        for task in self._tasks[id(step)]:
+            recorded = known.get(task.position)
+            if recorded is None:
+                yield task
+            elif not recorded.applied:
+                yield None
 
     def _settle(self, step: Step, effort: Effort, total: int | None) -> dict[int, Recorded]:
         """Find out what became of the statements in doubt, and return all that are known.
@@ -153,7 +170,15 @@ class Executor:
         known = dict(effort.statements)
         for recorded in effort.doubtful:
             intent = recorded.intent or recorded.last
-            settled = self._settler.settle(intent)
+            if recorded.last.event is JournalEvent.DOUBTFUL:
+                # The server has said how it ended; no count of rows makes that good.
+                settled = Settled(
+                    Outcome.UNKNOWN,
+                    f"the server refused it ({recorded.last.error}), and {recorded.last.note}",
+                    code=recorded.last.error_code,
+                )
+            else:
+                settled = self._settler.settle(intent)
             if settled.outcome is Outcome.UNKNOWN:
                 task = tasks.get(intent.position)
                 raise unknown(intent, total, settled, task.statement if task else None)

@@ -32,7 +32,8 @@ class Recorder:
     """The pen of one run.
 
     Args:
-        queue: The statements of the run whose outcome is not known, in order.
+        queue: The statements of the run that nothing is known about, in order; None
+            where intents cannot be written ahead.
 
     """
 
@@ -43,14 +44,14 @@ class Recorder:
         journal: Journal,
         lock: Lock,
         run_id: str,
-        queue: Sequence[Task],
+        queue: Sequence[Task | None],
     ) -> None:
         self._session = session
         self._ledger = ledger
         self._journal = journal
         self._lock = lock
         self._run_id = run_id
-        self._places = {(t.step.revision, t.position): n for n, t in enumerate(queue)}
+        self._places = {_key(task): n for n, task in enumerate(queue) if task is not None}
         self._queue = queue
         self._intents: dict[tuple[str, int], Entry] = {}
         self._entries: list[Entry] = []
@@ -154,8 +155,10 @@ class Recorder:
             return
         touched = self._touched(task)
         for other in islice(self._queue, start + 1, start + _TOGETHER):
+            if other is None or not other.quick:
+                return
             names = self._touched(other)
-            if not other.quick or names & touched:
+            if names & touched:
                 return
             touched |= names
             yield other

@@ -7,6 +7,7 @@ UNKNOWN: a wrong guess would run a statement twice, or skip it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -34,6 +35,9 @@ class Verdict:
 
 # Made first and filled afterwards, where a SELECT is given.
 _FILLED = (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW)
+
+# Any UUID but the one of zeros, which stands for none.
+UUID = re.compile(r" (?!0{8}-)[0-9a-f]{8}-[0-9a-f-]{27} ")
 
 _Partitions = Mapping[str, Partition]
 _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Verdict]
@@ -73,6 +77,9 @@ def _things(names: Iterable[str], before: Mapping[str, str], now: Mapping[str, s
 def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
     outcome = _things(keys, before.objects, now.objects)
     shown = ", ".join(keys)
+    circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(keys)
+    if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
+        return _named(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
     if outcome is Outcome.NOT_APPLIED:
         return _named(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:
@@ -80,6 +87,11 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
     if not effect.atomic and effect.kind in _FILLED:
         return _named(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
     return _named(outcome, f"{shown} is changed as it makes it")
+
+
+def _has_uuids(found: Fingerprint) -> bool:
+    """Return whether the objects can be told apart; those of Ordinary databases cannot."""
+    return all(UUID.search(value) for value in found.objects.values())
 
 
 def _read_databases(

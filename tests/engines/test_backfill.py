@@ -1,0 +1,446 @@
+"""Every row exactly once: by partition and by range, with failures and kills in between."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import budeval_migrations as bm
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import RevisionCompileError, StatementFailed
+from budeval_migrations.events import BackfillProgress, Event
+from budeval_migrations.model import Backfill
+from budeval_migrations.run.chunks import from_json, plan_chunks, to_json
+from budeval_migrations.settings import Settings
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.effects import Name
+from budeval_migrations.sql.splitter import split
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+engines = pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http"), indirect=True
+)
+TARGET = "(p UInt8, k Int64, v String) ENGINE = MergeTree PARTITION BY p ORDER BY k"
+ROWS = "INSERT INTO source SELECT number % 4, number - 500, toString(number) FROM numbers(1000)"
+PREPARE = (f"CREATE TABLE source {TARGET}", f"CREATE TABLE target {TARGET}", ROWS)
+SUMS = "SELECT count(), sum(k), sum(cityHash64(p, k, v)), uniqExact(k) FROM "
+
+
+class Killed(BaseException):
+    """Something stops the run."""
+
+
+def write(stage: Stage, select: str, *, into: str = "target", **options: Any) -> None:
+    arguments = {"source": "source", **options}
+    listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    stage.project.write_revision(
+        "001_fill",
+        None,
+        body=f"def upgrade() -> None:\n    op.backfill({into!r}, {select!r}, {listed})\n",
+    )
+
+
+def sums(stage: Stage, table: str) -> list[int]:
+    return [int(n) for n in stage.rows(SUMS + table)[0]]
+
+
+def chunks(stage: Stage) -> list[dict[str, Any]]:
+    rows = stage.rows(
+        "SELECT note FROM schema_migrations_journal WHERE event = 'chunk' ORDER BY sequence"
+    )
+    return [json.loads(str(note)) for (note,) in rows]
+
+
+ALL = "SELECT p, k, v FROM source WHERE {chunk}"
+
+
+@engines
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 4),
+        ({"by": "k", "chunk_rows": 300}, 4),
+        ({"by": "k", "chunk_rows": 1000}, 1),
+        ({"by": "k", "chunk_rows": 999}, 2),
+        ({"by": "v", "chunk_rows": 400}, 3),
+        ({"by": "(p, k)", "chunk_rows": 400}, 3),
+        ({"by": "cityHash64(v)", "chunk_rows": 400}, 3),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
+)
+def test_every_row_arrives_once(stage: Stage, options: dict[str, Any], count: int) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, ALL, **options)
+    told: list[Event] = []
+
+    bm.upgrade(on_event=told.append, **stage.options)
+
+    assert sums(stage, "target") == sums(stage, "source")
+    assert stage.tables() == {"source", "target"}
+    progress = [e for e in told if isinstance(e, BackfillProgress)]
+    assert [e.chunk for e in progress] == list(range(1, count + 1))
+    assert {e.chunks for e in progress} == {count}
+    moved = [e.rows for e in progress]
+    assert moved == sorted(moved)
+    assert moved[-1] == progress[-1].rows_total
+    assert abs(moved[-1] - 1000) < count  # ranges of equal size, rounded down
+    assert (progress[-1].left_ms or 0) == 0
+    [row] = stage.rows(
+        "SELECT event, rows_written, note FROM schema_migrations_journal WHERE event = 'applied'"
+    )
+    assert (row[0], int(row[1]), row[2]) == ("applied", 1000, f"{count} chunks")
+
+
+@engines
+def test_an_empty_source_leaves_an_empty_target(stage: Stage) -> None:
+    stage.prepare(*PREPARE[:2])
+    write(stage, ALL, by="k")
+    assert bm.upgrade(**stage.options).applied == ("001_fill",)
+    assert sums(stage, "target")[0] == 0
+    assert stage.tables() == {"source", "target"}
+
+
+@engines
+def test_a_select_that_finds_nothing_moves_nothing(stage: Stage) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, "SELECT p, k, v FROM source WHERE k > 10000 AND {chunk}")
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target")[0] == 0
+    assert stage.tables() == {"source", "target"}
+
+
+@engines
+def test_rows_that_are_there_already_stay(stage: Stage) -> None:
+    stage.prepare(*PREPARE, "INSERT INTO target SELECT 1, 7, 'mine'")
+    write(stage, ALL)
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target")[0] == 1001
+
+
+@engines
+def test_an_aggregate_is_filled_by_its_own_key(stage: Stage) -> None:
+    stage.prepare(
+        *PREPARE,
+        "CREATE TABLE totals (p UInt8, rows SimpleAggregateFunction(sum, UInt64), "
+        "greatest AggregateFunction(max, Int64)) ENGINE = AggregatingMergeTree ORDER BY p",
+    )
+    select = "SELECT p, count(), maxState(k) FROM source WHERE {chunk} GROUP BY p"
+    write(stage, select, into="totals", by="k", chunk_rows=130)
+    bm.upgrade(**stage.options)
+    found = stage.rows("SELECT p, sum(rows), maxMerge(greatest) FROM totals GROUP BY p ORDER BY p")
+    assert [tuple(map(int, row)) for row in found] == [
+        (0, 250, 496),
+        (1, 250, 497),
+        (2, 250, 498),
+        (3, 250, 499),
+    ]
+
+
+@engines
+def test_the_columns_that_are_named_are_filled_and_the_others_have_their_defaults(
+    stage: Stage,
+) -> None:
+    stage.prepare(
+        *PREPARE[:1],
+        "CREATE TABLE target (k Int64, w String DEFAULT 'none', p UInt8) "
+        "ENGINE = MergeTree PARTITION BY p ORDER BY k",
+        ROWS,
+    )
+    select = "SELECT p, k FROM source WHERE {chunk}"
+    write(stage, select, columns=["p", "k"])
+    bm.upgrade(**stage.options)
+    found = stage.rows("SELECT w, count(), sum(k), sum(p) FROM target GROUP BY w")
+    assert [(w, int(a), int(b), int(c)) for w, a, b, c in found] == [("none", 1000, -500, 1500)]
+
+
+@engines
+def test_names_with_a_database_and_quotes_are_taken_as_written(stage: Stage) -> None:
+    stage.prepare(
+        f"CREATE TABLE `a-source` {TARGET}",
+        f"CREATE TABLE `a.target` {TARGET}",
+        ROWS.replace("source", "`a-source`"),
+    )
+    name = stage.target.database
+    write(
+        stage,
+        f"SELECT p, k, v FROM {name}.`a-source` WHERE {{chunk}}",
+        into=f"{name}.`a.target`",
+        source=f"{name}.`a-source`",
+    )
+    bm.upgrade(**stage.options)
+    assert sums(stage, "`a.target`") == sums(stage, "`a-source`")
+    assert stage.tables() == {"a-source", "a.target"}
+
+
+def fail_at(value: int) -> str:
+    return (
+        f"SELECT p, if(throwIf(k = {value}, 'stop') = 0, k, k) AS k, v FROM source WHERE {{chunk}}"
+    )
+
+
+@engines
+@pytest.mark.parametrize("options", [{"by": "partition"}, {"by": "k", "chunk_rows": 250}])
+def test_a_failed_chunk_is_done_again_and_those_before_it_are_not(
+    stage: Stage, options: dict[str, Any]
+) -> None:
+    stage.prepare(*PREPARE, "CREATE TABLE bad (k Int64) ENGINE = MergeTree ORDER BY k")
+    # It is in the third chunk, by partition and by range.
+    stage.prepare("INSERT INTO bad VALUES (98)")
+    select = "SELECT p, k, v FROM source WHERE {chunk} AND throwIf(k IN (SELECT k FROM bad)) = 0"
+    write(stage, select, **options)
+
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+
+    assert caught.value.code == 395
+    assert (
+        "2 of 4 chunks are done"
+        in stage.rows("SELECT note FROM schema_migrations_journal WHERE event = 'failed'")[0][0]
+    )
+    assert sums(stage, "target")[0] == 500
+    before = [c["staging"] for c in chunks(stage) if "staging" in c]
+    assert len(before) == 2
+
+    stage.prepare("TRUNCATE TABLE bad")
+    told: list[Event] = []
+    assert bm.upgrade(on_event=told.append, **stage.options).applied == ("001_fill",)
+
+    assert sums(stage, "target") == sums(stage, "source")
+    filled = [(c["chunk"], c["rows"]) for c in chunks(stage) if "staging" in c]
+    assert filled == [(0, 250), (1, 250), (2, 250), (3, 250)]
+    assert len([c for c in chunks(stage) if "plan" in c]) == 1
+    assert stage.tables() == {"source", "target", "bad"}
+    assert [e.chunk for e in told if isinstance(e, BackfillProgress)][-1] == 4
+
+
+@engines
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_run_that_is_stopped_between_chunks_goes_on_where_it_was(stage: Stage, at: int) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, ALL)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, BackfillProgress) and event.chunk == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        bm.upgrade(on_event=stop, **stage.options)
+    assert sums(stage, "target")[0] == 250 * at
+
+    told: list[Event] = []
+    bm.upgrade(on_event=told.append, **stage.options)
+    assert sums(stage, "target") == sums(stage, "source")
+    assert stage.tables() == {"source", "target"}
+    assert [c["chunk"] for c in chunks(stage) if "staging" in c] == [0, 1, 2, 3]
+
+
+@engines
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("word", ["CREATE TABLE", "INSERT INTO `budeval", "MOVE PARTITION", "DROP"])
+def test_a_kill_around_any_statement_of_a_chunk_loses_and_doubles_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, word: str, after: bool
+) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, ALL, by="k", chunk_rows=250)
+    seen = 0
+    dead = False
+
+    def execute(self: Session, sql: str, **more: Any) -> Any:
+        nonlocal seen, dead
+        if dead:
+            raise Killed
+        meant = "budeval_backfill" in sql and word in sql
+        seen += meant
+        dead = meant and seen == 3
+        if dead and not after:
+            raise Killed
+        done = real(self, sql, **more)
+        if dead:
+            raise Killed
+        return done
+
+    def insert(self: Session, *arguments: Any, **more: Any) -> Any:
+        if dead:
+            raise Killed
+        return real_insert(self, *arguments, **more)
+
+    real, real_insert = Session.execute, Session.insert
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "execute", execute)
+        patch.setattr(Session, "insert", insert)
+        with pytest.raises(Killed):
+            bm.upgrade(**{**stage.options, "lock": "off"})
+    assert seen == 3
+
+    bm.upgrade(**{**stage.options, "lock": "off"})
+    assert sums(stage, "target") == sums(stage, "source")
+    assert stage.tables() == {"source", "target"}
+
+
+@engines
+def test_an_edited_backfill_begins_anew(stage: Stage) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, fail_at(0))
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+    assert sums(stage, "target")[0] == 0
+    write(stage, ALL, by="k", chunk_rows=500)
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target") == sums(stage, "source")
+    assert len([c for c in chunks(stage) if "plan" in c]) == 2
+
+
+@engines
+@pytest.mark.parametrize(
+    ("engine", "name"), [("Memory", "Memory"), ("Log", "Log"), ("Null", "Null")]
+)
+def test_a_target_that_has_no_partitions_is_refused(stage: Stage, engine: str, name: str) -> None:
+    stage.prepare(
+        *PREPARE[:1], ROWS, f"CREATE TABLE target (p UInt8, k Int64, v String) ENGINE = {engine}"
+    )
+    write(stage, ALL)
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    assert f"target is a {name} table" in caught.value.reason
+    assert stage.tables() == {"source", "target"}
+
+
+@engines
+@pytest.mark.parametrize(
+    "select", ["SELECT p, k, v FROM source", "SELECT p, k, v FROM source WHERE {chunk} OR {chunk}"]
+)
+def test_the_chunk_must_stand_in_the_select_once(stage: Stage, select: str) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, select)
+    with pytest.raises(RevisionCompileError) as caught:
+        bm.upgrade(**stage.options)
+    assert "{chunk} exactly once" in caught.value.message
+    assert caught.value.exit_code == 3
+
+
+@engines
+def test_a_script_holds_one_insert(stage: Stage) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    stage.prepare(*PREPARE)
+    write(stage, ALL, columns=["p", "k", "v"])
+    config = Config(stage.project.ini, output_buffer=StringIO())
+    command.upgrade(config, "head", sql=True)
+    script = config.output_buffer.getvalue()
+    inserts = [s.text for s in split(script) if "schema_migrations" not in s.text]
+    [insert] = [text for text in inserts if "INSERT INTO" in text]
+    assert insert.endswith("INSERT INTO target (p, k, v) SELECT p, k, v FROM source WHERE (1)")
+    assert "budeval_backfill" not in script
+
+
+# --- the cut --------------------------------------------------------------------------------
+
+_numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
+_floats = st.floats(width=64) | st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf")])
+_texts = st.text(max_size=5) | st.sampled_from(["", "'", "\\", "a\nb", "Ж", "{x}", "%s"])
+_bytes = st.binary(max_size=4)
+_seconds = st.integers(1729900000, 1729999999) | st.integers(1729987200, 1729994400)  # DST ends
+
+
+def _float(value: float) -> str:
+    if value != value:
+        return "nan"
+    return {float("inf"): "inf", float("-inf"): "-inf"}.get(value, repr(value))
+
+
+def _optional(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return values | st.just("NULL")
+
+
+KEYS: dict[str, st.SearchStrategy[str]] = {
+    "Int64": _numbers.map(str),
+    "Nullable(Int64)": _optional(_numbers.map(str)),
+    "Float64": _floats.map(_float),
+    "Nullable(Float32)": _optional(st.floats(width=32).map(_float)),
+    "String": _texts.map(quote.string),
+    "Nullable(String)": _optional(_texts.map(quote.string)),
+    "LowCardinality(String)": _texts.map(quote.string),
+    "FixedString(4)": _bytes.map(lambda b: f"unhex('{b.hex()}')"),
+    "Date": st.integers(0, 30000).map(lambda n: f"toDate({n})"),
+    "DateTime('Europe/Berlin')": _seconds.map(lambda n: f"toDateTime({n})"),
+    "DateTime64(3, 'Europe/Berlin')": _seconds.map(lambda n: f"fromUnixTimestamp64Milli({n}123)"),
+    "UUID": st.uuids().map(lambda u: f"'{u}'"),
+    "Enum8('b' = 1, 'a' = 2, 'c' = -1)": st.sampled_from(["'a'", "'b'", "'c'"]),
+    "Decimal(18, 4)": st.integers(-(10**12), 10**12).map(lambda n: f"{n}::Decimal(18, 4) / 10000"),
+    "Tuple(Int8, String)": st.tuples(st.integers(-3, 3), _texts).map(
+        lambda t: f"({t[0]}, {quote.string(t[1])})"
+    ),
+    "Tuple(Nullable(Int8), Float64)": st.tuples(st.integers(-2, 2), _floats).map(
+        lambda t: f"({t[0] if t[0] else 'NULL'}, {_float(t[1])})"
+    ),
+    "Bool": st.booleans().map(str),
+    "IPv4": st.integers(0, 2**32 - 1).map(lambda n: f"toIPv4(toUInt32({n}))"),
+}
+
+
+@pytest.fixture(scope="module")
+def embedded(embedded_directory: Any) -> Any:
+    with Session(Settings(url=f"chdb:///{embedded_directory}", database="chunks")) as session:
+        session.ensure_database()
+        yield session
+        session.execute("DROP DATABASE IF EXISTS chunks")
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@settings(
+    max_examples=6,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
+@given(data=st.data(), chunk_rows=st.integers(1, 5))
+def test_the_chunks_hold_every_row_once(
+    embedded: Session, kind: str, data: st.DataObject, chunk_rows: int
+) -> None:
+    values = data.draw(st.lists(KEYS[kind], min_size=1, max_size=12))
+    embedded.execute("DROP TABLE IF EXISTS source")
+    embedded.execute(f"CREATE TABLE source (k {kind}, n UInt32) ENGINE = Memory")
+    rows = " UNION ALL ".join(
+        f"SELECT CAST({v} AS {kind}) AS k, toUInt32({n}) AS n" for n, v in enumerate(values)
+    )
+    embedded.execute(f"INSERT INTO source {rows}")
+    asked = Backfill("target", ALL, "source", "k", chunk_rows)
+
+    found = plan_chunks(embedded, asked, Name("source"))
+
+    assert from_json(to_json(found)) == found
+    listed = [
+        int(n)
+        for chunk in found
+        for (n,) in embedded.query(f"SELECT n FROM source WHERE {chunk.condition}")
+    ]
+    assert sorted(listed) == list(range(len(values)))
+
+
+def test_a_source_without_rows_has_no_chunks(embedded: Session) -> None:
+    embedded.execute("DROP TABLE IF EXISTS source")
+    embedded.execute("CREATE TABLE source (k Int8) ENGINE = MergeTree ORDER BY k")
+    for by in ("k", "partition"):
+        assert plan_chunks(embedded, Backfill("t", ALL, "source", by, 1), Name("source")) == ()
+
+
+def test_the_hour_that_comes_twice_is_cut_once(embedded: Session) -> None:
+    embedded.execute("DROP TABLE IF EXISTS source")
+    embedded.execute(
+        "CREATE TABLE source (k DateTime('Europe/Berlin')) ENGINE = MergeTree ORDER BY tuple()"
+    )
+    embedded.execute(
+        "INSERT INTO source SELECT toDateTime(1729983600 + number * 600) FROM numbers(30)"
+    )
+    found = plan_chunks(embedded, Backfill("t", ALL, "source", "k", 4), Name("source"))
+    counts = [
+        int(embedded.query(f"SELECT count() FROM source WHERE {chunk.condition}")[0][0])
+        for chunk in found
+    ]
+    assert sum(counts) == 30

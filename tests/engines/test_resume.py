@@ -1,0 +1,491 @@
+"""After a failure in the middle: what runs again, what does not, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.errors import (
+    ChecksumMismatch,
+    LedgerError,
+    MutationFailed,
+    RevisionError,
+    StatementFailed,
+    StatementOutcomeUnknown,
+)
+from budeval_migrations.events import (
+    Event,
+    RevisionFinished,
+    RevisionStarted,
+    StatementFinished,
+    StatementStarted,
+)
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+LOG = "CREATE TABLE IF NOT EXISTS log (n Int64) ENGINE = MergeTree ORDER BY n"
+PARTS = "(k Int64, v String) ENGINE = MergeTree ORDER BY k"
+modern = pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http", "modern-connect"), indirect=True
+)
+
+
+def note(n: int) -> str:
+    return f"INSERT INTO log SELECT {n}"
+
+
+def logged(stage: Stage) -> list[int]:
+    """What was inserted into ``log``, in order: a statement that ran twice is there twice."""
+    return [int(n) for (n,) in stage.rows("SELECT n FROM log ORDER BY n")]
+
+
+def journal(stage: Stage, revision: str) -> list[tuple[int, str]]:
+    rows = stage.rows(
+        "SELECT position, event FROM schema_migrations_journal "
+        f"WHERE revision = '{revision}' ORDER BY sequence"
+    )
+    return [(int(position), str(event)) for position, event in rows]
+
+
+def attempts(stage: Stage, revision: str) -> list[tuple[str, int, int, int]]:
+    """Direction, success, statements applied and in all, of each row of the ledger."""
+    rows = stage.rows(
+        "SELECT direction, toUInt8(success), statements_applied, statements_total "
+        f"FROM schema_migrations WHERE version = '{revision}' ORDER BY sequence"
+    )
+    return [(str(d), int(s), int(a), int(t)) for d, s, a, t in rows]
+
+
+def state(stage: Stage, revision: str) -> str:
+    return next(
+        r.state.value for r in bm.status(**stage.options).revisions if r.revision == revision
+    )
+
+
+def fail(stage: Stage) -> StatementFailed:
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    return caught.value
+
+
+def test_only_the_corrected_statement_and_what_follows_are_sent(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a", None, [LOG, note(1), "INSERT INTO nowhere SELECT 1", note(3)]
+    )
+    assert fail(stage).index == 3
+    assert logged(stage) == [1]
+    stage.project.write_revision("001_a", None, [LOG, note(1), note(2), note(3), note(4)])
+
+    told: list[Event] = []
+    report = bm.upgrade(on_event=told.append, **stage.options)
+
+    assert report.applied == ("001_a",)
+    assert logged(stage) == [1, 2, 3, 4]
+    assert [e.index for e in told if isinstance(e, StatementStarted)] == [3, 4, 5]
+    skipped = [(e.index, e.why) for e in told if isinstance(e, StatementFinished) and e.skipped]
+    assert skipped == [(1, "applied by an earlier run"), (2, "applied by an earlier run")]
+    assert attempts(stage, "001_a") == [("up", 0, 2, 4), ("up", 1, 5, 5)]
+    assert state(stage, "001_a") == "applied"
+
+
+def test_failing_again_and_again_repeats_nothing_that_took_effect(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1), "SELECT * FROM nowhere"])
+    for _ in range(3):
+        assert fail(stage).index == 3
+    assert logged(stage) == [1]
+    assert attempts(stage, "001_a") == [("up", 0, 2, 3)] * 3
+    assert bm.status(**stage.options).revisions[0].statements_applied == 2
+
+
+def test_revisions_before_the_failed_one_are_not_sent_again(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1)])
+    stage.project.write_revision("002_b", "001_a", [note(2), "SELECT * FROM nowhere"])
+    stage.project.write_revision("003_c", "002_b", note(3))
+    error = fail(stage)
+    assert error.report is not None
+    assert error.report.applied == ("001_a",)
+    stage.project.write_revision("002_b", "001_a", note(2))
+    assert bm.upgrade(**stage.options).applied == ("002_b", "003_c")
+    assert logged(stage) == [1, 2, 3]
+
+
+def test_an_edited_statement_that_took_effect_is_refused_until_it_is_restored(
+    stage: Stage,
+) -> None:
+    broken = [LOG, note(1), "SELECT * FROM nowhere"]
+    stage.project.write_revision("001_a", None, broken)
+    fail(stage)
+    stage.project.write_revision("001_a", None, [LOG, note(100), note(2)])
+
+    with pytest.raises(ChecksumMismatch) as caught:
+        bm.upgrade(**stage.options)
+
+    assert caught.value.exit_code == 4
+    assert (caught.value.details["applied"], caught.value.details["now"]) == (note(1), note(100))
+    assert caught.value.details["statement"] == 2
+    assert logged(stage) == [1]
+    assert attempts(stage, "001_a") == [("up", 0, 2, 3)]
+
+    stage.project.write_revision("001_a", None, [LOG, note(1), note(2)])
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert logged(stage) == [1, 2]
+
+
+def test_an_edited_statement_runs_again_when_a_person_says_so(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1), "SELECT * FROM nowhere"])
+    fail(stage)
+    stage.project.write_revision("001_a", None, [LOG, note(100), note(2)])
+    bm.repair_statement("001_a", 2, applied=False, **stage.options)
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert logged(stage) == [1, 2, 100]
+
+
+def test_a_statement_put_before_an_applied_one_is_refused(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1), "SELECT * FROM nowhere"])
+    fail(stage)
+    stage.project.write_revision("001_a", None, [note(0), LOG, note(1), note(2)])
+    with pytest.raises(ChecksumMismatch):
+        bm.upgrade(**stage.options)
+    assert logged(stage) == [1]
+
+
+def test_reformatting_the_file_of_a_failed_revision_is_no_edit(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1), "SELECT * FROM nowhere"])
+    fail(stage)
+    path = stage.project.write_revision("001_a", None, [LOG, note(1), note(2)])
+    path.write_text(path.read_text() + "\n# a remark\n")
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert logged(stage) == [1, 2]
+
+
+def test_a_downgrade_that_failed_blocks_the_upgrade_until_it_is_finished(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, LOG)
+    down = ["DROP TABLE t", note(-2), "SELECT * FROM nowhere"]
+    table = f"CREATE TABLE t {PARTS}"
+    stage.project.write_revision("002_b", "001_a", [table, note(2)], down)
+    stage.project.write_revision("003_c", "002_b", note(3))
+    bm.upgrade("002_b", **stage.options)
+
+    with pytest.raises(StatementFailed) as failed:
+        bm.downgrade("001_a", **stage.options)
+    assert failed.value.index == 3
+    assert stage.heads() == {"002_b"}
+    assert state(stage, "002_b") == "failed"
+
+    with pytest.raises(LedgerError) as refused:
+        bm.upgrade(**stage.options)
+    assert refused.value.details == {"revision": "002_b", "kind": "half_taken_back"}
+    assert refused.value.exit_code == 4
+    assert "2 statements took effect" in refused.value.message
+    assert logged(stage) == [-2, 2]
+
+    stage.project.write_revision("002_b", "001_a", [table, note(2)], [*down[:2], note(-3)])
+    assert bm.downgrade("001_a", **stage.options).applied == ("002_b",)
+    assert logged(stage) == [-3, -2, 2]
+    assert attempts(stage, "002_b")[1:] == [("down", 0, 2, 3), ("down", 1, 3, 3)]
+    assert bm.upgrade(**stage.options).applied == ("002_b", "003_c")
+    assert logged(stage) == [-3, -2, 2, 2, 3]
+
+
+def test_a_database_with_a_half_finished_downgrade_is_not_at_head(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, LOG, [note(-1), "SELECT * FROM nowhere"])
+    bm.upgrade(**stage.options)
+    with pytest.raises(StatementFailed):
+        bm.downgrade("base", **stage.options)
+    with pytest.raises(LedgerError):
+        bm.upgrade(**stage.options)
+    assert not bm.validate(**stage.options).ok
+
+
+def test_a_downgrade_that_did_nothing_yet_blocks_nothing(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, LOG, ["SELECT * FROM nowhere"])
+    bm.upgrade(**stage.options)
+    with pytest.raises(StatementFailed):
+        bm.downgrade("base", **stage.options)
+    assert bm.upgrade(**stage.options).applied == ()
+    assert stage.heads() == {"001_a"}
+
+
+def test_a_half_applied_revision_blocks_the_downgrade_of_what_it_builds_on(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, LOG, "DROP TABLE log")
+    stage.project.write_revision("002_b", "001_a", [note(1), "SELECT * FROM nowhere"])
+    fail(stage)
+
+    with pytest.raises(LedgerError) as refused:
+        bm.downgrade("base", **stage.options)
+
+    assert refused.value.details == {"revision": "002_b"}
+    assert "repair --revision 002_b --statement 1 --not-applied" in refused.value.hint
+    assert logged(stage) == [1]
+
+    bm.repair_statement("002_b", 1, applied=False, **stage.options)
+    assert bm.downgrade("base", **stage.options).applied == ("001_a",)
+    assert stage.heads() == set()
+
+
+def test_a_dynamic_revision_knows_its_statements_by_their_text(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(7)])
+    body = """
+    from sqlalchemy import text
+
+    def upgrade() -> None:
+        found = op.get_bind().execute(text("SELECT count() FROM log")).scalar()
+        op.execute("INSERT INTO log SELECT 1")
+        op.execute("INSERT INTO log SELECT 1")
+        op.execute("{broken}")
+        op.execute("INSERT INTO log SELECT 3")
+
+    def downgrade() -> None:
+        pass
+    """
+    stage.project.write_revision("002_b", "001_a", body=body.replace("{broken}", "SELECT x"))
+    error = fail(stage)
+    assert (error.index, error.total) == (3, None)
+    assert logged(stage) == [1, 1, 7]
+    stage.project.write_revision("002_b", "001_a", body=body.replace("{broken}", note(2)))
+    assert bm.upgrade(**stage.options).applied == ("002_b",)
+    assert logged(stage) == [1, 1, 2, 3, 7]
+    assert attempts(stage, "002_b") == [("up", 0, 2, 3), ("up", 1, 4, 4)]
+
+
+def test_the_journal_tells_the_story_of_each_statement(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1), "INSERT INTO nowhere SELECT 1"])
+    fail(stage)
+    assert journal(stage, "001_a") == [
+        (1, "applied"),
+        (2, "intent"),
+        (2, "applied"),
+        (3, "intent"),
+        (3, "failed"),
+    ]
+    [row] = stage.rows(
+        "SELECT error_code, error != '', since FROM schema_migrations_journal WHERE event = 'failed'"
+    )
+    assert [int(v) for v in row] == [60, 1, 0]
+
+
+@modern
+def test_what_a_refused_statement_left_behind_is_settled_by_a_person(stage: Stage) -> None:
+    table = f"CREATE TABLE t {PARTS}"
+    bad = "ALTER TABLE t ADD COLUMN z Int8, UPDATE k = 1 WHERE 1"
+    stage.project.write_revision("001_a", None, [LOG, table, bad, note(1)])
+
+    error = fail(stage)
+
+    assert (error.index, error.code) == (3, 420)
+    assert "statement 3 in part" in error.outcome
+    assert journal(stage, "001_a")[-1] == (3, "doubtful")
+    assert state(stage, "001_a") == "unknown"
+    assert attempts(stage, "001_a") == [("up", 0, 2, 4)]
+    assert stage.rows("SELECT name FROM system.columns WHERE database = currentDatabase() "
+                      "AND table = 't' ORDER BY position") == [("k",), ("v",), ("z",)]  # fmt: skip
+
+    for _ in range(2):
+        with pytest.raises(StatementOutcomeUnknown) as unknown:
+            bm.upgrade(**stage.options)
+        assert unknown.value.index == 3
+        assert "repair --revision 001_a --statement 3 --applied" in unknown.value.outcome
+        assert unknown.value.exit_code == 4
+    assert logged(stage) == []
+
+    bm.repair_statement("001_a", 3, applied=True, **stage.options)
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert logged(stage) == [1]
+    assert attempts(stage, "001_a")[-1] == ("up", 1, 4, 4)
+
+
+chdb = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+
+
+class Stopped(BaseException):
+    """Somebody stops the run."""
+
+
+@chdb
+def test_what_a_dynamic_revision_does_is_not_taken_for_the_work_of_the_next(stage: Stage) -> None:
+    stage.prepare(f"CREATE TABLE t {PARTS}")
+    stage.project.write_revision("001_a", None, f"CREATE TABLE x {PARTS}")
+    body = """
+    def upgrade() -> None:
+        op.get_bind()
+        op.execute("ALTER TABLE t ADD COLUMN y Int8")
+    """
+    stage.project.write_revision("002_b", "001_a", body=body)
+    stage.project.write_revision("003_c", "002_b", "ALTER TABLE t ADD COLUMN z Int8")
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StatementStarted) and event.revision == "003_c":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        bm.upgrade(on_event=stop, **stage.options)
+    bm.upgrade(**stage.options)
+
+    found = stage.rows(
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 't' "
+        "ORDER BY name"
+    )
+    assert found == [("k",), ("v",), ("y",), ("z",)]
+
+
+@chdb
+@pytest.mark.parametrize("kind", [RevisionStarted, RevisionFinished])
+def test_a_run_that_is_stopped_between_revisions_forgets_nothing(
+    stage: Stage, kind: type[Event]
+) -> None:
+    stage.project.write_revision("001_a", None, [LOG, note(1)])
+    stage.project.write_revision("002_b", "001_a", note(2))
+    revision = "002_b" if kind is RevisionStarted else "001_a"
+
+    def stop(event: Event) -> None:
+        if isinstance(event, kind) and event.revision == revision:  # type: ignore[attr-defined]
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        bm.upgrade(on_event=stop, **stage.options)
+
+    assert bm.upgrade(**stage.options).current == ("002_b",)
+    assert logged(stage) == [1, 2]
+
+
+@chdb
+def test_a_repaired_checksum_forgets_no_half_finished_downgrade(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, LOG, [note(-1), "SELECT * FROM nowhere"])
+    bm.upgrade(**stage.options)
+    with pytest.raises(StatementFailed):
+        bm.downgrade("base", **stage.options)
+
+    with pytest.raises(RevisionError, match="would hide that"):
+        bm.repair(["001_a"], **stage.options)
+
+    assert state(stage, "001_a") == "failed"
+
+
+HALFWAY = (
+    "INSERT INTO t SELECT number, toString(throwIf(number = 9)) FROM numbers(20) "
+    "SETTINGS max_block_size = 1, max_threads = 1, max_insert_threads = 1, "
+    "min_insert_block_size_rows = 1, min_insert_block_size_bytes = 1"
+)
+
+
+@modern
+def test_an_insert_that_fails_halfway_is_settled_by_a_person(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [LOG, f"CREATE TABLE t {PARTS}", HALFWAY, note(1)])
+    assert fail(stage).code == 395
+    [(left,)] = stage.rows("SELECT count() FROM t")
+    assert 0 < int(left) < 20
+    assert journal(stage, "001_a")[-1] == (3, "doubtful")
+    with pytest.raises(StatementOutcomeUnknown):
+        bm.upgrade(**stage.options)
+    assert stage.rows("SELECT count() FROM t") == [(left,)]
+
+    stage.prepare("TRUNCATE TABLE t")
+    bm.repair_statement("001_a", 3, applied=False, **stage.options)
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [LOG, f"CREATE TABLE t {PARTS}", HALFWAY.replace("throwIf(number = 9)", "number"), note(1)],
+    )
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert [int(n) for (n,) in stage.rows("SELECT count() FROM t")] == [20]
+    assert logged(stage) == [1]
+
+
+@modern
+def test_an_insert_whose_view_fails_is_not_taken_as_applied(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [
+            f"CREATE TABLE t {PARTS}",
+            f"CREATE TABLE copy {PARTS}",
+            "CREATE MATERIALIZED VIEW mv TO copy AS SELECT k, toString(throwIf(k = 2)) AS v FROM t",
+            "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+        ],
+    )
+    assert fail(stage).index == 4
+    left = [int(n) for (n,) in stage.rows("SELECT count() FROM t")]
+    event = journal(stage, "001_a")[-1][1]
+    assert event == ("failed" if left == [0] else "doubtful")
+    if event == "doubtful":
+        with pytest.raises(StatementOutcomeUnknown):
+            bm.upgrade(**stage.options)
+
+
+@modern
+def test_rows_are_changed_when_the_upgrade_returns(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [
+            f"CREATE TABLE t {PARTS}",
+            "INSERT INTO t SELECT number, 'old' FROM numbers(1000)",
+            "ALTER TABLE t UPDATE v = 'new' WHERE k % 2 = 0",
+            "ALTER TABLE t DELETE WHERE k < 100",
+            "DELETE FROM t WHERE k >= 900",
+        ],
+    )
+    bm.upgrade(**stage.options)
+    found = stage.rows("SELECT v, count() FROM t GROUP BY v ORDER BY v")
+    assert [(v, int(n)) for v, n in found] == [("new", 400), ("old", 400)]
+    left = stage.rows(
+        "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+    )
+    assert [int(n) for (n,) in left] == [0]
+
+
+@modern
+def test_a_mutation_that_cannot_succeed_is_told_and_can_be_replaced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budeval_migrations.run.sender._MUTATION_PATIENCE", 0.5)
+    table = f"CREATE TABLE t {PARTS}"
+    rows = "INSERT INTO t SELECT number, 'x' FROM numbers(10)"
+    bad = "ALTER TABLE t UPDATE v = toString(throwIf(k = 5, 'five')) WHERE 1"
+    stage.project.write_revision("001_a", None, [LOG, table, rows, bad, note(1)])
+
+    with pytest.raises(MutationFailed) as caught:
+        bm.upgrade(**stage.options)
+
+    error = caught.value
+    assert (error.index, error.code, error.exit_code) == (4, 395, 6)
+    assert "five" in error.reason
+    assert "KILL MUTATION WHERE database = " in error.hint
+    assert state(stage, "001_a") == "unknown"
+    assert attempts(stage, "001_a") == [("up", 0, 3, 5)]
+    with pytest.raises(MutationFailed):
+        bm.upgrade(**stage.options)
+    assert logged(stage) == []
+
+    stage.prepare(error.hint[error.hint.index("KILL") :].split(" — ")[0])
+    good = "ALTER TABLE t UPDATE v = 'y' WHERE 1"
+    stage.project.write_revision("001_a", None, [LOG, table, rows, good, note(1)])
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert stage.rows("SELECT DISTINCT v FROM t") == [("y",)]
+    assert logged(stage) == [1]
+
+
+SECRET = "S3cr3tS3cr3t"
+
+
+@modern
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"CREATE USER u_@ IDENTIFIED BY '{SECRET}' NONSENSE",
+        f"INSERT INTO log SELECT * FROM s3('http://127.0.0.1:1/x', 'key', '{SECRET}', 'TSV', 'n Int8')",
+        f"CREATE TABLE q (k Int8) ENGINE = MySQL('127.0.0.1:1', 'd', 't', 'u', '{SECRET}') ORDER BY k",
+    ],
+    ids=["identified by", "s3", "mysql"],
+)
+def test_no_secret_is_written_down(stage: Stage, statement: str) -> None:
+    sql = statement.replace("@", stage.target.database)
+    stage.project.write_revision("001_a", None, [LOG, sql])
+    told: list[Event] = []
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(on_event=told.append, **stage.options)
+    shown = [str(caught.value), str(caught.value.as_dict()), str(told)]
+    for table in ("schema_migrations", "schema_migrations_journal"):
+        shown.append(str(stage.rows(f"SELECT * FROM {table}")))
+    assert len(stage.rows("SELECT 1 FROM schema_migrations_journal WHERE position = 2")) >= 1
+    assert all(SECRET not in text for text in shown)

@@ -1,0 +1,495 @@
+"""The ladder, rung by rung: what became of a statement whose outcome is not known."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from budeval_migrations.engine.fingerprint import take
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import EngineError, LockLost
+from budeval_migrations.events import Event, StatementWaiting, ignore
+from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.history.lock import NoLock
+from budeval_migrations.model import Direction
+from budeval_migrations.run.settle import BACKFILL, REPEATABLE, Settler
+from budeval_migrations.run.verdict import Outcome
+from budeval_migrations.sql.effects import effect
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
+servers = pytest.mark.parametrize(
+    "engine_url", engine_parameters("modern-http", "old-http"), indirect=True
+)
+old = pytest.mark.parametrize(
+    "engine_url", engine_parameters("old-http", "old-native"), indirect=True
+)
+embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+
+
+def intent(session: Session, text: str, **values: object) -> Entry:
+    """The entry that a run writes just before it sends a statement."""
+    [before] = take(session, [effect(text)])
+    made = Entry(
+        revision="001_a",
+        direction=Direction.UP,
+        since=0,
+        position=2,
+        event=JournalEvent.INTENT,
+        hash="hash",
+        statement=text,
+        query_id=str(uuid.uuid4()),
+        before=before.as_json(),
+    )
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def settler(session: Session, tell: object = ignore, lock: object | None = None) -> Settler:
+    return Settler(session, lock or NoLock(), tell, patience=5)  # type: ignore[arg-type]
+
+
+# --- running --------------------------------------------------------------------------------
+
+SLOW_MODERN = (
+    "INSERT INTO t SELECT number, sleepEachRow(0.05) FROM numbers(30) SETTINGS max_block_size = 1"
+)
+SLOW_OLD = "INSERT INTO t SELECT number, sleep(1.5) FROM system.one ARRAY JOIN [1] AS number"
+
+
+def slow(stage: Stage) -> str:
+    return SLOW_MODERN if stage.target.modern else SLOW_OLD
+
+
+def prepare(stage: Stage) -> None:
+    stage.prepare(
+        "CREATE TABLE t (k Int64, z UInt8) ENGINE = MergeTree PARTITION BY z ORDER BY k"
+        if stage.target.modern
+        else "CREATE TABLE t (d Date DEFAULT toDate(0), k Int64, z UInt8) ENGINE = MergeTree(d, k, 8192)"
+    )
+
+
+def wait_until_running(session: Session, query_id: str) -> None:
+    deadline = time.monotonic() + 30
+    while not session.query(f"SELECT 1 FROM system.processes WHERE query_id = '{query_id}'"):
+        assert time.monotonic() < deadline, "the slow query never began"
+        time.sleep(0.01)
+
+
+@servers
+def test_what_the_server_works_on_is_waited_for(stage: Stage) -> None:
+    prepare(stage)
+    told: list[Event] = []
+    with stage.session() as session, stage.session() as other:
+        text = slow(stage).replace("INTO t ", "INTO t (k, z) ")
+        asked = intent(session, text)
+        other.features  # noqa: B018  connects
+        running = threading.Thread(
+            target=other.execute, args=(text,), kwargs={"query_id": asked.query_id}
+        )
+        running.start()
+        wait_until_running(session, asked.query_id)
+
+        settled = settler(session, told.append).settle(asked)
+
+        assert not session.query(
+            f"SELECT 1 FROM system.processes WHERE query_id = '{asked.query_id}'"
+        )
+        running.join()
+        assert settled.outcome in (APPLIED, UNKNOWN)  # the log of 18.16 knows; chDB has none
+        assert (settled.outcome is APPLIED) == (not stage.target.modern)
+    waits = [e for e in told if isinstance(e, StatementWaiting)]
+    assert waits
+    assert {(e.revision, e.index, e.what) for e in waits} == {
+        ("001_a", 2, "the server still works on it")
+    }
+
+
+@servers
+def test_who_loses_the_lock_waits_for_nothing(stage: Stage) -> None:
+    prepare(stage)
+
+    class Lost(NoLock):
+        def check(self) -> None:
+            raise LockLost("lost")
+
+    with stage.session() as session, stage.session() as other:
+        text = slow(stage).replace("INTO t ", "INTO t (k, z) ")
+        asked = intent(session, text)
+        running = threading.Thread(
+            target=other.execute, args=(text,), kwargs={"query_id": asked.query_id}
+        )
+        running.start()
+        wait_until_running(session, asked.query_id)
+        with pytest.raises(LockLost):
+            settler(session, lock=Lost()).settle(asked)
+        running.join()
+
+
+# --- the server's log -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def log(stage: Stage) -> Session:
+    """A server that keeps a log of its queries."""
+    prepare(stage)
+    with stage.session() as session:
+        session.execute("SELECT 1", settings={"log_queries": "1"})
+        yield session  # type: ignore[misc]
+
+
+LOGGED = {"log_queries": "1"}
+
+
+@old
+def test_the_log_says_that_it_finished(stage: Stage, log: Session) -> None:
+    asked = intent(log, "INSERT INTO t (k, z) SELECT number, 1 FROM system.numbers LIMIT 5")
+    log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
+
+    settled = settler(log).settle(asked)
+
+    assert (settled.outcome, settled.why) == (
+        APPLIED,
+        "the server's query log says that it finished",
+    )
+    assert settled.rows_read == 5
+
+
+@old
+def test_the_log_says_that_it_was_refused_before_it_began(stage: Stage, log: Session) -> None:
+    asked = intent(log, "INSERT INTO t (k, z) SELECT nothing, 1")
+    with pytest.raises(EngineError):
+        log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
+
+    settled = settler(log).settle(asked)
+
+    assert (settled.outcome, settled.why) == (NOT_APPLIED, "the server refused it")
+    assert "nothing" in settled.error
+
+
+@old
+def test_what_failed_while_it_ran_and_left_nothing_was_not_applied(
+    stage: Stage, log: Session
+) -> None:
+    asked = intent(
+        log, "INSERT INTO t (k, z) SELECT throwIf(number = 3), 1 FROM system.numbers LIMIT 9"
+    )
+    with pytest.raises(EngineError):
+        log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
+
+    settled = settler(log).settle(asked)
+
+    assert settled.outcome is NOT_APPLIED
+    assert settled.error
+
+
+@old
+def test_what_failed_while_it_ran_and_left_rows_is_unknown(stage: Stage, log: Session) -> None:
+    asked = intent(
+        log, "INSERT INTO t (k, z) SELECT throwIf(number = 9), 1 FROM system.numbers LIMIT 20"
+    )
+    small = {
+        "max_block_size": "1",
+        "min_insert_block_size_rows": "1",
+        "min_insert_block_size_bytes": "1",
+    }
+    with pytest.raises(EngineError):
+        log.execute(asked.statement, query_id=asked.query_id, settings={**LOGGED, **small})
+    [[left]] = log.query("SELECT count() FROM t")
+    assert 0 < int(left) < 20
+
+    settled = settler(log).settle(asked)
+
+    assert settled.outcome is UNKNOWN
+    assert settled.why.startswith("the server stopped it halfway, and ")
+
+
+@old
+def test_a_query_that_the_log_does_not_have_is_looked_for_in_the_catalogue(
+    stage: Stage, log: Session
+) -> None:
+    asked = intent(log, "INSERT INTO t (k, z) SELECT 1, 1")
+
+    assert settler(log).settle(asked).outcome is NOT_APPLIED
+
+
+# --- harmless -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("CREATE TABLE IF NOT EXISTS x (k Int8) ENGINE = Log", ""),
+        ("DROP TABLE IF EXISTS t", ""),
+        ("OPTIMIZE TABLE t", ""),
+        ("INSERT INTO t (k, z) SELECT 1, 1", REPEATABLE),
+        ("INSERT INTO t (k, z) SELECT 1, 1", BACKFILL),
+    ],
+)
+def test_what_may_be_run_twice_is_run_again(stage: Stage, text: str, note: str) -> None:
+    prepare(stage)
+    with stage.session() as session:
+        settled = settler(session).settle(intent(session, text, note=note))
+
+    assert settled.outcome is NOT_APPLIED
+    assert settled.why == (
+        "it goes on after its last finished chunk" if note == BACKFILL else "it may be run twice"
+    )
+
+
+def test_without_anything_to_compare_nobody_knows(stage: Stage) -> None:
+    prepare(stage)
+    with stage.session() as session:
+        settled = settler(session).settle(
+            intent(session, "INSERT INTO t (k, z) SELECT 1, 1", before="")
+        )
+
+    assert (settled.outcome, settled.why) == (UNKNOWN, "nothing tells whether it ran")
+
+
+# --- the catalogue --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A statement, what it needs, and what is known when it was run, or not."""
+
+    text: str
+    needs: tuple[str, ...] = ()
+    ran: Outcome = APPLIED
+    did_not: Outcome = NOT_APPLIED
+    modern_only: bool = True
+    tidy: tuple[str, ...] = field(default=())
+
+
+ROWS = "INSERT INTO t SELECT number % 3, number, 'x' FROM numbers(9)"
+MORE = "INSERT INTO u SELECT 1, number, 'u' FROM numbers(4)"
+OLD = {"modern_only": False}
+PROBES = {
+    "create table": Probe("CREATE TABLE x (k Int8) ENGINE = Log", **OLD),
+    "create table as select": Probe(
+        "CREATE TABLE x ENGINE = Log AS SELECT 1 AS k", ran=UNKNOWN, **OLD
+    ),
+    "create view": Probe("CREATE VIEW x AS SELECT 1", **OLD),
+    "create materialized view": Probe(
+        "CREATE MATERIALIZED VIEW x ENGINE = Log AS SELECT k FROM t", **OLD
+    ),
+    "create dictionary": Probe(
+        "CREATE DICTIONARY x (k UInt64, v String) PRIMARY KEY k "
+        "SOURCE(CLICKHOUSE(TABLE 't')) LAYOUT(FLAT()) LIFETIME(0)"
+    ),
+    "create function": Probe(
+        "CREATE FUNCTION f_@ AS x -> x", tidy=("DROP FUNCTION IF EXISTS f_@",)
+    ),
+    "drop function": Probe(
+        "DROP FUNCTION f_@",
+        ("CREATE FUNCTION f_@ AS x -> x",),
+        tidy=("DROP FUNCTION IF EXISTS f_@",),
+    ),
+    "create database": Probe(
+        "CREATE DATABASE more_@", tidy=("DROP DATABASE IF EXISTS more_@",), **OLD
+    ),
+    "drop database": Probe(
+        "DROP DATABASE more_@",
+        ("CREATE DATABASE more_@",),
+        tidy=("DROP DATABASE IF EXISTS more_@",),
+        **OLD,
+    ),
+    "drop table": Probe("DROP TABLE u", **OLD),
+    "detach table": Probe("DETACH TABLE u", **OLD),
+    "rename table": Probe("RENAME TABLE u TO w", **OLD),
+    "rename in a circle": Probe("RENAME TABLE t TO w, u TO t, w TO u"),
+    "exchange tables": Probe("EXCHANGE TABLES t AND u"),
+    "add column": Probe("ALTER TABLE t ADD COLUMN z UInt8", **OLD),
+    "drop column": Probe("ALTER TABLE t DROP COLUMN v", **OLD),
+    "rename column": Probe("ALTER TABLE t RENAME COLUMN v TO w"),
+    "add two columns": Probe("ALTER TABLE t ADD COLUMN y UInt8, ADD COLUMN z UInt8", **OLD),
+    "add index": Probe("ALTER TABLE t ADD INDEX i v TYPE minmax GRANULARITY 1"),
+    "add projection": Probe("ALTER TABLE t ADD PROJECTION q (SELECT v, count() GROUP BY v)"),
+    "add constraint": Probe("ALTER TABLE t ADD CONSTRAINT c CHECK k >= 0"),
+    "remove ttl": Probe(
+        "ALTER TABLE t REMOVE TTL",
+        ("ALTER TABLE t MODIFY TTL toDateTime('2099-01-01 00:00:00') + toIntervalDay(k)",),
+    ),
+    "materialize index": Probe(
+        "ALTER TABLE t MATERIALIZE INDEX i",
+        ("ALTER TABLE t ADD INDEX i v TYPE minmax GRANULARITY 1",),
+    ),
+    "update": Probe("ALTER TABLE t UPDATE v = 'y' WHERE k > 2"),
+    "delete": Probe("ALTER TABLE t DELETE WHERE k > 2"),
+    "lightweight delete": Probe("DELETE FROM t WHERE k > 2"),
+    "add column and update": Probe("ALTER TABLE t ADD COLUMN z UInt8, UPDATE v = 'y' WHERE 1"),
+    "insert values": Probe("INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')"),
+    "insert select": Probe("INSERT INTO t SELECT 1, 1, 'a'", ran=UNKNOWN, **OLD),
+    "truncate": Probe("TRUNCATE TABLE t", **OLD),
+    "drop partition": Probe("ALTER TABLE t DROP PARTITION 1", **OLD),
+    "drop all partitions": Probe("ALTER TABLE t DROP PARTITION ALL"),
+    "detach partition": Probe("ALTER TABLE t DETACH PARTITION 1", **OLD),
+    "attach partition": Probe(
+        "ALTER TABLE t ATTACH PARTITION 1", ("ALTER TABLE t DETACH PARTITION 1",)
+    ),
+    "attach partition from": Probe("ALTER TABLE t ATTACH PARTITION 1 FROM u"),
+    "replace partition": Probe("ALTER TABLE t REPLACE PARTITION 1 FROM u"),
+    "move partition": Probe("ALTER TABLE t MOVE PARTITION 1 TO TABLE u"),
+    "freeze": Probe("ALTER TABLE t FREEZE", ran=UNKNOWN, did_not=UNKNOWN),
+    "insert into a log": Probe("INSERT INTO l SELECT 1", ran=UNKNOWN, did_not=UNKNOWN, **OLD),
+}
+
+
+def ground(stage: Stage, session: Session, probe: Probe) -> None:
+    rows, more = ROWS, MORE
+    if not stage.target.modern:
+        rows, more = (
+            sql.replace("numbers(", "(SELECT number FROM system.numbers LIMIT ")
+            for sql in (rows, more)
+        )
+    for sql in (
+        "CREATE TABLE t (p UInt8, k UInt64, v String) ENGINE = MergeTree PARTITION BY p ORDER BY k",
+        "CREATE TABLE u AS t",
+        "CREATE TABLE l (n UInt8) ENGINE = Log",
+        rows,
+        more,
+        *probe.needs,
+    ):
+        session.execute(sql.replace("@", stage.target.database))
+
+
+def everywhere() -> Iterator[object]:
+    """Each probe on chDB, and on 18.16 where that knows it."""
+    for name, probe in PROBES.items():
+        yield pytest.param("embedded", name, marks=pytest.mark.embedded)
+        if not probe.modern_only:
+            yield pytest.param("old-http", name, marks=pytest.mark.old)
+
+
+@pytest.mark.parametrize("was_run", [True, False], ids=["ran", "did not run"])
+@pytest.mark.parametrize(("engine_url", "name"), list(everywhere()), indirect=["engine_url"])
+def test_the_catalogue_tells_whether_it_ran(stage: Stage, name: str, was_run: bool) -> None:
+    probe = PROBES[name]
+    stage.prepare()
+    text = probe.text.replace("@", stage.target.database)
+    with stage.session() as session:
+        try:
+            ground(stage, session, probe)
+            asked = intent(session, text)
+            if was_run:
+                session.execute(text, query_id=asked.query_id)
+
+            verdict = settler(session).compare(asked)
+            settled = settler(session).settle(asked)
+        finally:
+            for sql in probe.tidy:
+                session.execute(sql.replace("@", stage.target.database))
+
+    expected = probe.ran if was_run else probe.did_not
+    if name == "detach partition" and was_run and not stage.target.modern:
+        expected = UNKNOWN  # 18.16 does not list what is detached
+    assert (verdict.outcome, verdict.why) == (expected, verdict.why)
+    if stage.target.modern:
+        assert (settled.outcome, settled.why) == (verdict.outcome, verdict.why)
+
+
+@old
+def test_tables_alike_that_changed_places_are_not_taken_as_they_were(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["drop table"])
+        asked = intent(session, "RENAME TABLE t TO w, u TO t, w TO u")
+        session.execute(asked.statement)
+
+        assert settler(session).compare(asked).outcome is not NOT_APPLIED
+
+
+@embedded
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t UPDATE v = 'y' WHERE k > 2",
+        "ALTER TABLE t DELETE WHERE k > 2 AND v != 'it''s'",
+        "DELETE FROM t WHERE k > 2",
+    ],
+)
+def test_the_mutation_of_another_is_not_taken_for_its_own(stage: Stage, text: str) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        asked = intent(session, text)
+        session.execute("ALTER TABLE t UPDATE v = 'z' WHERE k = 77")
+
+        settled = settler(session).settle(asked)
+
+    assert settled.outcome is UNKNOWN
+    assert settled.why.endswith("has a new mutation, which is not surely its own")
+
+
+@embedded
+def test_rows_of_another_writer_are_not_taken_for_its_own(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
+        session.execute("INSERT INTO t VALUES (1, 9, 'another')")
+
+        assert settler(session).settle(asked).outcome is UNKNOWN
+
+
+@embedded
+def test_rows_are_counted_and_not_read_which_is_a_limit_that_the_docs_name(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
+        session.execute("INSERT INTO t VALUES (1, 8, 'another'), (1, 9, 'another')")
+
+        assert settler(session).settle(asked).outcome is APPLIED
+
+
+@embedded
+def test_a_table_is_seen_to_change_and_not_how_which_is_a_limit_that_the_docs_name(
+    stage: Stage,
+) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        asked = intent(session, "ALTER TABLE t ADD COLUMN z UInt8")
+        session.execute("ALTER TABLE t ADD COLUMN another UInt8")
+
+        assert settler(session).settle(asked).outcome is APPLIED
+
+
+@embedded
+def test_a_partition_that_another_took_away_is_not_taken_for_its_own(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        asked = intent(session, "ALTER TABLE t DROP PARTITION 1")
+        session.execute("ALTER TABLE t DROP PARTITION 2")
+
+        assert settler(session).settle(asked).outcome is NOT_APPLIED
+
+
+@embedded
+def test_a_merge_changes_no_verdict(stage: Stage) -> None:
+    stage.prepare()
+    with stage.session() as session:
+        ground(stage, session, PROBES["update"])
+        session.execute("INSERT INTO t SELECT number % 3, number, 'y' FROM numbers(9)")
+        asked = [
+            intent(session, text)
+            for text in (
+                "TRUNCATE TABLE t",
+                "ALTER TABLE t DROP PARTITION 1",
+                "INSERT INTO t VALUES (1, 1, 'a')",
+                "ALTER TABLE t MOVE PARTITION 1 TO TABLE u",
+            )
+        ]
+        session.execute("OPTIMIZE TABLE t FINAL")
+
+        found = [settler(session).settle(each).outcome for each in asked]
+
+    assert found == [NOT_APPLIED] * 4
