@@ -109,7 +109,9 @@ class Output:
             return
         word = _DONE.get(report.operation, report.operation)
         head = ", ".join(report.current) or "base"
-        if report.applied:
+        if report.operation == "repair" and not report.applied and report.run_id:
+            line = f"at {head}"
+        elif report.applied:
             line = f"{len(report.applied)} {word} in {report.elapsed_ms} ms; now at {head}"
         else:
             line = f"nothing to do; at {head}"
@@ -162,7 +164,7 @@ class Output:
             elif line.state is RevisionState.UNKNOWN:
                 self._out.print(
                     f"[red]{escape(line.revision)}[/]: what became of statement "
-                    f"{line.statement} is not known; the next up finds out"
+                    f"{line.statement} is not known; the next up finds out, or asks"
                 )
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
@@ -176,6 +178,8 @@ class Output:
     def holder(self, holder: Holder | None) -> None:
         """Show who holds the lock."""
         if self._json:
+            if holder is None:
+                self._dump({"unlocked": False, "holder": None})
             return
         if holder is None:
             self._out.print("nobody holds the lock")

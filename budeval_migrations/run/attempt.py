@@ -21,8 +21,8 @@ from budeval_migrations.run.sender import Refused
 from budeval_migrations.sql.redact import Redactor, secrets_in
 
 _HINTS = {
-    15: "The column is there already: was it added by hand?",
-    44: "It is there already: was it added by hand? ADD … IF NOT EXISTS passes over it.",
+    15: "The column is there already: was it added by hand? "
+    "ADD COLUMN IF NOT EXISTS passes over it.",
     57: "It is there already: was it made by hand? CREATE … IF NOT EXISTS passes over it.",
     60: "The table is not there: look at the order of the revisions, or at DROP … IF EXISTS.",
     82: "The database is there already: CREATE DATABASE IF NOT EXISTS passes over it.",

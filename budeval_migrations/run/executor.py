@@ -91,6 +91,7 @@ class Executor:
 
         """
         for step in steps:
+            interrupts.check()
             try:
                 self._run_step(step)
             except StatementError as failure:

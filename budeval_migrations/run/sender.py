@@ -175,7 +175,11 @@ class Sender:
         if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
             return Refused(error, intent)
         if not (task.effect.atomic or task.repeatable) and intent.before:
-            shown = self._settler.compare(intent)
+            try:
+                shown = self._settler.compare(intent)
+            except EngineError as gone:
+                why = f"what it left behind cannot be looked up: {gone.message}"
+                return Refused(error, intent, clean=False, why=why)
             if shown.outcome is not Outcome.NOT_APPLIED:
                 return Refused(error, intent, clean=False, why=shown.why)
         return Refused(error, intent, passing=error.code in PASSING)

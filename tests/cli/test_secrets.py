@@ -44,7 +44,8 @@ def test_no_command_shows_or_records_the_password_of_the_connection(
             (("--debug", "up", "no_such"), 1),
             (("--verbose", "status"), 0),
             (("history",), 0),
-            (("--json", "down", "001_step"), 0),
+            # 003 is half applied and builds on what would be taken back.
+            (("--json", "down", "001_step"), 4),
         ):
             done = each.run(*args)
             assert done.returncode == code or "--debug" in args, done.output
@@ -54,7 +55,10 @@ def test_no_command_shows_or_records_the_password_of_the_connection(
         _silent(reader, *secrets)
         for args in (("upgrade", "head"), ("current", "--verbose"), ("history", "-i")):
             _silent(each.project.run(*args), *secrets)
-        rows = "\n".join(each.rows("SELECT * FROM schema_migrations"))
+        rows = "\n".join(
+            each.rows("SELECT * FROM schema_migrations")
+            + each.rows("SELECT * FROM schema_migrations_journal")
+        )
         assert "003_step" in rows
         for secret in secrets:
             assert secret not in rows

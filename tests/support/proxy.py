@@ -1,7 +1,8 @@
 """A TCP proxy for HTTP that counts the requests that pass and can cut the line.
 
 For counting round trips, and for faults between a client and a healthy server: a request that
-never arrives, an answer that never comes back, a line that breaks after so many bytes.
+never arrives, an answer that never comes back, or late, a line that breaks after so many bytes, a
+load balancer that answers for itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from types import TracebackType
 
 from tests.support import clickhouse_http as ch
@@ -46,11 +48,59 @@ class Exchange:
         return text.decode("utf-8", "backslashreplace")
 
 
+class How(Enum):
+    """What happens to a request and its answer."""
+
+    SWALLOWED = "the line is cut, the server sees nothing"
+    CUT_AT_ONCE = "the server has it, the line is cut while it works"
+    CUT_ANSWER = "the line is cut when the server has answered"
+    CUT_MIDDLE = "the line is cut in the middle of the answer's body, or of its head if that is all"
+    HELD = "the answer waits until it is released"
+    LATE = "the answer comes some seconds later"
+    BALANCER = "the server has it, and something in between answers for it at once"
+    BALANCER_ALONE = "something in between answers, the server sees nothing"
+
+
+_UNSEEN = frozenset({How.SWALLOWED, How.BALANCER_ALONE})
+_ANSWERED = frozenset({How.BALANCER, How.BALANCER_ALONE})
+_AWAITS_ANSWER = frozenset({How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE})
+
+
+@dataclass(eq=False)
+class Fault:
+    """What is to happen to the next requests whose query contains ``match``.
+
+    ``refuse``: from then on, new connections are closed at once for so many seconds. ``arrived``
+    is set when such a request comes, ``answered`` when the server has answered it.
+    """
+
+    how: How
+    match: str = ""
+    count: int = 1
+    seconds: float = 0.0  # of LATE
+    status: int = 504  # of a balancer
+    refuse: float = 0.0
+    arrived: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        """Let a HELD answer pass."""
+        self.released.set()
+
+    def wait(self) -> None:
+        """Keep an answer back for as long as it is to be."""
+        if self.how is How.HELD:
+            self.released.wait(60)
+        time.sleep(self.seconds)
+
+
 class RecordingProxy:
     """Forwards ``127.0.0.1:port`` to ``127.0.0.1:upstream_port`` and takes notes.
 
     Faults, each of which may be set at any time:
 
+    * :meth:`add`: a :class:`Fault` that waits for its requests.
     * :meth:`drop_next`: the next requests are swallowed, the line is cut, the server sees nothing.
     * :meth:`cut_answers`: the next requests reach the server, the line is cut before the answer.
     * :attr:`cut_after_bytes`: every line is cut once so many bytes of answers have passed on it.
@@ -62,8 +112,8 @@ class RecordingProxy:
         self.port = 0
         self.cut_after_bytes: int | None = None
         self.refuse = False
-        self._drops = (0, "")  # how many, and what their queries contain
-        self._cuts = (0, "")
+        self._faults: list[Fault] = []
+        self._refuse_until = 0.0
         self._exchanges: list[Exchange] = []
         self._connections = 0
         self._lock = threading.Lock()
@@ -93,15 +143,19 @@ class RecordingProxy:
             self._exchanges.clear()
             self._connections = 0
 
+    def add(self, fault: Fault) -> Fault:
+        """Let a fault happen to its requests, and return it."""
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
     def drop_next(self, count: int = 1, match: str = "") -> None:
         """Swallow the next requests (whose query contains ``match``) and cut their lines."""
-        with self._lock:
-            self._drops = (count, match)
+        self.add(Fault(How.SWALLOWED, match, count))
 
     def cut_answers(self, count: int = 1, match: str = "") -> None:
         """Pass the next requests (whose query contains ``match``) on, but not the answers."""
-        with self._lock:
-            self._cuts = (count, match)
+        self.add(Fault(How.CUT_ANSWER, match, count))
 
     def cut_now(self) -> None:
         """Cut every line that is open."""
@@ -151,7 +205,7 @@ class RecordingProxy:
                 client, _ = listener.accept()
             except OSError:
                 return
-            if self.refuse:
+            if self.refuse or time.monotonic() < self._refuse_until:
                 client.close()
                 continue
             self._connections += 1
@@ -171,35 +225,47 @@ class RecordingProxy:
             reader = client.makefile("rb")
             while (message := _read_request(reader)) is not None:
                 raw, exchange = message
-                if not self._note(exchange, line):
+                line.fault = fault = self._note(exchange)
+                if fault is None or fault.how not in _UNSEEN:
+                    upstream.sendall(raw)
+                if fault is None:
+                    continue
+                fault.arrived.set()
+                if fault.how in _ANSWERED:
+                    client.sendall(_SORRY.replace(b"504", str(fault.status).encode()))
+                if fault.how not in _AWAITS_ANSWER:
                     break
-                upstream.sendall(raw)
         except (OSError, ValueError):
             pass
         finally:
-            if not line.mute:
+            if line.fault is None or line.fault.how not in _AWAITS_ANSWER:
                 line.hang_up()
 
-    def _note(self, exchange: Exchange, line: _Line) -> bool:
-        """Record a request; whether it may pass."""
+    def _note(self, exchange: Exchange) -> Fault | None:
+        """Record a request; return what is to happen to it."""
         with self._lock:
             self._exchanges.append(exchange)
-            drops, dropped = self._drops
-            if drops and dropped in exchange.query:
-                self._drops = (drops - 1, dropped)
-                return False
-            cuts, cut = self._cuts
-            if cuts and cut in exchange.query:
-                self._cuts = (cuts - 1, cut)
-                line.mute = True
-            return True
+            for fault in self._faults:
+                if fault.count and fault.match in exchange.query:
+                    fault.count -= 1
+                    if fault.refuse:
+                        self._refuse_until = time.monotonic() + fault.refuse
+                    return fault
+            return None
 
     def _pass_answers(self, line: _Line) -> None:
         passed = 0
         try:
             while data := line.upstream.recv(_CHUNK):
-                if line.mute:
-                    break
+                fault = line.fault
+                if fault is not None:
+                    fault.answered.set()
+                    if fault.how is How.CUT_MIDDLE:
+                        line.client.sendall(_half(data, line.upstream))
+                    if fault.how not in (How.HELD, How.LATE):
+                        break
+                    fault.wait()
+                    line.fault = None
                 limit = self.cut_after_bytes
                 if limit is not None and passed + len(data) >= limit:
                     line.client.sendall(data[: max(limit - passed, 0)])
@@ -214,17 +280,36 @@ class RecordingProxy:
                 self._sockets -= {line.client, line.upstream}
 
 
+_SORRY = (
+    b"HTTP/1.1 504 Sorry\r\nContent-Type: text/html\r\nContent-Length: 26\r\n"
+    b"Connection: close\r\n\r\n<html>504 Sorry</html>    "
+)
+
+
 @dataclass(eq=False)
 class _Line:
     """A client's connection and the one to the server that belongs to it."""
 
     client: socket.socket
     upstream: socket.socket
-    mute: bool = False  # set: the server's next bytes are the answer that must not pass
+    fault: Fault | None = None  # set: the server's next bytes are the answer that it is about
 
     def hang_up(self) -> None:
         _hang_up(self.client)
         _hang_up(self.upstream)
+
+
+def _half(data: bytes, upstream: socket.socket) -> bytes:
+    """Return an answer's head and half of its body; half of the head where there is no body."""
+    while b"\r\n\r\n" not in data or data.endswith(b"\r\n\r\n"):
+        upstream.settimeout(0.1)
+        with contextlib.suppress(TimeoutError):
+            if more := upstream.recv(_CHUNK):
+                data += more
+                continue
+        break
+    head, _, body = data.partition(b"\r\n\r\n")
+    return data[: len(head) + 4 + len(body) // 2] if len(body) > 1 else head[: len(head) // 2]
 
 
 def _hang_up(line: socket.socket) -> None:
