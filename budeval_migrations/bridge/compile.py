@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,23 @@ class RevisionSink:
     """Cuts what a revision asks for into statements with their places.
 
     Args:
+        places: The lines of the revision's file.
         emit: Takes each statement.
         bind: Returns the live connection, or raises.
 
     """
 
     def __init__(
-        self, path: str, emit: Callable[[Statement], None], bind: Callable[[], Connection]
+        self,
+        path: str,
+        places: Places,
+        emit: Callable[[Statement], None],
+        bind: Callable[[], Connection],
     ) -> None:
         self._path = Path(path)
+        self._places = places
         self._emit = emit
         self._bind = bind
-        self._places = Places(path)
         self._files: tuple[str, ...] | None = None
 
     def script(self, sql: str, *, unless: str | None = None) -> None:
@@ -124,6 +129,8 @@ class Compiler:
     def __init__(self, dialect: Dialect, redact: Callable[[str], str] = redact) -> None:
         self._dialect = dialect
         self._redact = redact
+        # Both directions of a file are compiled one after the other.
+        self._places = lru_cache(maxsize=1)(Places)
 
     def compile(self, script: Script, direction: Direction) -> CompiledRevision:
         """Return the statements of one direction; sends nothing.
@@ -138,7 +145,7 @@ class Compiler:
         def refuse() -> Connection:
             raise NeedsDatabase
 
-        sink = RevisionSink(script.path, collected.append, refuse)
+        sink = RevisionSink(script.path, self._places(script.path), collected.append, refuse)
         compiled = CompiledRevision(script.revision, direction, shown_path(script.path))
         try:
             with ONE_AT_A_TIME, _python_errors(script, direction, self._redact):
@@ -165,7 +172,7 @@ def run_live(
         RevisionCompileError: The revision's Python failed.
 
     """
-    sink = RevisionSink(script.path, emit, lambda: connection)
+    sink = RevisionSink(script.path, Places(script.path), emit, lambda: connection)
     with ONE_AT_A_TIME, _python_errors(script, direction, redact):
         _call(script, direction, _make_context(connection.dialect, connection), sink)
 

@@ -87,9 +87,22 @@ class Places:
                 found.setdefault(node.value, []).append(node)
         return found
 
+    @cached_property
+    def _encoded_lines(self) -> list[bytes]:
+        return self._source.encode("utf-8", "surrogatepass").split(b"\n")
+
+    def _segment(self, node: ast.Constant) -> str:
+        """Return a literal as it is written; ast.get_source_segment splits the file each time."""
+        end = node.end_lineno or node.lineno
+        lines = self._encoded_lines[node.lineno - 1 : end]
+        # The end first: both offsets count from the same start on a single line.
+        lines[-1] = lines[-1][: node.end_col_offset]
+        lines[0] = lines[0][node.col_offset :]
+        return b"\n".join(lines).decode("utf-8", "surrogatepass")
+
     def _lines_of(self, node: ast.Constant) -> Iterator[int]:
         """Yield the line of the file for every character of a literal."""
-        written = ast.get_source_segment(self._source, node) or ""
+        written = self._segment(node)
         # Parentheses let strings side by side stand on lines of their own.
         for token in tokenize.generate_tokens(StringIO(f"({written})").readline):
             if token.type == tokenize.STRING:

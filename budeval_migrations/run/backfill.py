@@ -32,7 +32,7 @@ from budeval_migrations.model import Backfill
 from budeval_migrations.run.chunks import Chunk, from_json, plan_chunks, to_json
 from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
-from budeval_migrations.run.sender import Refused
+from budeval_migrations.run.sender import Refused, said_of
 from budeval_migrations.run.settle import Settled, unknown
 from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
@@ -112,7 +112,7 @@ class Backfiller:
             self._drop_staging(work)
         except EngineError as error:
             why = f"{work.done} of {len(work.chunks)} chunks are done"
-            raise Refused(error, intent, why=why) from error
+            raise Refused(error, task, intent, why=why) from error
         return replace(
             intent,
             event=JournalEvent.APPLIED,
@@ -181,7 +181,8 @@ class Backfiller:
                 # Whatever the server still does with it, it does to a table that nobody reads.
                 if attempt == _TRIES:
                     raise
-                self._tell(Notice(f"A chunk of the backfill is begun anew: {error.message}"))
+                said = said_of(work.task, error)
+                self._tell(Notice(f"A chunk of the backfill is begun anew: {said}"))
                 self._wait_for_server()
                 self._stop_strays(work)
                 self._drop_staging(work)

@@ -33,6 +33,7 @@ from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.redact import Redactor, secrets_in
 
 _POLL = 0.25
 _LONGEST_POLL = 2.0
@@ -53,6 +54,7 @@ class Refused(Exception):
 
     Attributes:
         error: What it said.
+        reason: The same without the statement's secrets, which a server quotes.
         clean: Whether it left nothing behind.
         passing: It may be accepted in a moment.
 
@@ -61,6 +63,7 @@ class Refused(Exception):
     def __init__(
         self,
         error: EngineError,
+        task: Task,
         intent: Entry,
         *,
         clean: bool = True,
@@ -69,6 +72,7 @@ class Refused(Exception):
     ) -> None:
         super().__init__(error.message)
         self.error = error
+        self.reason = said_of(task, error)
         self.intent = intent
         self.clean = clean
         self.passing = passing
@@ -82,7 +86,7 @@ class Refused(Exception):
             event=JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
             before=self.intent.before if not self.clean else "",
             note=self.why,
-            error=self.error.message,
+            error=self.reason,
             error_code=self.error.code,
         )
 
@@ -142,7 +146,7 @@ class Sender:
             )
         except ConnectionFailed as error:
             if not error.details.get("sent"):
-                raise Refused(error, intent) from error
+                raise Refused(error, task, intent) from error
             entry = self._rejoin(task, intent, error)
         except EngineError as error:
             # Without a code it is not the server that speaks, but something in between.
@@ -173,23 +177,23 @@ class Sender:
     def _refused(self, task: Task, intent: Entry, error: EngineError) -> Refused:
         """Say whether a refusal left anything behind, and whether it will pass."""
         if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
-            return Refused(error, intent)
+            return Refused(error, task, intent)
         if not (task.effect.atomic or task.repeatable) and intent.before:
             try:
                 shown = self._settler.compare(intent)
             except EngineError as gone:
                 why = f"what it left behind cannot be looked up: {gone.message}"
-                return Refused(error, intent, clean=False, why=why)
+                return Refused(error, task, intent, clean=False, why=why)
             if shown.outcome is not Outcome.NOT_APPLIED:
-                return Refused(error, intent, clean=False, why=shown.why)
-        return Refused(error, intent, passing=error.code in PASSING)
+                return Refused(error, task, intent, clean=False, why=shown.why)
+        return Refused(error, task, intent, passing=error.code in PASSING)
 
     def _rejoin(self, task: Task, intent: Entry, error: EngineError) -> Entry:
         """Find out what became of a statement whose answer did not come."""
         self._tell(
             Notice(
                 f"{task.step.revision} statement {task.position}: "
-                f"{error.message.rstrip('.')}. What became of it is looked up."
+                f"{said_of(task, error).rstrip('.')}. What became of it is looked up."
             )
         )
         settled = self._settler.settle(intent)
@@ -201,9 +205,9 @@ class Sender:
         self.wait_for_mutations(intent, task.total)
         if settled.error:
             told = EngineError(settled.error, code=settled.code)
-            raise Refused(told, intent, passing=settled.code in PASSING) from error
+            raise Refused(told, task, intent, passing=settled.code in PASSING) from error
         again = error.code not in STOPPED
-        raise Refused(error, intent, passing=again, why=settled.why) from error
+        raise Refused(error, task, intent, passing=again, why=settled.why) from error
 
     def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
         self._tell(
@@ -270,6 +274,14 @@ class Sender:
             pause = min(pause * 2, _LONGEST_POLL)
 
 
+def said_of(task: Task, error: EngineError) -> str:
+    """Return a server's words without the statement's secrets.
+
+    A server quotes a statement from its middle, where a secret has no name.
+    """
+    return Redactor(secrets_in(task.statement.text))(error.message)
+
+
 def _outcome(intent: Entry, event: JournalEvent, note: str = "") -> Entry:
     return replace(intent, event=event, before="", note=note)
 
@@ -287,7 +299,7 @@ def _passing(task: Task, refused: Refused) -> str:
     merge = f" {_MERGE_HINT}" if refused.error.code == CANNOT_ASSIGN_ALTER else ""
     return (
         f"{task.step.revision} statement {task.position} is sent again, since "
-        f"{refused.why or 'nothing of it took effect'}: {code}{refused.error.message}{merge}"
+        f"{refused.why or 'nothing of it took effect'}: {code}{refused.reason}{merge}"
     )
 
 

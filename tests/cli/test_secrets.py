@@ -88,7 +88,10 @@ def test_a_password_among_the_options_of_a_url_is_not_shown(shell: Shell) -> Non
 
 
 def _recorded(shell: Shell) -> str:
-    return "\n".join(shell.rows("SELECT * FROM schema_migrations"))
+    return "\n".join(
+        shell.rows("SELECT * FROM schema_migrations")
+        + shell.rows("SELECT * FROM schema_migrations_journal")
+    )
 
 
 def test_a_secret_in_a_statement_that_works_is_kept_out_of_everything(
