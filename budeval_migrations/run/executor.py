@@ -137,7 +137,7 @@ class Executor:
                 )
             )
             if isinstance(error, Exception):
-                raise failure from error
+                raise failure from (error.error if isinstance(error, Refused) else error)
             raise
         self._record(progress)
         self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))

@@ -77,7 +77,7 @@ def _things(names: Iterable[str], before: Mapping[str, str], now: Mapping[str, s
 def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
     outcome = _things(keys, before.objects, now.objects)
     shown = ", ".join(keys)
-    circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(keys)
+    circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
         return _named(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
     if outcome is Outcome.NOT_APPLIED:
