@@ -228,7 +228,7 @@ class Scene:
         self.path = stage.directory / self.database
         self.clients: list[Client] = []
         self._tamper = tamper
-        self._lock = {"lock": "off"} if lock == "off" else {"lock": "auto", "lock_lease": "1"}
+        self._lock = {"lock": "off"} if lock == "off" else {"lock": "auto", "lock_lease": "3"}
         self.command = ("down", "base") if case.down else ("up",)
 
     def __enter__(self) -> Scene:
