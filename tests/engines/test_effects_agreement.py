@@ -15,7 +15,8 @@ import pytest
 from budeval_migrations.sql.effects import Watch, effect
 from tests.support.chdb_engine import connect
 
-pytestmark = pytest.mark.embedded
+# Facts about ClickHouse, which change with its version and not with this package; they take minutes.
+pytestmark = [pytest.mark.embedded, pytest.mark.exhaustive]
 
 STAGE = (
     "CREATE TABLE t (k UInt64, d Date, p UInt8, a Int8 DEFAULT 1 COMMENT 'x', s String,"
