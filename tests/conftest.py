@@ -20,6 +20,7 @@ from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront, OldServer, QueryError
 from tests.support.targets import Target
+from tests.support.warm import kept_running
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,10 +50,12 @@ def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldServer]:
 
 
 @pytest.fixture(scope="session")
-def embedded_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def embedded_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data directory of chDB inside the test process."""
     targets.require_packages("chdb", "chdb_sqlalchemy")
-    return tmp_path_factory.mktemp("embedded") / "data"
+    directory = tmp_path_factory.mktemp("embedded") / "data"
+    with kept_running(directory):
+        yield directory
 
 
 @pytest.fixture
@@ -91,6 +94,6 @@ def _drop_embedded(directory: Path, database: str) -> None:
 
     connection = connect(str(directory))
     try:
-        connection.query(f"DROP DATABASE IF EXISTS {database}")
+        connection.query(f"DROP DATABASE IF EXISTS {database} SYNC")
     finally:
         connection.close()
