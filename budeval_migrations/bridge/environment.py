@@ -25,7 +25,7 @@ from budeval_migrations.bridge.naming import number_revision
 from budeval_migrations.bridge.offline import write_script
 from budeval_migrations.engine.failures import UNKNOWN_DATABASE
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, MigrationError
+from budeval_migrations.errors import EngineError, MigrationError, MissingRevision
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Step
@@ -127,6 +127,8 @@ class _Environment:
         self, catalogue: Catalogue, position: Position, context: MigrationContext
     ) -> list[Step]:
         heads = () if self._purge else position.heads
+        if self._operation() == "stamp":
+            _check_heads_have_files(position, heads)
         asked = list(self._command(heads, context))
         if self._operation() == "stamp":
             stamped = _stamped_heads(context, heads, asked)
@@ -266,6 +268,18 @@ class _HeadsOnly(HeadMaintainer):
     def _update_version(self, from_: str, to_: str) -> None:
         self.heads.discard(from_)
         self.heads.add(to_)
+
+
+def _check_heads_have_files(position: Position, heads: Sequence[str]) -> None:
+    """Say it before Alembic does, whose sentence does not tell what to do."""
+    lost = [name for name in heads if name not in position.graph]
+    if lost:
+        raise MissingRevision(
+            f"{', '.join(lost)} is applied and has no file, so there is no way from there to "
+            "the revision that is to be stamped. Nothing was recorded.",
+            hint="Restore the file, or leave out what is recorded now: "
+            "alembic stamp --purge REVISION",
+        )
 
 
 def _check_at_head(position: Position) -> None:

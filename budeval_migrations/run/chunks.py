@@ -55,29 +55,31 @@ def _by_range(session: Session, backfill: Backfill) -> tuple[Chunk, ...]:
     """Cut at every ``chunk_rows``-th value of the expression.
 
     A NULL and a NaN are on neither side of any bound, so the first chunk is
-    written as what is not above its bound.
+    written as what is not above its bound. Inside a tuple or an array they can
+    make any two values incomparable; such values are cut by their hash.
     """
-    [[count, kind]] = session.query(
-        f"SELECT count(), any(toTypeName({backfill.by})) FROM {backfill.source}"
-    )
+    by = backfill.by
+    [[count, kind]] = session.query(f"SELECT count(), any(toTypeName({by})) FROM {backfill.source}")
     if int(count) <= backfill.chunk_rows:
         return (Chunk("1", int(count)),) if int(count) else ()
+    partial = any(word in str(kind) for word in ("Nullable", "Float"))
+    if partial and any(word in str(kind) for word in ("Tuple", "Array", "Map")):
+        by, kind, partial = f"ifNull(cityHash64({by}), 0)", "UInt64", False
     # A text can be read as another value (the hour that a summer's end has twice): the bounds
     # are put in the order of what they are read as. As hex, bytes that are no text arrive too.
     quoted = quote.string(str(kind))
     found = session.query(
         "SELECT b FROM (SELECT DISTINCT hex(toString(k)) AS b FROM "
         "(SELECT k, rowNumberInAllBlocks() AS n FROM "
-        f"(SELECT {backfill.by} AS k FROM {backfill.source} ORDER BY k)) "
+        f"(SELECT {by} AS k FROM {backfill.source} ORDER BY k)) "
         f"WHERE n > 0 AND n % {backfill.chunk_rows} = 0 AND isNotNull(k) AND k = k) "
         f"ORDER BY CAST(unhex(b), {quoted})"
     )
-    key = f"({backfill.by})"
+    key = f"({by})"
     bounds = [f"CAST(unhex('{value}'), {quoted})" for (value,) in found]
     if not bounds:
         return (Chunk("1", int(count)),)
     each = max(int(count) // (len(bounds) + 1), 1)
     between = (f"{key} >= {a} AND {key} < {b}" for a, b in pairwise(bounds))
-    partial = any(word in str(kind) for word in ("Nullable", "Float"))
     first = f"ifNull({key} >= {bounds[0]}, 0) = 0" if partial else f"{key} < {bounds[0]}"
     return tuple(Chunk(c, each) for c in (first, *between, f"{key} >= {bounds[-1]}"))

@@ -423,6 +423,24 @@ def test_the_chunks_hold_every_row_once(
     assert sorted(listed) == list(range(len(values)))
 
 
+def test_a_nan_inside_a_tuple_is_in_one_chunk(embedded: Session) -> None:
+    embedded.execute("DROP TABLE IF EXISTS source")
+    embedded.execute(
+        "CREATE TABLE source (k Tuple(Int8, Float64), n UInt32) ENGINE = MergeTree ORDER BY n"
+    )
+    embedded.execute(
+        "INSERT INTO source VALUES ((1, 0.), 0), ((1, nan), 1), ((-1, 0.), 2), ((-1, 0.), 3)"
+    )
+    found = plan_chunks(embedded, Backfill("t", ALL, "source", "k", 1), Name("source"))
+    assert len(found) > 1
+    listed = [
+        int(n)
+        for chunk in found
+        for (n,) in embedded.query(f"SELECT n FROM source WHERE {chunk.condition}")
+    ]
+    assert sorted(listed) == [0, 1, 2, 3]
+
+
 def test_a_source_without_rows_has_no_chunks(embedded: Session) -> None:
     embedded.execute("DROP TABLE IF EXISTS source")
     embedded.execute("CREATE TABLE source (k Int8) ENGINE = MergeTree ORDER BY k")

@@ -334,6 +334,23 @@ def test_stamp_and_purge_are_rows_and_run_nothing(stage: Stage) -> None:
     ]
 
 
+def test_stamp_beside_a_head_without_a_file_says_what_to_do(stage: Stage) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    stage.write_three()
+    config = Config(stage.project.ini)
+    command.stamp(config, "003_three")
+    stage.project.revision_file("003_three").unlink()
+    with pytest.raises(CommandError, match=r"003_three is applied and has no file") as refused:
+        command.stamp(config, "001_one")
+    assert "alembic stamp --purge" in str(refused.value)
+    assert stage.heads() == {"003_three"}
+    command.stamp(config, "001_one", purge=True)
+    assert stage.heads() == {"001_one"}
+
+
 def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
     from alembic import command
     from alembic.config import Config

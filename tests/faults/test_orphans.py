@@ -41,7 +41,7 @@ def old(tmp_path: Path, old_server: OldServer, database: str) -> Iterator[Shell]
 @pytest.fixture
 def new(tmp_path: Path, modern: ChdbFront, database: str) -> Iterator[Shell]:
     """ClickHouse 26 over HTTP, without a log of queries."""
-    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "1"})
+    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "3"})
     modern.query(f"DROP DATABASE IF EXISTS {database}")
 
 

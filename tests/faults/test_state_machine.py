@@ -364,11 +364,16 @@ class Migrations(RuleBasedStateMachine):
     def stamp(self, to: str) -> None:
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         model = self.model
         if to != "base" and to not in model.files:
             return
         config = Config(self.project.ini)
+        if model.heads - set(model.files):
+            with pytest.raises(CommandError, match="is applied and has no file"):
+                command.stamp(config, to)
+            return
         command.stamp(config, to)
         for name in NAMES:
             wanted = to != "base" and name <= to
