@@ -204,7 +204,7 @@ def lock_holder(**settings: Any) -> Holder | None:
     from budeval_migrations.history.lock import read_holder
 
     with _session(load_settings(**settings)) as session:
-        holder = None if session.embedded else read_holder(session)
+        holder = read_holder(session)
         return holder if holder is not None and holder.alive else None
 
 

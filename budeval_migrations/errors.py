@@ -169,13 +169,17 @@ class LockTimeout(LockError):
     Args:
         holder: Who holds it, as ``user@host pid``.
         since: When they took it, ISO 8601, UTC.
+        doing: The revision and statement that they were at, as far as is known.
 
     """
 
-    def __init__(self, message: str, *, holder: str, since: str, hint: str = "") -> None:
-        super().__init__(message, hint=hint, holder=holder, since=since)
+    def __init__(
+        self, message: str, *, holder: str, since: str, doing: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, holder=holder, since=since, doing=doing)
         self.holder = holder
         self.since = since
+        self.doing = doing
 
 
 class LockLost(LockError):

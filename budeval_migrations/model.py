@@ -191,6 +191,11 @@ class Step:
     down: CompiledRevision | None = None
 
     @property
+    def key(self) -> tuple[str, Direction]:
+        """What is moved, and which way."""
+        return self.revision, self.direction
+
+    @property
     def work(self) -> CompiledRevision | None:
         """The statements to send; None when only the ledger changes."""
         if self.operation is Operation.UPGRADE:

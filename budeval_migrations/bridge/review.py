@@ -5,16 +5,10 @@ from __future__ import annotations
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
-from budeval_migrations.engine.failures import (
-    UNKNOWN_DATABASE,
-    UNKNOWN_FUNCTION,
-    UNKNOWN_IDENTIFIER,
-    UNKNOWN_TABLE,
-)
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
+from budeval_migrations.errors import LedgerError, MigrationError, RevisionError
 from budeval_migrations.history.ledger import Ledger
-from budeval_migrations.history.lock import Holder, read_holder
+from budeval_migrations.history.lock import read_holder
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import (
     Direction,
@@ -47,7 +41,7 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
         heads=position.target_heads,
         at_head=not position.pending and set(position.heads) == set(position.target_heads),
         pending=position.pending,
-        revisions=revision_statuses(position, catalogue.statements_checksum, _holder(session)),
+        revisions=revision_statuses(position, catalogue.statements_checksum, read_holder(session)),
         notices=tuple(problem.message for problem in (*problems, *warnings)),
     )
 
@@ -125,18 +119,6 @@ def _file_problems(session: Session, catalogue: Catalogue) -> list[Problem]:
         except RevisionError as error:
             found.append(_problem(error, name))
     return found
-
-
-def _holder(session: Session) -> Holder | None:
-    if session.embedded:
-        return None
-    try:
-        return read_holder(session)
-    except EngineError as error:
-        # No lock was ever taken here, or the server is too old to have one.
-        if error.code in (UNKNOWN_TABLE, UNKNOWN_DATABASE, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER):
-            return None
-        raise
 
 
 def _problem(error: MigrationError, revision: str | None = None) -> Problem:

@@ -128,12 +128,8 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
                 partitions=_of(partitions, keys),
                 detached=_of(detached, keys),
                 mutations={k: mutations.get(k, ()) for k in keys if Watch.MUTATIONS in on},
-                databases={
-                    k: databases[k] for k in plain if Watch.DATABASES in on and k in databases
-                },
-                functions={
-                    k: functions[k] for k in plain if Watch.FUNCTIONS in on and k in functions
-                },
+                databases=_of(databases, plain if Watch.DATABASES in on else ()),
+                functions=_of(functions, plain if Watch.FUNCTIONS in on else ()),
             )
         )
     return found

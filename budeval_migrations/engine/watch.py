@@ -1,6 +1,6 @@
 """What the server says of work that it was given: queries, their log, mutations.
 
-Read-only, but for :func:`kill_query` and the flush of the log. Each function
+Read-only, but for :func:`kill_queries` and the flush of the log. Each function
 asks once; waiting is the caller's.
 
 https://clickhouse.com/docs/operations/system-tables/processes
@@ -114,10 +114,13 @@ def logged_query(session: Session, query_id: str) -> Logged | None:
     )
 
 
-def kill_query(session: Session, query_id: str) -> None:
-    """Ask the server to stop a query; it may take a while, or not be allowed."""
+def kill_queries(session: Session, prefix: str) -> None:
+    """Ask the server to stop a query, or all whose ids begin so.
+
+    It may take a while, or not be allowed.
+    """
     with suppress(EngineError):
-        session.execute(f"KILL QUERY WHERE query_id = {quote.string(query_id)} ASYNC")
+        session.execute(f"KILL QUERY WHERE startsWith(query_id, {quote.string(prefix)}) ASYNC")
 
 
 def mutations(

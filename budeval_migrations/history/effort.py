@@ -8,9 +8,10 @@ and the effort is over; nothing has to be cleaned up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from budeval_migrations.model import Direction
 
@@ -66,6 +67,10 @@ class Entry:
     error: str = ""
     sequence: int = 0
     at: datetime | None = None
+
+    def outcome(self, event: JournalEvent, note: str = "", **values: Any) -> Entry:
+        """Return the entry that says what became of the statement of this intent."""
+        return replace(self, event=event, note=note, **{"before": "", **values})
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,11 @@ class EmbeddedLock:
 
 def _embedded_timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
     where = f", at {doing}" if doing else ""
-    error = LockTimeout(
+    return LockTimeout(
         "Another thread of this process is migrating the same chDB directory "
         f"({name}, since {since}{where}); waited {waited:.0f} s.",
         holder=name,
         since=since,
+        doing=doing,
         hint="Wait for it, or raise lock_timeout; call upgrade() once in a process.",
     )
-    error.details["doing"] = doing
-    return error

@@ -21,6 +21,7 @@ from budeval_migrations.errors import EngineError, LedgerError
 from budeval_migrations.history import schema
 from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.history.tables import read_engines
 from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Operation
 from budeval_migrations.version import __version__
 
@@ -112,13 +113,10 @@ class Ledger:
         clickhouse-sqlalchemy keeps one row in a ReplacingMergeTree ordered by
         nothing, clickhouse-connect a MergeTree with a row a head.
         """
-        found = self._session.query(
-            "SELECT engine FROM system.tables "
-            f"WHERE database = currentDatabase() AND name = '{schema.VERSION_VIEW}'"
-        )
-        if not found or str(found[0][0]) == "View":
+        engine = read_engines(self._session, [schema.VERSION_VIEW]).get(schema.VERSION_VIEW)
+        if engine is None or engine == "View":
             return None
-        final = " FINAL" if "Replacing" in str(found[0][0]) else ""
+        final = " FINAL" if "Replacing" in engine else ""
         rows = self._session.query(f"SELECT version_num FROM {schema.VERSION_VIEW}{final}")
         return tuple(sorted({str(row[0]) for row in rows}))
 

@@ -274,15 +274,14 @@ class LeaseLock:
 
 def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
     where = f", at {doing}" if doing else ""
-    error = LockTimeout(
+    return LockTimeout(
         f"The lock is held by {name} since {since}{where}; waited {waited:.0f} s.",
         holder=name,
         since=since,
+        doing=doing,
         hint="Wait for it, or raise lock_timeout. A dead holder's lease runs out by itself; "
         "to take it away: budeval-migrate unlock.",
     )
-    error.details["doing"] = doing
-    return error
 
 
 def _pause(took: float) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from budeval_migrations.engine.failures import UNKNOWN_DATABASE
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError
 from budeval_migrations.history import schema
+from budeval_migrations.history.tables import read_engines
 
 
 def forget_everything(session: Session) -> tuple[str, ...]:
@@ -16,18 +15,8 @@ def forget_everything(session: Session) -> tuple[str, ...]:
     """
     tables = (schema.LEDGER, schema.JOURNAL, schema.LOCK, schema.KEEPER_LOCK)
     ours = {**dict.fromkeys(tables, False), schema.VERSION_VIEW: True}
-    listed = ", ".join(f"'{name}'" for name in ours)
-    try:
-        found = session.query(
-            "SELECT name, engine FROM system.tables "
-            f"WHERE database = currentDatabase() AND name IN ({listed})"
-        )
-    except EngineError as error:
-        if error.code == UNKNOWN_DATABASE:
-            return ()
-        raise
     dropped = []
-    for name, engine in sorted((str(row[0]), str(row[1])) for row in found):
+    for name, engine in sorted(read_engines(session, ours).items()):
         if ours[name] and engine != "View":
             continue
         session.execute(f"DROP TABLE IF EXISTS {name}")

@@ -11,13 +11,13 @@ from budeval_migrations.engine.failures import (
     ACCESS_DENIED,
     BAD_ARGUMENTS,
     NO_ELEMENTS_IN_CONFIG,
-    UNKNOWN_DATABASE,
     UNKNOWN_STORAGE,
 )
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, LockError
 from budeval_migrations.history import schema
 from budeval_migrations.history.lease import Claim, Holder, KeeperStore, LeaseStore, TokenStore
+from budeval_migrations.history.tables import read_engines
 
 # KeeperMap came with 22.9, strict mode for claims and updates alike by 23.8.
 _KEEPER_SINCE = (23, 8)
@@ -101,12 +101,15 @@ def choose_store(session: Session) -> LeaseStore:
 def read_holder(session: Session) -> Holder | None:
     """Return who has the lock, or had it last; None where nobody ever had.
 
-    Read-only, works for ``readonly = 1``, judged by the server's clock.
+    Read-only, works for ``readonly = 1``, judged by the server's clock. The lock of
+    chDB is in its process and has no holder here.
 
     Raises:
         EngineError: The lock is in Keeper, which does not answer.
 
     """
+    if session.embedded:
+        return None
     found = [STORES[table].read(session) for table in sorted(read_tables(session))]
     holders = [holder for holder in found if holder is not None]
     return max(holders, key=lambda holder: (holder.alive, holder.generation), default=None)
@@ -135,17 +138,7 @@ def break_lock(session: Session, holder: Holder) -> None:
 
 def read_tables(session: Session) -> set[str]:
     """Return which tables of the lock are there; read-only."""
-    listed = ", ".join(f"'{table}'" for table in STORES)
-    try:
-        rows = session.query(
-            "SELECT name FROM system.tables "
-            f"WHERE database = currentDatabase() AND name IN ({listed})"
-        )
-    except EngineError as error:
-        if error.code == UNKNOWN_DATABASE:
-            return set()
-        raise
-    return {str(name) for (name,) in rows}
+    return set(read_engines(session, STORES))
 
 
 def _is_to_be_moved(session: Session) -> bool:

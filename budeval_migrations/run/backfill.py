@@ -16,7 +16,6 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +30,7 @@ from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Backfill
 from budeval_migrations.run.chunks import Chunk, from_json, plan_chunks, to_json
 from budeval_migrations.run.interrupts import interrupts
+from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.sender import Refused, said_of
 from budeval_migrations.run.settle import Settled, unknown
@@ -42,7 +42,6 @@ from budeval_migrations.sql.effects import Change, Effect, Name, Watch, effect
 _PREFIX = "budeval_backfill_"
 _TRIES = 5
 _POLL = 0.5
-_PATIENCE = 60.0
 
 
 @dataclass
@@ -58,6 +57,11 @@ class _Work:
     rows: int = 0
     began: float = 0.0
     began_rows: int = 0
+
+    @property
+    def source_rows(self) -> int:
+        """About how many rows of the source are done."""
+        return sum(chunk.rows for chunk in self.chunks[: self.done])
 
     @property
     def prefix(self) -> str:
@@ -100,7 +104,7 @@ class Backfiller:
             self._check_target(work)
             work.chunks = self._plan(work, chunks)
             self._take_up(work, chunks)
-            work.began, work.began_rows = time.monotonic(), work.rows
+            work.began, work.began_rows = time.monotonic(), work.source_rows
             while work.done < len(work.chunks):
                 self._lock.check()
                 self._move(work, self._fill(work), before=None)
@@ -113,11 +117,9 @@ class Backfiller:
         except EngineError as error:
             why = f"{work.done} of {len(work.chunks)} chunks are done"
             raise Refused(error, task, intent, why=why) from error
-        return replace(
-            intent,
-            event=JournalEvent.APPLIED,
-            before="",
-            note=f"{len(work.chunks)} chunks",
+        return intent.outcome(
+            JournalEvent.APPLIED,
+            f"{len(work.chunks)} chunks",
             rows_written=work.rows,
             elapsed_ms=int((time.monotonic() - began) * 1000),
         )
@@ -170,8 +172,10 @@ class Backfiller:
             self._lock.check()
             try:
                 # IF NOT EXISTS: where the answer is lost, the name is still ours alone.
-                self._execute(f"CREATE TABLE IF NOT EXISTS {_sql(staging)} AS {work.backfill.into}")
-                with nullcontext() if self._session.embedded else interrupts.window():
+                self._session.execute(
+                    f"CREATE TABLE IF NOT EXISTS {_sql(staging)} AS {work.backfill.into}"
+                )
+                with interrupts.answer(self._session.embedded):
                     self._session.execute(
                         f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
                         query_id=query_id,
@@ -187,7 +191,7 @@ class Backfiller:
                 self._stop_strays(work)
                 self._drop_staging(work)
             except BaseException:
-                watch.kill_query(self._session, query_id)
+                watch.kill_queries(self._session, query_id)
                 raise
         [[rows]] = self._session.query(f"SELECT count() FROM {_sql(staging)}")
         state = {"chunk": work.done, "staging": staging.name, "rows": int(rows)}
@@ -207,7 +211,7 @@ class Backfiller:
         staging = Name(str(state["staging"]), work.into.database)
         held = Fingerprint.from_json(str(state["into"]))
         restarted = before is not None and self._restarted_since(before)
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 self._lock.check()
@@ -221,7 +225,7 @@ class Backfiller:
                     raise
                 self._wait_for_server()
                 restarted, before = True, work.intent
-        self._execute(f"DROP TABLE IF EXISTS {_sql(staging)}")
+        self._session.execute(f"DROP TABLE IF EXISTS {_sql(staging)}")
 
     def _move_one(
         self, work: _Work, staging: Name, partition: str, held: Fingerprint, died: Entry | None
@@ -235,14 +239,14 @@ class Backfiller:
             new = target.partitions[name].get(partition)
             if new is not None and (old is None or new.last > old.last):
                 if mine.hashes and set(mine.hashes) <= set(new.hashes):
-                    self._execute(
+                    self._session.execute(
                         f"ALTER TABLE {_sql(staging)} DROP PARTITION ID {quote.string(partition)}"
                     )
                     return
                 why = f"whose the new parts in partition {partition} of {name} are is not known"
                 settled = Settled(Outcome.UNKNOWN, why)
                 raise unknown(work.intent, work.task.total, settled, work.task.statement)
-        self._execute(
+        self._session.execute(
             f"ALTER TABLE {_sql(staging)} MOVE PARTITION ID {quote.string(partition)} "
             f"TO TABLE {work.backfill.into}"
         )
@@ -267,10 +271,7 @@ class Backfiller:
     def _stop_strays(self, work: _Work) -> None:
         """Stop INSERTs that a killed run left behind on the server."""
         if not self._session.embedded:
-            with suppress(EngineError):
-                self._session.execute(
-                    f"KILL QUERY WHERE startsWith(query_id, {quote.string(work.prefix)}) ASYNC"
-                )
+            watch.kill_queries(self._session, work.prefix)
 
     def _drop_staging(self, work: _Work) -> None:
         database = work.into.database or self._session.database
@@ -279,32 +280,20 @@ class Backfiller:
             f"AND startsWith(name, {quote.string(work.prefix)})"
         )
         for (name,) in rows:
-            self._execute(f"DROP TABLE IF EXISTS {_sql(Name(str(name), database))}")
+            self._session.execute(f"DROP TABLE IF EXISTS {_sql(Name(str(name), database))}")
 
     def _write(self, work: _Work, note: str) -> None:
         """Note a chunk in the journal; durable when this returns."""
         self._recorder.flush()
-        entry = replace(work.intent, event=JournalEvent.CHUNK, before="", note=note)
-        self._journal.append([entry])
-
-    def _execute(self, sql: str) -> None:
-        self._session.execute(sql)
+        self._journal.append([work.intent.outcome(JournalEvent.CHUNK, note)])
 
     def _wait_for_server(self) -> None:
-        until = time.monotonic() + _PATIENCE
-        while True:
-            self._lock.check()
-            with interrupts.window():
-                time.sleep(_POLL)
-            try:
-                self._session.query("SELECT 1")
-                return
-            except ConnectionFailed:
-                if time.monotonic() >= until:
-                    raise
+        with interrupts.window():
+            time.sleep(_POLL)
+        patiently(lambda: self._session.query("SELECT 1"), self._lock)
 
     def _report(self, work: _Work) -> None:
-        done = sum(chunk.rows for chunk in work.chunks[: work.done])
+        done = work.source_rows
         total = sum(chunk.rows for chunk in work.chunks)
         elapsed = time.monotonic() - work.began if work.began else 0.0
         own = done - work.began_rows if work.began else 0

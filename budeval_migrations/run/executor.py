@@ -27,7 +27,7 @@ from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
-from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.model import Statement, Step
 from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.backfill import Backfiller
 from budeval_migrations.run.interrupts import interrupts
@@ -91,8 +91,8 @@ class Executor:
 
         """
         for step in steps:
-            interrupts.check()
             try:
+                interrupts.check()
                 self._run_step(step)
             except StatementError as failure:
                 return failure
@@ -109,7 +109,7 @@ class Executor:
 
     def _run_step(self, step: Step) -> None:
         work = step.work
-        effort = self._state.efforts.get((step.revision, step.direction)) if work else None
+        effort = self._state.efforts.get(step.key) if work else None
         total = 0 if work is None else None if work.dynamic else len(work.statements)
         progress = Progress(step, total)
         self._lock.doing = step.revision
@@ -150,7 +150,7 @@ class Executor:
         """
         if step.work is not None and step.work.dynamic:
             yield None
-        effort = self._state.efforts.get((step.revision, step.direction))
+        effort = self._state.efforts.get(step.key)
         known = effort.statements if effort else {}
         for task in self._tasks[id(step)]:
             recorded = known.get(task.position)
@@ -191,13 +191,13 @@ class Executor:
             # Only what is done to its end counts: a mutation may still fail.
             self._sender.wait_for_mutations(intent, total)
             task = tasks.get(intent.position)
-            outcome = replace(intent, event=JournalEvent.APPLIED, before="", note=settled.why)
+            outcome = intent.outcome(JournalEvent.APPLIED, settled.why)
             known[intent.position] = replace(recorded, last=outcome)
             self._recorder.record(outcome)
             static = step.work is not None and not step.work.dynamic
             if static and (task is None or task.hash != intent.hash):
                 raise edited(step, known[intent.position], task)
-        check_resumable(step, Effort(*_key(step), known), tasks.values())
+        check_resumable(step, Effort(*step.key, known), tasks.values())
         return known
 
     def _run_live(self, progress: Progress) -> None:
@@ -286,7 +286,3 @@ def make_task(
     """Return a statement in its place."""
     since = state.since(step.revision)
     return Task(step, since, position, total, statement, session.redact(statement.text))
-
-
-def _key(step: Step) -> tuple[str, Direction]:
-    return step.revision, step.direction

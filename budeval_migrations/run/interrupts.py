@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -69,6 +69,10 @@ class Interrupts:
             yield
         finally:
             self._open = False
+
+    def answer(self, embedded: bool) -> AbstractContextManager[None]:
+        """Let signals interrupt the wait for an answer; chDB runs a statement to its end."""
+        return nullcontext() if embedded else self.window()
 
     def check(self) -> None:
         """Raise what was put off."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from budeval_migrations.engine.fingerprint import key, take
@@ -76,7 +75,7 @@ class Recorder:
         waiting = [t for t in ahead if t.needs_intent]
         found = take(self._session, [t.effect for t in waiting])
         intents = [self._entry(t, f.as_json()) for t, f in zip(waiting, found, strict=True)]
-        self._add(*intents)
+        self.record(*intents)
         if task.quick:
             self._write_entries()
         else:
@@ -86,15 +85,16 @@ class Recorder:
 
     def note(self, task: Task, entry: Entry) -> None:
         """Take an outcome; it is durable before the next statement that it matters to."""
-        self._add(entry)
+        self.record(entry)
         self._unsure = self._unsure or not task.quick
         self._changed |= self._touched(task)
         if self._old() or task.total is None:  # the Python between two statements may take long
             self.flush()
 
-    def record(self, entry: Entry) -> None:
-        """Take what was found out about a statement that is not being sent now."""
-        self._add(entry)
+    def record(self, *entries: Entry) -> None:
+        """Take entries that nothing waits for."""
+        self._entries.extend(entries)
+        self._since = self._since or time.monotonic()
 
     def finish(self, attempt: Attempt) -> None:
         """Take the ledger row of a finished revision."""
@@ -106,7 +106,7 @@ class Recorder:
     def abandon(self) -> None:
         """Say of every intent that was written ahead that it was not sent."""
         for intent in self._intents.values():
-            self._add(replace(intent, event=JournalEvent.FAILED, before="", note="was not sent"))
+            self.record(intent.outcome(JournalEvent.FAILED, "was not sent"))
         self._intents = {}
 
     def flush(self) -> None:
@@ -124,10 +124,6 @@ class Recorder:
     def _write_entries(self) -> None:
         self._journal.append(self._entries)
         self._entries, self._unsure, self._changed = [], False, set()
-
-    def _add(self, *entries: Entry) -> None:
-        self._entries.extend(entries)
-        self._since = self._since or time.monotonic()
 
     def _old(self) -> bool:
         return bool(self._since) and time.monotonic() - self._since >= _LONGEST_WAIT

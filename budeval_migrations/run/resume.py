@@ -37,11 +37,11 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
     statement = task.statement if task else None
     where = f"  ({statement.file}:{statement.line})" if statement and statement.file else ""
     when = f"{last.at:%Y-%m-%d %H:%M:%S} UTC" if last.at else "before"
-    found = _short(task.shown) if task else "(there is no such statement any more)"
+    found = short(task.shown) if task else "(there is no such statement any more)"
     return ChecksumMismatch(
         f"{step.revision}  statement {last.position}{where}\n"
         f"  It took effect on {when} and was edited afterwards; nothing was sent.\n"
-        f"  applied: {_short(last.statement)}\n"
+        f"  applied: {short(last.statement)}\n"
         f"  file:    {found}",
         hint="Restore the statement as it was and write the change as a statement after it. "
         "To have it run again as it is now: "
@@ -76,6 +76,7 @@ class Applied:
         return True
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a statement on one line, cut where it is long."""
     flat = " ".join(text.split())
     return flat if len(flat) <= _SHOWN else flat[: _SHOWN - 1] + "…"

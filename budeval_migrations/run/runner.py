@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import MigrationError, RevisionError, StatementError
@@ -143,12 +143,10 @@ class Runner:
         try:
             state = self._ledger.read_state()
             last = _recorded(state, answer)
-            told = replace(
-                last,
-                event=JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
+            told = last.outcome(
+                JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
+                f"repair by {holder_name()}",
                 hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
-                note=f"repair by {holder_name()}",
-                before="",
                 run_id=run_id,
                 lock_generation=lock.generation,
             )
@@ -237,7 +235,7 @@ class Runner:
 
     def _check_resumable(self, state: LedgerState, steps: Sequence[Step]) -> None:
         for step in steps:
-            effort = state.efforts.get((step.revision, step.direction))
+            effort = state.efforts.get(step.key)
             if effort is not None:
                 check_resumable(step, effort, tasks_of(self._session, state, step))
 

@@ -7,7 +7,6 @@ with a passing error, or the catalogue shows it) is it sent again.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from budeval_migrations.engine import watch
@@ -81,11 +80,10 @@ class Refused(Exception):
     @property
     def entry(self) -> Entry:
         """The journal's entry about it."""
-        return replace(
-            self.intent,
-            event=JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
-            before=self.intent.before if not self.clean else "",
-            note=self.why,
+        return self.intent.outcome(
+            JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
+            self.why,
+            before="" if self.clean else self.intent.before,
             error=self.reason,
             error_code=self.error.code,
         )
@@ -135,14 +133,12 @@ class Sender:
     def _send_once(self, task: Task, intent: Entry) -> Entry:
         began = time.monotonic()
         try:
-            with self._window():
+            with interrupts.answer(self._session.embedded):
                 done = self._session.execute(
                     task.statement.text, query_id=intent.query_id, settings=self._settings(task)
                 )
-            entry = replace(
-                _outcome(intent, JournalEvent.APPLIED),
-                rows_read=done.rows_read,
-                rows_written=done.rows_written,
+            entry = intent.outcome(
+                JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written
             )
         except ConnectionFailed as error:
             if not error.details.get("sent"):
@@ -158,12 +154,9 @@ class Sender:
             # Ctrl-C, or SIGTERM: what was begun is stopped, and what became of it is told.
             self._abandon(task, intent, stop)
             raise
-        self.wait_for_mutations(intent, task.total)
+        if task.effect.mutation:
+            self.wait_for_mutations(intent, task.total)
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
-
-    def _window(self) -> AbstractContextManager[None]:
-        """Let a signal stop the wait for an answer; chDB runs a statement to its end anyway."""
-        return nullcontext() if self._session.embedded else interrupts.window()
 
     def _settings(self, task: Task) -> dict[str, str]:
         """Return what makes the server answer at once where we poll for the work."""
@@ -216,13 +209,13 @@ class Sender:
                 "asked to stop it."
             )
         )
-        watch.kill_query(self._session, intent.query_id)
+        watch.kill_queries(self._session, intent.query_id)
         settled = self._settler.settle(intent)
         if settled.outcome is Outcome.APPLIED:
             self._recorder.note(task, _taken(intent, settled))
         elif settled.outcome is Outcome.NOT_APPLIED:
             self._recorder.note(
-                task, _outcome(intent, JournalEvent.FAILED, f"interrupted; {settled.why}")
+                task, intent.outcome(JournalEvent.FAILED, f"interrupted; {settled.why}")
             )
         else:
             raise unknown(intent, task.total, settled, task.statement) from stop
@@ -282,13 +275,10 @@ def said_of(task: Task, error: EngineError) -> str:
     return Redactor(secrets_in(task.statement.text))(error.message)
 
 
-def _outcome(intent: Entry, event: JournalEvent, note: str = "") -> Entry:
-    return replace(intent, event=event, before="", note=note)
-
-
 def _taken(intent: Entry, settled: Settled) -> Entry:
-    return replace(
-        _outcome(intent, JournalEvent.APPLIED, settled.why),
+    return intent.outcome(
+        JournalEvent.APPLIED,
+        settled.why,
         rows_read=settled.rows_read,
         rows_written=settled.rows_written,
     )

@@ -9,19 +9,20 @@ Otherwise nobody can know, and a person is asked.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.fingerprint import Fingerprint, key, take
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import ConnectionFailed, EngineError, StatementOutcomeUnknown
+from budeval_migrations.errors import EngineError, StatementOutcomeUnknown
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Statement
 from budeval_migrations.run.interrupts import interrupts
-from budeval_migrations.run.resume import repair_command
+from budeval_migrations.run.patience import PATIENCE, patiently
+from budeval_migrations.run.resume import repair_command, short
 from budeval_migrations.run.verdict import Outcome, Verdict, judge
 from budeval_migrations.sql.effects import Watch, effect
 
@@ -31,8 +32,6 @@ BACKFILL = "backfill"
 _POLL = 0.25
 # A request that was cut off may reach the server a moment after we look for it.
 _LOOKS = 3
-# How long a server may be away before we give up asking it, in seconds.
-_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Settler:
     """
 
     def __init__(
-        self, session: Session, lock: Lock, tell: Listener, patience: float = _PATIENCE
+        self, session: Session, lock: Lock, tell: Listener, patience: float = PATIENCE
     ) -> None:
         self._session = session
         self._lock = lock
@@ -81,7 +80,7 @@ class Settler:
         """
         try:
             for rung in (self._running, self._logged, self._harmless, self._shown):
-                found = self._ask(rung, intent)
+                found = patiently(partial(rung, intent), self._lock, self._patience)
                 if found is not None:
                     return found
         except EngineError as error:
@@ -180,21 +179,6 @@ class Settler:
             return verdict
         return Verdict(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
 
-    def _ask(self, rung: Callable[[Entry], Settled | None], intent: Entry) -> Settled | None:
-        """Ask a server that may be away for a while."""
-        until = time.monotonic() + self._patience
-        while True:
-            try:
-                return rung(intent)
-            except EngineError as error:
-                # Without a code it is not the server that speaks, but something in between.
-                away = isinstance(error, ConnectionFailed) or not error.code
-                if not away or time.monotonic() >= until:
-                    raise
-            self._lock.check()
-            with interrupts.window():
-                time.sleep(_POLL)
-
 
 def unknown(
     intent: Entry, total: int | None, settled: Settled, statement: Statement | None
@@ -209,7 +193,7 @@ def unknown(
         index=intent.position,
         total=total,
         reason=f"it cannot be known whether this took effect: {settled.why}\n"
-        f"  {_short(intent.statement)}",
+        f"  {short(intent.statement)}",
         code=settled.code,
         file=statement.file if statement else None,
         line=statement.line if statement else None,
@@ -231,8 +215,3 @@ def _says(statement: str, command: str) -> bool:
 
 def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 400 else flat[:399] + "…"

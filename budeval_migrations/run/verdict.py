@@ -37,8 +37,9 @@ class Verdict:
 _FILLED = (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW)
 
 # Any UUID but the one of zeros, which stands for none.
-UUID = re.compile(r" (?!0{8}-)[0-9a-f]{8}-[0-9a-f-]{27} ")
+_UUID = re.compile(r" (?!0{8}-)[0-9a-f]{8}-[0-9a-f-]{27} ")
 
+_Found = Mapping[str, str]
 _Partitions = Mapping[str, Partition]
 _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Verdict]
 
@@ -60,11 +61,7 @@ def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
     return found[0]
 
 
-def _named(outcome: Outcome, why: str) -> Verdict:
-    return Verdict(outcome, why)
-
-
-def _things(names: Iterable[str], before: Mapping[str, str], now: Mapping[str, str]) -> Outcome:
+def _things(names: Iterable[str], before: _Found, now: _Found) -> Outcome:
     # What was not there and is not there now says nothing: the temporary name of a
     # RENAME in a circle.
     told = [name for name in names if name in before or name in now]
@@ -79,35 +76,26 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
     shown = ", ".join(keys)
     circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
-        return _named(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
+        return Verdict(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
     if outcome is Outcome.NOT_APPLIED:
-        return _named(outcome, f"{shown} is as it was before")
+        return Verdict(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:
-        return _named(outcome, f"only some of {shown} were changed")
+        return Verdict(outcome, f"only some of {shown} were changed")
     if not effect.atomic and effect.kind in _FILLED:
-        return _named(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
-    return _named(outcome, f"{shown} is changed as it makes it")
+        return Verdict(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
+    return Verdict(outcome, f"{shown} is changed as it makes it")
 
 
 def _has_uuids(found: Fingerprint) -> bool:
     """Return whether the objects can be told apart; those of Ordinary databases cannot."""
-    return all(UUID.search(value) for value in found.objects.values())
+    return all(_UUID.search(value) for value in found.objects.values())
 
 
-def _read_databases(
-    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
-) -> Verdict:
+def _read_named(kind: str, effect: Effect, before: _Found, now: _Found) -> Verdict:
+    """Judge what has one name for the whole server."""
     names = [name.name for name in effect.targets]
-    outcome = _things(names, before.databases, now.databases)
-    return _named(outcome, f"database {', '.join(names)}: {outcome.value}")
-
-
-def _read_functions(
-    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
-) -> Verdict:
-    names = [name.name for name in effect.targets]
-    outcome = _things(names, before.functions, now.functions)
-    return _named(outcome, f"function {', '.join(names)}: {outcome.value}")
+    outcome = _things(names, before, now)
+    return Verdict(outcome, f"{kind} {', '.join(names)}: {outcome.value}")
 
 
 def _read_mutations(
@@ -117,25 +105,25 @@ def _read_mutations(
     known = set(before.mutations.get(table, ()))
     made = [name for name in now.mutations.get(table, ()) if name not in known]
     if not made:
-        return _named(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
+        return Verdict(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
     if len(made) == 1:
-        return _named(Outcome.APPLIED, f"it made {made[0]} of {table}")
-    return _named(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
+        return Verdict(Outcome.APPLIED, f"it made {made[0]} of {table}")
+    return Verdict(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
 
 
 def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
     table = keys[0]
     if table in before.missing and table in now.missing:
-        return _named(Outcome.NOT_APPLIED, f"there is no table {table}")
+        return Verdict(Outcome.NOT_APPLIED, f"there is no table {table}")
     if table not in before.partitions or table not in now.partitions:
-        return _named(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
+        return Verdict(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
     held, holds = before.partitions[table], now.partitions[table]
     if effect.change is Change.INSERT:
         return _read_insert(effect, table, held, holds)
     verdict = _read_partition(effect, keys, before, now, held, holds)
     one = effect.atomic or effect.partition is not None
     if verdict.outcome is Outcome.APPLIED and not one:
-        return _named(Outcome.UNKNOWN, f"{verdict.why}, and whether that is all is not known")
+        return Verdict(Outcome.UNKNOWN, f"{verdict.why}, and whether that is all is not known")
     return verdict
 
 
@@ -160,9 +148,9 @@ def _read_partition(
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
     if effect.change is Change.OTHER:
-        return _named(Outcome.UNKNOWN, f"the parts of {table} do not tell")
+        return Verdict(Outcome.UNKNOWN, f"the parts of {table} do not tell")
     if len(keys) < 2 or keys[1] not in now.partitions or keys[1] not in before.partitions:
-        return _named(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
+        return Verdict(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
     other_held, other_holds = before.partitions[keys[1]], now.partitions[keys[1]]
     if effect.change is Change.MOVE_PARTITION:
         return _both(table, bool(_gone(held, holds)), _grown(other_held, other_holds))
@@ -173,11 +161,11 @@ def _read_partition(
 
 def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
     if not _grown(held, holds):
-        return _named(Outcome.NOT_APPLIED, f"{table} has got no new part")
+        return Verdict(Outcome.NOT_APPLIED, f"{table} has got no new part")
     rows = sum(p.rows for p in holds.values()) - sum(p.rows for p in held.values())
     if effect.rows is not None and rows == effect.rows:
-        return _named(Outcome.APPLIED, f"{table} has got its {rows} rows")
-    return _named(
+        return Verdict(Outcome.APPLIED, f"{table} has got its {rows} rows")
+    return Verdict(
         Outcome.UNKNOWN,
         f"{table} has got {rows} rows more than before, and whether they are all that it "
         "inserts is not known",
@@ -186,13 +174,13 @@ def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitio
 
 def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Verdict:
     if not held:
-        return _named(Outcome.APPLIED, f"{table} was empty before")
+        return Verdict(Outcome.APPLIED, f"{table} was empty before")
     gone = _gone(held, holds)
     if len(gone) == len(held):
-        return _named(Outcome.APPLIED, f"what {table} held is gone")
+        return Verdict(Outcome.APPLIED, f"what {table} held is gone")
     if not gone:
-        return _named(Outcome.NOT_APPLIED, f"{table} holds what it held")
-    return _named(Outcome.UNKNOWN, f"some of what {table} held is gone")
+        return Verdict(Outcome.NOT_APPLIED, f"{table} holds what it held")
+    return Verdict(Outcome.UNKNOWN, f"some of what {table} held is gone")
 
 
 def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
@@ -205,23 +193,23 @@ def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions
     gone = _gone(mine, holds)
     shrunk = [p for p in mine if p in holds and holds[p].rows < mine[p].rows and p not in gone]
     if len(gone) > 1:
-        return _named(Outcome.UNKNOWN, f"partitions {', '.join(gone)} of {table} are gone")
+        return Verdict(Outcome.UNKNOWN, f"partitions {', '.join(gone)} of {table} are gone")
     if shrunk:
-        return _named(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
+        return Verdict(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
     if gone:
-        return _named(Outcome.APPLIED, f"partition {', '.join(gone)} of {table} is gone")
-    return _named(Outcome.NOT_APPLIED, f"{table} has all its partitions")
+        return Verdict(Outcome.APPLIED, f"partition {', '.join(gone)} of {table} is gone")
+    return Verdict(Outcome.NOT_APPLIED, f"{table} has all its partitions")
 
 
 def _read_copy(table: str, held: _Partitions, holds: _Partitions, source: _Partitions) -> Verdict:
     if not _grown(held, holds):
-        return _named(Outcome.NOT_APPLIED, f"{table} has got no new part")
+        return Verdict(Outcome.NOT_APPLIED, f"{table} has got no new part")
     for name, partition in source.items():
         mine = holds.get(name)
         new = set(mine.hashes) - set(held[name].hashes if name in held else ()) if mine else set()
         if partition.hashes and set(partition.hashes) <= new:
-            return _named(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
-    return _named(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+            return Verdict(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return Verdict(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
 
 
 def _read_replace(
@@ -230,21 +218,21 @@ def _read_replace(
     if {n: (p.first, p.last) for n, p in held.items()} == {
         n: (p.first, p.last) for n, p in holds.items()
     }:
-        return _named(Outcome.NOT_APPLIED, f"{table} is as it was before")
+        return Verdict(Outcome.NOT_APPLIED, f"{table} is as it was before")
     for name, partition in holds.items():
         theirs = source.get(name)
         new = name not in held or partition.first > held[name].last
         if theirs is not None and theirs.hashes and theirs.hashes == partition.hashes and new:
-            return _named(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
-    return _named(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+            return Verdict(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return Verdict(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
 
 
 def _both(table: str, one: bool, other: bool) -> Verdict:
     if one and other:
-        return _named(Outcome.APPLIED, f"the parts were moved ({table})")
+        return Verdict(Outcome.APPLIED, f"the parts were moved ({table})")
     if not one and not other:
-        return _named(Outcome.NOT_APPLIED, f"the parts are where they were ({table})")
-    return _named(Outcome.UNKNOWN, f"the parts were moved in part ({table})")
+        return Verdict(Outcome.NOT_APPLIED, f"the parts are where they were ({table})")
+    return Verdict(Outcome.UNKNOWN, f"the parts were moved in part ({table})")
 
 
 def _grown(held: _Partitions, holds: _Partitions) -> bool:
@@ -269,6 +257,10 @@ _READ: Mapping[Watch, _Reading] = {
     Watch.TABLES: _read_tables,
     Watch.PARTS: _read_parts,
     Watch.MUTATIONS: _read_mutations,
-    Watch.DATABASES: _read_databases,
-    Watch.FUNCTIONS: _read_functions,
+    Watch.DATABASES: lambda effect, _, before, now: _read_named(
+        "database", effect, before.databases, now.databases
+    ),
+    Watch.FUNCTIONS: lambda effect, _, before, now: _read_named(
+        "function", effect, before.functions, now.functions
+    ),
 }

@@ -212,10 +212,16 @@ def test_a_statement_that_does_not_parse_says_where(file: str | None, message: s
 
 
 def test_a_lock_that_was_not_had_says_who_has_it() -> None:
-    error = LockTimeout("held", holder="u@h pid 7", since="2026-01-02T03:04:05", hint="Wait.")
+    error = LockTimeout(
+        "held", holder="u@h pid 7", since="2026-01-02T03:04:05", doing="1 statement 2", hint="Wait."
+    )
 
     assert (error.holder, error.since, error.hint) == ("u@h pid 7", "2026-01-02T03:04:05", "Wait.")
-    assert error.details == {"holder": "u@h pid 7", "since": "2026-01-02T03:04:05"}
+    assert error.details == {
+        "holder": "u@h pid 7",
+        "since": "2026-01-02T03:04:05",
+        "doing": "1 statement 2",
+    }
 
 
 def test_an_engines_error_carries_the_servers_code() -> None:
