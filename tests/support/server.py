@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-import signal
-import socket
-import subprocess
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-HOST = "127.0.0.1"
+from tests.support.process import HOST, Process, ServerStartError, free_port
+
+__all__ = [
+    "HOST",
+    "QueryError",
+    "Server",
+    "ServerStartError",
+    "free_port",
+    "hostile_password",
+]
+
 #: Characters that break a URL or a format string when they are not quoted.
 HOSTILE = "p%40@:/?#&+ %s{x}"
-
-_Self = TypeVar("_Self", bound="Server")
-
-
-class ServerStartError(RuntimeError):
-    """A server did not start."""
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def hostile_password() -> str:
@@ -51,51 +41,14 @@ class QueryError(Exception):
         return f"HTTP {self.status}: {self.text.strip()}"
 
 
-class Server:
+class Server(Process):
     """A process that speaks ClickHouse's HTTP protocol on :attr:`http_port`."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.http_port = 0
         self.users: dict[str, str] = {}
         self.user = "default"
-        self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The id of the running process."""
-        assert self._process is not None, "the server is not running"
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process is there."""
-        return self._process is not None and self._process.poll() is None
-
-    def start(self) -> None:
-        """Start the process and wait until it answers."""
-        raise NotImplementedError
-
-    def stop(self, timeout: float = 15) -> None:
-        """End the process politely; by force when that takes too long."""
-        self._end(signal.SIGTERM, timeout)
-
-    def kill(self) -> None:
-        """End the process with SIGKILL, as a crash would."""
-        self._end(signal.SIGKILL, 15)
-
-    def restart(self) -> None:
-        """Start again on the same directory and the same ports; stop first if need be."""
-        self.stop()
-        self.start()
-
-    def pause(self) -> None:
-        """Freeze the process (SIGSTOP): connections are accepted, nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a frozen process go on."""
-        os.kill(self.pid, signal.SIGCONT)
 
     def query(self, sql: str, user: str | None = None, **params: str) -> str:
         """Run one statement over plain HTTP and return the answer; raises :class:`QueryError`."""
@@ -128,39 +81,11 @@ class Server:
             f"/{quote(database or '', safe='')}"
         )
 
-    def __enter__(self: _Self) -> _Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def port(self, dialect: str) -> int:
         """The port that speaks a dialect's protocol."""
         if "native" in dialect:
             raise ValueError(f"{type(self).__name__} does not speak the native protocol")
         return self.http_port
-
-    def _end(self, signal_: signal.Signals, timeout: float) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(signal_)
-            process.send_signal(signal.SIGCONT)
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
 
 
 def _error_code(text: str) -> int:

@@ -5,28 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TypeVar
 
-from tests.support.server import HOST, ServerStartError, free_port
+from tests.support.process import HOST, Process, ServerStartError, free_port
 
 _JAR = Path("/usr/share/java/zookeeper.jar")
 _MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
-_Self = TypeVar("_Self", bound="ZooKeeper")
 
-
-class ZooKeeper:
+class ZooKeeper(Process):
     """A ZooKeeper process with a data directory of its own, on a port of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.port = 0
-        self._process: subprocess.Popen[str] | None = None
 
     @staticmethod
     def is_installed() -> bool:
@@ -48,14 +43,6 @@ class ZooKeeper:
             else:
                 return
 
-    def stop(self) -> None:
-        """End the process."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the process with SIGKILL, as a crash would."""
-        self._end(signal.SIGKILL)
-
     def clickhouse_config(self, prefix: str | None = "/keeper_map", *, keeper: bool = True) -> Path:
         """Write a configuration for ``ChdbFront(config_file=…)``.
 
@@ -74,17 +61,6 @@ class ZooKeeper:
             + "</clickhouse>\n"
         )
         return path
-
-    def __enter__(self: _Self) -> _Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _start_once(self) -> None:
         data = self.directory / "data"
@@ -119,14 +95,3 @@ class ZooKeeper:
             wire.sendall(b"ruok")
             return wire.recv(4) == b"imok"
         return False
-
-    def _end(self, signal_: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal_)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
