@@ -19,10 +19,10 @@ from budeval_migrations.sql.changes import Change, Effect, Name, Watch
 from budeval_migrations.sql.classify import Kind, classify
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import TokenKind, scan
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes
 from budeval_migrations.sql.rows import count_rows
 
-__all__ = ["Change", "Effect", "Name", "Watch", "effect"]
+__all__ = ["Change", "Effect", "Name", "Watch", "effect", "fills", "step_over_object"]
 
 
 # OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
@@ -87,8 +87,8 @@ _WATCHED = {
 }
 
 
-def _object(reader: Reader) -> tuple[str, Watch | None]:
-    """Step over the word for what is created or dropped."""
+def step_over_object(reader: Reader) -> tuple[str, Watch | None]:
+    """Step over the word for what is created or dropped; say it and how it is watched."""
     for words, watch in _WATCHED.items():
         if reader.accept(*words):
             return words[0], watch
@@ -109,36 +109,40 @@ def _create(kind: Kind, reader: Reader) -> Effect:
         reader.at += 1
     if reader.accept("INDEX"):
         return _index(kind, reader, ("IF", "NOT", "EXISTS"))
-    what, watch = _object(reader)
+    what, watch = step_over_object(reader)
     guarded = reader.accept("IF", "NOT", "EXISTS")
     name = reader.name()
     targets = (name,) if name and "TEMPORARY" not in special else ()
-    fills = _fills(what, reader)
+    filled = fills(kind, reader)
     again = guarded and not replaces
     if replaces and not special:
         again = what in ("VIEW", "FUNCTION", "DICTIONARY")  # they hold no rows
     return Effect(
         kind,
-        repeatable=again and name is not None and not fills,
+        repeatable=again and name is not None and not filled,
         watches=_watching(watch, targets),
         targets=targets,
-        atomic=not fills and not _on_cluster(reader.rest),
+        atomic=not filled and not _on_cluster(reader.rest),
     )
 
 
-def _fills(what: str, reader: Reader) -> bool:
-    """Tell whether a new table or view is filled by the same statement."""
+def fills(kind: Kind, reader: Reader) -> bool:
+    """Tell whether a new table or view is filled by the same statement.
+
+    Args:
+        reader: Stands behind the name.
+
+    """
     outer = [lexeme for lexeme in reader.left() if lexeme.depth == 0]
     words = [lexeme.word for lexeme in outer]
-    if what in ("VIEW", "MATERIALIZED"):
+    if kind in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
         return "POPULATE" in words
-    if what != "TABLE":
+    if kind is not Kind.CREATE_TABLE:
         return False
     for index, word in enumerate(words):
         if word == "AS" and index + 1 < len(words):
             before = words[index - 1] if index else ""
-            query = outer[index + 1].kind is TokenKind.OPEN
-            if query or words[index + 1] in ("SELECT", "WITH", "FROM"):
+            if begins_query(outer[index + 1 :]):
                 return before != "EMPTY"
             if before == "CLONE":
                 return True
@@ -169,7 +173,7 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
     temporary = reader.accept("TEMPORARY")
     if kind is Kind.DROP and reader.accept("INDEX"):
         return _index(kind, reader, ("IF", "EXISTS"))
-    what, watch = _object(reader)
+    what, watch = step_over_object(reader)
     while not what and kind is Kind.DROP and reader.peek().word not in ("", "IF"):
         reader.at += 1  # WORKLOAD, RESOURCE and what is still to come
     guarded = reader.accept("IF", "EXISTS")

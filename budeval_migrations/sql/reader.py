@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from budeval_migrations.sql.changes import Name
@@ -35,6 +35,13 @@ def lexemes(text: str, tokens: Iterable[tuple[TokenKind, int, int]]) -> Iterator
         word = text[start:end].upper() if kind is TokenKind.WORD else ""
         yield Lexeme(kind, start, end, word, depth)
         depth += kind is TokenKind.OPEN
+
+
+def begins_query(found: Sequence[Lexeme]) -> bool:
+    """Tell whether a query, and not a name, comes next."""
+    return bool(found) and (
+        found[0].kind is TokenKind.OPEN or found[0].word in ("SELECT", "WITH", "FROM")
+    )
 
 
 END = Lexeme(TokenKind.SEMICOLON, 0, 0, "", -1)

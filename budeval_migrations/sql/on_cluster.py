@@ -1,0 +1,277 @@
+"""Put ON CLUSTER into a statement, where ClickHouse's grammar has it.
+
+Owns the table of places. Reads by tokens, never by substrings; what it cannot
+place it refuses, since a statement that ran on one host only would look done.
+``tests/engines/test_on_cluster_agreement.py`` holds it against ClickHouse's own
+parser (26.9). May import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from budeval_migrations.errors import RevisionError
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.effects import fills, step_over_object
+from budeval_migrations.sql.lexer import TokenKind, scan
+from budeval_migrations.sql.reader import NAMES, Reader, lexemes
+
+# They read, they belong to a session, or their rows reach the replicas by replication.
+_NOT_DISTRIBUTED = frozenset(
+    {Kind.SELECT, Kind.INSERT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN}
+    | {Kind.CHECK, Kind.SET, Kind.USE, Kind.EMPTY}
+)
+_NAMED = frozenset({*NAMES, TokenKind.STRING})
+
+
+def put_on_cluster(text: str, cluster: str) -> str:
+    """Return a statement with ON CLUSTER in its place.
+
+    A statement that has one already, takes none, or makes a temporary table
+    comes back as it is.
+
+    Args:
+        cluster: The cluster's name, as in ``system.clusters``; may hold macros.
+
+    Raises:
+        RevisionError: The statement changes something, and its place is not known;
+            or each host would fill a new table for itself.
+        StatementSyntaxError: Something that had to be read is not closed.
+
+    """
+    kind = classify(text).kind
+    if kind in _NOT_DISTRIBUTED:
+        return text
+    reader = Reader(text, list(lexemes(text, scan(text))))
+    if "TEMPORARY" in (reader.peek(ahead).word for ahead in range(1, 4)):
+        return text
+    step_to_place = _PLACES.get(kind)
+    if _is_there(kind, reader):
+        return text
+    reader.at = 0
+    if step_to_place is None or not step_to_place(reader) or not reader.at:
+        raise RevisionError(
+            "There is no place known for ON CLUSTER in this statement, and without it only one "
+            f"host would run it: {' '.join(text[:80].split())}",
+            hint="Write ON CLUSTER into the statement, or say that it is for one host: "
+            "op.execute(…, on_cluster=False).",
+        )
+    if fills(kind, reader):
+        raise RevisionError(
+            "On a cluster each host would fill the new table for itself, and replicas would hold "
+            f"the rows more than once: {' '.join(text[:80].split())}",
+            hint="Create it empty, then fill it with op.backfill or INSERT … SELECT.",
+        )
+    end = reader.rest[reader.at - 1].end
+    return f"{text[:end]} ON CLUSTER {quote.identifier(cluster)}{text[end:]}"
+
+
+def _is_there(kind: Kind, reader: Reader) -> bool:
+    """Tell whether ON CLUSTER stands in the place, or, where no query can be, anywhere."""
+    step_to_place = _PLACES.get(kind)
+    if step_to_place is None or kind in (Kind.ACCESS, Kind.SYSTEM):
+        starts = range(len(reader.rest))
+    else:
+        starts = range(reader.at, reader.at + 1) if step_to_place(reader) else range(0)
+    return any(
+        reader.peek(at - reader.at).word == "ON"
+        and reader.peek(at - reader.at + 1).word == "CLUSTER"
+        and reader.peek(at - reader.at + 2).kind in _NAMED
+        for at in starts
+    )
+
+
+def _name(reader: Reader) -> bool:
+    """Step over ``[db.]name``."""
+    if reader.peek().kind not in NAMES:
+        return False
+    reader.at += 1
+    if reader.peek().kind is TokenKind.DOT and reader.peek(1).kind in NAMES:
+        reader.at += 2
+    return True
+
+
+def _guard(reader: Reader) -> None:
+    for words in (("IF", "NOT", "EXISTS"), ("IF", "EXISTS"), ("IF", "EMPTY")):
+        reader.accept(*words)
+
+
+def _uuid(reader: Reader) -> None:
+    if reader.peek().word == "UUID" and reader.peek(1).kind is TokenKind.STRING:
+        reader.at += 2
+
+
+def _index(reader: Reader) -> bool:
+    """Step over ``[IF …] i ON t``."""
+    _guard(reader)
+    return _name(reader) and reader.accept("ON") and _name(reader)
+
+
+def _create(reader: Reader) -> bool:
+    replaces = reader.accept("REPLACE") or reader.accept("CREATE", "OR", "REPLACE")
+    if not replaces:
+        reader.accept("CREATE")
+    while reader.peek().word in ("LIVE", "WINDOW", "UNIQUE"):
+        reader.at += 1
+    if reader.accept("INDEX"):
+        return _index(reader)
+    what, _ = step_over_object(reader)
+    _guard(reader)
+    if not what or not _name(reader):
+        return False
+    _uuid(reader)
+    return True
+
+
+def _drop(reader: Reader) -> bool:
+    """Step over DROP, DETACH, ATTACH and UNDROP with the names that follow."""
+    reader.at += 1
+    if reader.accept("INDEX"):
+        return _index(reader)
+    what, _ = step_over_object(reader)
+    _guard(reader)
+    _guard(reader)
+    if not what or not _name(reader):
+        return False
+    while reader.peek().kind is TokenKind.COMMA:
+        reader.at += 1
+        if not _name(reader):
+            return False
+    _uuid(reader)
+    if reader.peek().word == "FROM" and reader.peek(1).kind is TokenKind.STRING:
+        reader.at += 2
+    return True
+
+
+def _rename(reader: Reader) -> bool:
+    """Step over all the pairs."""
+    reader.at += 1
+    for word in ("TABLES", "TABLE", "DICTIONARIES", "DICTIONARY", "DATABASE"):
+        if reader.peek(1).word not in ("TO", "AND") and reader.accept(word):
+            break
+    while True:
+        _guard(reader)
+        joined = _name(reader) and (reader.accept("TO") or reader.accept("AND"))
+        if not joined or not _name(reader):
+            return False
+        if not reader.accept_comma():
+            return True
+
+
+def _truncate(reader: Reader) -> bool:
+    reader.at += 1
+    words = [reader.peek(ahead).word for ahead in range(4)]
+    if words[:2] == ["ALL", "TABLES"] or words[:2] == ["TABLES", "FROM"]:
+        reader.at += words.index("TABLES") + 1
+        if not reader.accept("FROM"):
+            return False
+        _guard(reader)
+        if not _name(reader):
+            return False
+        reader.accept("NOT")
+        if reader.accept("LIKE") or reader.accept("ILIKE"):
+            reader.at += 1
+        return True
+    if reader.peek(1).kind in NAMES:
+        reader.accept("DATABASE") or reader.accept("TABLE")
+    _guard(reader)
+    return _name(reader)
+
+
+def _alter(reader: Reader) -> bool:
+    reader.at += 1
+    if reader.accept("NAMED", "COLLECTION"):
+        _guard(reader)
+    elif not reader.accept("DATABASE") and not reader.accept("TABLE"):
+        return False
+    return _name(reader)
+
+
+def _after(*words: str) -> Callable[[Reader], bool]:
+    """Step over these words and a name."""
+    return lambda reader: reader.accept(*words) and _name(reader)
+
+
+def _kill(reader: Reader) -> bool:
+    reader.at += 1
+    return reader.accept("MUTATION") or reader.accept("QUERY")
+
+
+_ENTITIES: list[tuple[str, ...]] = [("SETTINGS", "PROFILE"), ("ROW", "POLICY")]
+_ENTITIES += [(word,) for word in ("PROFILE", "POLICY", "USER", "ROLE", "QUOTA")]
+
+
+def _access(reader: Reader) -> bool:
+    """Step over GRANT and REVOKE, or over the names of users, roles and the like."""
+    if reader.accept("GRANT") or reader.accept("REVOKE"):
+        return True
+    if not any(reader.accept(verb) for verb in ("CREATE", "ALTER", "DROP")):
+        return False
+    reader.accept("OR", "REPLACE")
+    entity = next((words for words in _ENTITIES if reader.accept(*words)), None)
+    if entity is None:
+        return False
+    _guard(reader)
+    reader.accept("OR", "REPLACE")
+    while _user(reader):
+        if entity[-1] == "POLICY" or not reader.accept_comma():
+            return True
+    return False
+
+
+def _user(reader: Reader) -> bool:
+    """Step over ``name[@host]``."""
+    if reader.peek().kind not in _NAMED:
+        return False
+    reader.at += 1
+    if reader.text[reader.peek().start : reader.peek().end] == "@":
+        reader.at += 1
+        if reader.peek().kind not in _NAMED:
+            return False
+        reader.at += 1
+    return True
+
+
+_STOPPED = (
+    ("MERGES",),
+    ("TTL", "MERGES"),
+    ("MOVES",),
+    ("FETCHES",),
+    ("REPLICATED", "SENDS"),
+    ("REPLICATION", "QUEUES"),
+    ("DISTRIBUTED", "SENDS"),
+    ("PULLING", "REPLICATION", "LOG"),
+    ("CLEANUP",),
+)
+_SYSTEM: list[tuple[str, ...]] = [(verb, *what) for verb in ("STOP", "START") for what in _STOPPED]
+_SYSTEM += [
+    ("RELOAD", what) for what in ("DICTIONARIES", "DICTIONARY", "CONFIG", "FUNCTIONS", "FUNCTION")
+]
+_SYSTEM += [("FLUSH", "LOGS"), ("FLUSH", "DISTRIBUTED"), ("SYNC", "REPLICA")]
+_SYSTEM += [("RESTART", "REPLICAS"), ("RESTART", "REPLICA"), ("RESTORE", "REPLICA")]
+_SYSTEM += [
+    (verb, kind, "CACHE")
+    for verb in ("DROP", "CLEAR")
+    for kind in ("DNS", "MARK", "UNCOMPRESSED", "QUERY")
+]
+
+
+def _system(reader: Reader) -> bool:
+    reader.at += 1
+    return any(reader.accept(*words) for words in _SYSTEM)
+
+
+_PLACES: dict[Kind, Callable[[Reader], bool]] = {
+    **{kind: _create for kind in Kind if kind.value.startswith("create ")},
+    **dict.fromkeys((Kind.DROP, Kind.ATTACH, Kind.DETACH, Kind.UNDROP), _drop),
+    **dict.fromkeys((Kind.RENAME, Kind.EXCHANGE), _rename),
+    Kind.TRUNCATE: _truncate,
+    Kind.ALTER: _alter,
+    Kind.OPTIMIZE: _after("OPTIMIZE", "TABLE"),
+    Kind.DELETE: _after("DELETE", "FROM"),
+    Kind.UPDATE: _after("UPDATE"),
+    Kind.KILL: _kill,
+    Kind.ACCESS: _access,
+    Kind.SYSTEM: _system,
+}

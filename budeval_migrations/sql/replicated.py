@@ -1,0 +1,69 @@
+"""Turn a MergeTree engine into its Replicated twin.
+
+Owns the reading of the ENGINE clause. Reads by tokens, never by substrings. May
+import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.lexer import TokenKind, scan
+from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, lexemes
+
+_FAMILY = re.compile(
+    r"(Replacing|Summing|Aggregating|(Versioned)?Collapsing|Graphite|Coalescing)?MergeTree"
+)
+_WITH_ENGINE = frozenset({Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW, Kind.ATTACH})
+
+
+def replicate(text: str, path: str, replica: str) -> str:
+    """Return a statement that makes a replicated table where it made a MergeTree.
+
+    Engines that are replicated already, and those of other families, are left.
+
+    Args:
+        path: Where Keeper keeps the table, the same on all replicas of a shard; may
+            hold macros. Empty: the server's own default, which knows Atomic's UUID.
+        replica: The replica's name, unique among those; ``{replica}``.
+
+    Raises:
+        StatementSyntaxError: Something that had to be read is not closed.
+
+    """
+    if classify(text).kind not in _WITH_ENGINE:
+        return text
+    engine = _engine(Reader(text, list(lexemes(text, scan(text)))))
+    if engine is None:
+        return text
+    name, bracket, empty = engine
+    head = f"{text[: name.start]}Replicated{text[name.start : name.end]}"
+    place = f"{quote.string(path)}, {quote.string(replica)}" if path else ""
+    if bracket is None:
+        return f"{head}({place}){text[name.end :]}" if place else f"{head}{text[name.end :]}"
+    comma = ", " if place and not empty else ""
+    return f"{head}{text[name.end : bracket.end]}{place}{comma}{text[bracket.end :]}"
+
+
+def _engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
+    """Find a MergeTree: its name, the bracket behind it, and whether nothing is in it."""
+    for index, lexeme in enumerate(reader.rest):
+        if lexeme.depth:
+            continue
+        if lexeme.word == "AS" and begins_query(reader.rest[index + 1 : index + 2]):
+            return None  # behind it, ENGINE is a column
+        if lexeme.word != "ENGINE":
+            continue
+        reader.at = index + 1
+        equals = reader.peek()
+        if reader.text[equals.start : equals.end] == "=":
+            reader.at += 1
+        name, bracket, inside = reader.peek(), reader.peek(1), reader.peek(2)
+        if not _FAMILY.fullmatch(reader.text[name.start : name.end]):
+            return None
+        if bracket.kind is not TokenKind.OPEN or reader.text[bracket.start] != "(":
+            return name, None, True
+        return name, bracket, inside.kind is TokenKind.CLOSE
+    return None
