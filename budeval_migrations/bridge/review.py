@@ -6,7 +6,7 @@ from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import LedgerError, MigrationError, RevisionError
+from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import read_holder
 from budeval_migrations.history.state import LedgerState
@@ -27,6 +27,8 @@ from budeval_migrations.run.preflight import check_syntax
 def review_status(session: Session, files: dict[str, RevisionFile], state: LedgerState) -> Status:
     """Return where every revision stands.
 
+    A lock that cannot be read, since Keeper is away, is a notice: the ledger can.
+
     Raises:
         RevisionError: The files do not form a graph.
 
@@ -34,6 +36,15 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
     catalogue = open_catalogue(session, files)
     position = Position(state, files, catalogue.graph)
     problems, warnings = find_problems(position, catalogue.statements_checksum)
+    notices = [problem.message for problem in (*problems, *warnings)]
+    holder = None
+    try:
+        holder = read_holder(session)
+    except EngineError as error:
+        notices.append(
+            "Who holds the lock cannot be seen, so what is shown as unknown or failed may be "
+            f"running: {error.message}"
+        )
     return Status(
         database=session.database,
         server_version=session.version(),
@@ -41,8 +52,8 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
         heads=position.target_heads,
         at_head=not position.pending and set(position.heads) == set(position.target_heads),
         pending=position.pending,
-        revisions=revision_statuses(position, catalogue.statements_checksum, read_holder(session)),
-        notices=tuple(problem.message for problem in (*problems, *warnings)),
+        revisions=revision_statuses(position, catalogue.statements_checksum, holder),
+        notices=tuple(notices),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
+from budeval_migrations.bridge.review import review_status
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     AccessDenied,
@@ -22,7 +23,9 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import ignore
 from budeval_migrations.history import schema, stores
 from budeval_migrations.history.lease import Claim
+from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import LeaseLock, break_lock, read_holder
+from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql.splitter import split
 from tests.support import targets
@@ -62,9 +65,9 @@ def start(front: ChdbFront, config: Path | None = None) -> None:
     front.start()
 
 
-def open_session(front: ChdbFront, **settings: float) -> Session:
-    options = {"lock_timeout": 60.0, **settings}
-    session = Session(Settings(url=front.url(database=DATABASE), database=DATABASE, **options))  # type: ignore[arg-type]
+def open_session(front: ChdbFront, **settings: Any) -> Session:
+    options: dict[str, Any] = {"lock_timeout": 60.0, **settings}
+    session = Session(Settings(url=front.url(database=DATABASE), database=DATABASE, **options))
     session.ensure_database()
     return session
 
@@ -138,7 +141,9 @@ def test_a_keeper_that_is_down_is_an_error_until_it_is_back(
         start(front, keeper.clickhouse_config())
         with open_session(front) as session:
             take(session).release()
-        with open_session(front) as session:
+        project = Project(tmp_path / "project")
+        project.write_revision("001_a", None, "SELECT 1")
+        with open_session(front, versions=(str(project.versions),)) as session:
             raw: Any = session.connection.connection.dbapi_connection
             raw.transport.ch_settings["keeper_max_retries"] = "1"  # or it tries for 26 s
             keeper.kill()
@@ -151,6 +156,11 @@ def test_a_keeper_that_is_down_is_an_error_until_it_is_back(
             assert "\n" not in caught.value.message
             assert "Bring Keeper back" in caught.value.hint
             assert tables(session) == {schema.KEEPER_LOCK}
+            shown = review_status(
+                session, read_files(session.settings), Ledger(session).read_state()
+            )
+            assert shown.pending == ("001_a",)
+            assert [n for n in shown.notices if "Who holds the lock cannot be seen" in n]
 
             keeper.start()
             again = _when_keeper_is_back(session)
