@@ -114,6 +114,7 @@ class OldServer(Server):
         self.readonly_user = "reader"
         self.tcp_port = 0
         self.interserver_port = 0
+        self.more_config = ""
 
     @staticmethod
     def is_installed() -> bool:
@@ -190,7 +191,7 @@ class OldServer(Server):
   <query_log>
     <database>system</database><table>query_log</table>
     <flush_interval_milliseconds>500</flush_interval_milliseconds>
-  </query_log>
+  </query_log>{self.more_config}
 </yandex>
 """
 

@@ -68,7 +68,7 @@ class ZooKeeper(Process):
         config = self.directory / "zoo.cfg"
         config.write_text(
             f"tickTime=500\ndataDir={data}\nclientPort={self.port}\nclientPortAddress={HOST}\n"
-            "admin.enableServer=false\n4lw.commands.whitelist=ruok\nmaxClientCnxns=0\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n"
         )
         java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         output = self.directory / "stdout.txt"
@@ -92,6 +92,6 @@ class ZooKeeper(Process):
 
     def _is_ok(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 1) as wire:
-            wire.sendall(b"ruok")
-            return wire.recv(4) == b"imok"
+            wire.sendall(b"srvr")  # ruok is answered before it serves
+            return b"Mode: standalone" in b"".join(iter(lambda: wire.recv(4096), b""))
         return False
