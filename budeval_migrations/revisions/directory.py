@@ -43,7 +43,7 @@ def read_files(settings: Settings) -> dict[str, RevisionFile]:
                     hint="A revision's id is its file's name; rename one of them.",
                     revision=revision,
                 )
-            files[revision] = RevisionFile(revision, str(path), _checksum(path))
+            files[revision] = RevisionFile(revision, str(path), checksum(path, read_text(path)))
     return files
 
 
@@ -123,22 +123,13 @@ def read_header(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _paths(directory: str) -> Iterable[Path]:
-    folder = Path(directory)
-    if not folder.is_dir():
-        raise ConfigError(
-            f"There is no directory {shown_path(directory)} for revision files.",
-            hint="Create it, or correct version_locations in alembic.ini.",
-        )
-    return sorted(
-        path
-        for path in folder.glob("*.py")
-        if path.name != "__init__.py" and not path.name.startswith(".")
-    )
+def checksum(path: Path, text: str) -> str:
+    """Return the checksum of a revision file with this text, and of the SQL files it names.
 
+    Raises:
+        RevisionCompileError: It names a file that is not there or cannot be read.
 
-def _checksum(path: Path) -> str:
-    text = read_text(path)
+    """
     included = []
     for name in sql_files(text):
         if not (path.parent / name).is_file():
@@ -153,3 +144,17 @@ def _checksum(path: Path) -> str:
             )
         included.append((name, read_text(path.parent / name)))
     return file_checksum(text, included)
+
+
+def _paths(directory: str) -> Iterable[Path]:
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"There is no directory {shown_path(directory)} for revision files.",
+            hint="Create it, or correct version_locations in alembic.ini.",
+        )
+    return sorted(
+        path
+        for path in folder.glob("*.py")
+        if path.name != "__init__.py" and not path.name.startswith(".")
+    )

@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError as AlembicRevisionError
+from alembic.script.revision import RevisionMap
 from alembic.util import CommandError
 
 from budeval_migrations.errors import (
@@ -23,7 +25,12 @@ from budeval_migrations.errors import (
     RevisionNotFound,
 )
 from budeval_migrations.model import RevisionFile, RevisionNode
-from budeval_migrations.revisions.directory import read_header, shown_path
+from budeval_migrations.revisions.directory import (
+    checksum,
+    read_header,
+    read_text,
+    shown_path,
+)
 from budeval_migrations.sql.redact import redact
 
 T = TypeVar("T")
@@ -42,6 +49,9 @@ def load_graph(
 ) -> dict[str, RevisionNode]:
     """Import every revision file and return the graph, parents before children.
 
+    From here on Alembic, too, knows each revision by the text that was hashed. It would
+    take Python's cached bytecode for a file of the same size and second of change.
+
     Args:
         redact: Takes secrets out of what a file raises on import.
 
@@ -53,6 +63,7 @@ def load_graph(
     """
     with _import_errors(files, redact), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        directory.revision_map = RevisionMap(lambda: _scripts(files))
         _check_names(directory, files)
         scripts = list(directory.walk_revisions())
     scripts.reverse()
@@ -65,6 +76,30 @@ def load_graph(
                 file=script.path,
             )
     return {script.revision: _node(directory, script) for script in scripts}
+
+
+def _scripts(files: Mapping[str, RevisionFile]) -> Iterator[Script]:
+    for file in files.values():
+        module = _module(file)
+        if isinstance(getattr(module, "revision", None), str):
+            yield Script(module, module.revision, file.path)
+
+
+def _module(file: RevisionFile) -> ModuleType:
+    """Run a revision file's text, which must be the one that was hashed."""
+    path = Path(file.path)
+    text = read_text(path)
+    if checksum(path, text) != file.checksum:
+        raise RevisionCompileError(
+            f"{shown_path(file.path)} was changed while it was being read.",
+            hint="Nothing was run; run it again.",
+            revision=file.revision,
+            file=file.path,
+        )
+    module = ModuleType(file.revision)
+    module.__file__ = file.path
+    exec(compile(text, file.path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+    return module
 
 
 def upgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) -> list[Script]:

@@ -71,9 +71,7 @@ class Cluster:
                 for n in self.nodes
                 if n.shard == shard
             )
-            shards += (
-                f"<shard><internal_replication>true</internal_replication>{replicas}</shard>"
-            )
+            shards += f"<shard><internal_replication>true</internal_replication>{replicas}</shard>"
         return f"""
   <zookeeper>
     <node><host>{HOST}</host><port>{self.zookeeper.port}</port></node>

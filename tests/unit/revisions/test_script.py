@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -503,3 +505,30 @@ def test_base_is_no_revision(shelf: Shelf) -> None:
         resolve_revision(shelf.directory, "base")
 
     assert caught.value.message == "There is no revision base."
+
+
+def test_a_file_of_the_same_size_and_second_is_read_anew(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = shelf.put("001_a", extra="said = 33")
+    when = path.stat().st_mtime_ns
+    list(shelf.directory.walk_revisions())
+    assert list(shelf.path.glob("__pycache__/*.pyc"))  # left behind by Alembic
+    shelf.put("001_a", extra="said = 51")
+    os.utime(path, ns=(when, when))
+
+    directory = shelf.directory
+    load_graph(directory, shelf.files)
+
+    [script] = directory.walk_revisions()
+    assert script.module.said == 51
+
+
+def test_a_file_that_changes_after_it_was_hashed_is_refused(shelf: Shelf) -> None:
+    shelf.put("001_a")
+    files = shelf.files
+    shelf.put("001_a", extra="said = 51")
+
+    with pytest.raises(RevisionCompileError, match="was changed while it was being read"):
+        load_graph(shelf.directory, files)
