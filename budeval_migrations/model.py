@@ -281,7 +281,12 @@ class RevisionStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """What a database has, beside what the files want."""
+    """What a database has, beside what the files want.
+
+    Attributes:
+        topology: The servers that it lives on, as a sentence; empty for a single one.
+
+    """
 
     database: str
     server_version: str
@@ -291,12 +296,14 @@ class Status:
     pending: tuple[str, ...]
     revisions: tuple[RevisionStatus, ...]
     notices: tuple[str, ...] = ()
+    topology: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form."""
         return {
             "database": self.database,
             "server_version": self.server_version,
+            "topology": self.topology or "single server",
             "current": list(self.current),
             "heads": list(self.heads),
             "at_head": self.at_head,

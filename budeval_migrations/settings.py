@@ -33,6 +33,8 @@ class Settings:
         url: SQLAlchemy URL of the server; its password is never shown.
         database: The target database. Empty means: the one in the URL, or ``budeval``.
         environment: ``development`` allows ``reset``; anything else does not.
+        cluster: The cluster to migrate, as in ``system.clusters``; ``auto`` finds it;
+            empty means one server.
         lock: ``auto`` takes the lock that the server can offer; ``off`` takes none.
         lock_timeout: Seconds to wait for somebody else's lock.
         lock_lease: Seconds after which a holder that no longer renews is dead.
@@ -46,6 +48,7 @@ class Settings:
     url: str = field(default=DEFAULT_URL, repr=False)
     database: str = ""
     environment: str = "production"
+    cluster: str = ""
     lock: str = "auto"
     lock_timeout: float = 600.0
     lock_lease: float = 30.0

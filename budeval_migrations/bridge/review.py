@@ -6,6 +6,7 @@ from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
 from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.topology import read_topology
 from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import read_holder
@@ -54,6 +55,7 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
         pending=position.pending,
         revisions=revision_statuses(position, catalogue.statements_checksum, holder),
         notices=tuple(notices),
+        topology=str(read_topology(session)),
     )
 
 

@@ -173,6 +173,8 @@ class Output:
         current = ", ".join(status.current) or "base"
         where = "at head" if status.at_head else f"{len(status.pending)} pending"
         server = f"ClickHouse {status.server_version}" if status.server_version else "not there yet"
+        if status.topology:
+            server += f", {status.topology}"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
 
     def holder(self, holder: Holder | None) -> None:

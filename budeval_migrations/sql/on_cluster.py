@@ -54,8 +54,7 @@ def put_on_cluster(text: str, cluster: str) -> str:
         raise RevisionError(
             "There is no place known for ON CLUSTER in this statement, and without it only one "
             f"host would run it: {' '.join(text[:80].split())}",
-            hint="Write ON CLUSTER into the statement, or say that it is for one host: "
-            "op.execute(…, on_cluster=False).",
+            hint="Write ON CLUSTER into the statement.",
         )
     if fills(kind, reader):
         raise RevisionError(

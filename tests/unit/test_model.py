@@ -73,6 +73,7 @@ SHOWN: tuple[tuple[Any, dict[str, Any]], ...] = (
         {
             "database": "d",
             "server_version": "26.9.2.1",
+            "topology": "single server",
             "current": ["001_a"],
             "heads": ["002_b"],
             "at_head": False,

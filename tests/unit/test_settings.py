@@ -27,6 +27,7 @@ DEFAULTS = {
     "url": "chdb:///./.budeval/clickhouse",
     "database": "",
     "environment": "production",
+    "cluster": "",
     "lock": "auto",
     "lock_timeout": 600.0,
     "lock_lease": 30.0,
@@ -40,6 +41,7 @@ TEXTS = {
     "url": ("clickhouse+http://a", "clickhouse+http://b", "clickhouse+http://c", "chdb:///./d"),
     "database": ("a", "b", "c", "d"),
     "environment": ("a", "b", "c", "development"),
+    "cluster": ("a", "auto", "{cluster}", "crew"),
     "lock": ("off", "auto", "off", "off"),
     "lock_timeout": ("1", "2.5", "0", "4"),
     "lock_lease": ("1", "2.5", "3", "4"),
@@ -226,7 +228,7 @@ UNKNOWN = (
         {"zzz": "1"},
         {},
         "Unknown -x option zzz.",
-        "Known: url, database, environment, lock, lock_timeout, lock_lease, versions, "
+        "Known: url, database, environment, cluster, lock, lock_timeout, lock_lease, versions, "
         "server_version.",
     ),
 )
@@ -376,7 +378,7 @@ def test_settings_are_shown_with_their_values_and_without_the_password() -> None
 
     assert shown == (
         "Settings(url='clickhouse+http://u:***@h:8123/d', database='', environment='production', "
-        "lock='off', lock_timeout=600.0, lock_lease=30.0, versions=(), server_version='26.0', "
+        "cluster='', lock='off', lock_timeout=600.0, lock_lease=30.0, versions=(), server_version='26.0', "
         "config='')"
     )
 

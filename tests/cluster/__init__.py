@@ -1,0 +1,1 @@
+"""Real servers around a real ZooKeeper."""
