@@ -32,7 +32,8 @@ from budeval_migrations.model import Step
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.run.logs import log_event
-from budeval_migrations.run.planner import ON_THE_WAY_DOWN, RECORDS_ONLY, Position
+from budeval_migrations.run.planner import Position
+from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.settings import Settings, load_settings
 
 

@@ -17,7 +17,8 @@ from budeval_migrations.revisions.script import (
     resolve_revision,
     upgrade_path,
 )
-from budeval_migrations.run.planner import ON_THE_WAY_DOWN, RECORDS_ONLY, Position
+from budeval_migrations.run.planner import Position
+from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.run.runner import Answer, Decide, Request, Runner
 
 

@@ -21,8 +21,10 @@ from budeval_migrations.model import (
     Validation,
 )
 from budeval_migrations.revisions.directory import read_files
-from budeval_migrations.run.planner import Position, find_problems, refuse, revision_statuses
+from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
+from budeval_migrations.run.problems import find_problems, refuse
+from budeval_migrations.run.statuses import revision_statuses
 
 
 def review_status(session: Session, files: dict[str, RevisionFile], state: LedgerState) -> Status:

@@ -25,15 +25,9 @@ from budeval_migrations.model import Direction, Failure, Operation, Report, Step
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.run.executor import Executor, Live, tasks_of
 from budeval_migrations.run.interrupts import interrupts
-from budeval_migrations.run.planner import (
-    Files,
-    Graph,
-    Position,
-    StatementsChecksum,
-    check_downgrade,
-    refuse,
-)
+from budeval_migrations.run.planner import Files, Graph, Position, StatementsChecksum
 from budeval_migrations.run.preflight import check_server, check_syntax
+from budeval_migrations.run.problems import check_downgrade, refuse
 from budeval_migrations.run.resume import check_resumable
 
 Decide = Callable[[Position], Sequence[Step]]

@@ -22,14 +22,9 @@ from budeval_migrations.model import (
     RevisionNode,
     RevisionState,
 )
-from budeval_migrations.run.planner import (
-    Position,
-    checksum_state,
-    find_problems,
-    is_settled,
-    refuse,
-    revision_statuses,
-)
+from budeval_migrations.run.planner import Position, checksum_state, is_settled
+from budeval_migrations.run.problems import find_problems, refuse
+from budeval_migrations.run.statuses import revision_statuses
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 CHAIN = {"001_a": (), "002_b": ("001_a",), "003_c": ("002_b",)}

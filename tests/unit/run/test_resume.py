@@ -24,16 +24,10 @@ from budeval_migrations.model import (
     Statement,
     Step,
 )
-from budeval_migrations.run.planner import (
-    ON_THE_WAY_DOWN,
-    Position,
-    check_downgrade,
-    find_problems,
-    is_settled,
-    refuse,
-    revision_statuses,
-)
+from budeval_migrations.run.planner import Position, is_settled
+from budeval_migrations.run.problems import ON_THE_WAY_DOWN, check_downgrade, find_problems, refuse
 from budeval_migrations.run.resume import Applied, check_resumable, repair_command
+from budeval_migrations.run.statuses import revision_statuses
 from budeval_migrations.run.task import Task
 
 APPLIED, FAILED, INTENT = JournalEvent.APPLIED, JournalEvent.FAILED, JournalEvent.INTENT
