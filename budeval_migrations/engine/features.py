@@ -98,6 +98,11 @@ class Features:
         return self.version >= (21, 10)
 
     @property
+    def distributed_ddl_queue(self) -> bool:
+        """``system.distributed_ddl_queue`` (21.1)."""
+        return self.version >= (21, 1)
+
+    @property
     def mutations_sync(self) -> bool:
         """The setting ``mutations_sync`` (19.11)."""
         return self.version >= (19, 11)

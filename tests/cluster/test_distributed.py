@@ -1,0 +1,118 @@
+"""A statement ON CLUSTER is followed by its entry in the queue, whoever is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from budeval_migrations.engine.distributed import (
+    START,
+    SUBMIT,
+    Answer,
+    find_entry,
+    newest_entry,
+    read_answers,
+)
+from budeval_migrations.engine.session import Session
+from budeval_migrations.settings import Settings
+from tests.support import targets
+from tests.support.cluster import Cluster
+
+pytestmark = pytest.mark.old
+
+TABLE = (
+    "CREATE TABLE t ON CLUSTER crew (a Int8, `say \"it\"` String DEFAULT 'it''s\n\\\\x') "
+    "ENGINE = ReplicatedMergeTree('/tables/{shard}/%s/t', '{replica}') ORDER BY a"
+)
+
+
+@pytest.fixture
+def session(pair: Cluster, database: str) -> Iterator[Session]:
+    """A connection to the first node, in a database that both have."""
+    node = pair.nodes[0]
+    node.query(f"CREATE DATABASE {database} ON CLUSTER crew")
+    with Session(Settings(url=node.url(database=database), database=database)) as opened:
+        yield opened
+    node.query(f"DROP DATABASE {database} ON CLUSTER crew")
+
+
+def _hosts(cluster: Cluster) -> list[str]:
+    return sorted(f"127.0.0.1:{node.tcp_port}" for node in cluster.nodes)
+
+
+def _answers(session: Session, statement: str, after: str, count: int) -> list[Answer]:
+    entry = find_entry(session, statement, after)
+    assert entry is not None
+    deadline = time.monotonic() + 30
+    while len(found := read_answers(session, entry)) < count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def test_every_host_answers(pair: Cluster, session: Session, database: str) -> None:
+    statement = TABLE % database
+    before = newest_entry(session)
+    assert before > START
+    session.execute(statement, settings=SUBMIT)
+    entry = find_entry(session, statement, before)
+    assert entry is not None
+    assert entry.name > before
+    assert sorted(entry.hosts) == _hosts(pair)
+    assert "it\\'s\\n\\\\x" in entry.query
+    answers = _answers(session, statement, before, 2)
+    assert sorted(a.host for a in answers) == _hosts(pair)
+    assert [(a.code, a.error) for a in answers] == [(0, ""), (0, "")]
+    for node in pair.nodes:
+        assert node.query("SHOW TABLES", database=database) == "t\n"
+
+
+def test_what_a_host_refuses_is_told_with_its_code(
+    pair: Cluster, session: Session, database: str
+) -> None:
+    session.execute(TABLE % database)
+    statement = "ALTER TABLE t ON CLUSTER crew ADD COLUMN a Int8"
+    before = newest_entry(session)
+    session.execute(statement, settings=SUBMIT)
+    # The leader of the replicas does it for the others, who wait for its word.
+    answers = _answers(session, statement, before, 1)
+    assert answers[0].code == 44
+    assert "column with this name already exists" in answers[0].error
+
+
+def test_an_entry_of_somebody_else_is_not_taken_for_ours(
+    pair: Cluster, session: Session, database: str
+) -> None:
+    before = newest_entry(session)
+    other = pair.nodes[1]
+    other.query("CREATE TABLE other ON CLUSTER crew (a Int8) ENGINE = Log", database=database)
+    statement = "CREATE TABLE mine ON CLUSTER crew (a Int8) ENGINE = Log"
+    assert find_entry(session, statement, before) is None
+    session.execute(statement, settings=SUBMIT)
+    other.query("DROP TABLE other ON CLUSTER crew", database=database)
+    found = find_entry(session, statement, before)
+    assert found is not None
+    assert "mine" in found.query
+    _answers(session, statement, before, 2)
+
+
+def test_a_host_that_is_away_answers_when_it_is_back(tmp_path: Path) -> None:
+    targets.require_old_server()
+    targets.require_zookeeper()
+    with Cluster(tmp_path) as cluster:
+        here, away = cluster.nodes
+        here.query("CREATE DATABASE d ON CLUSTER crew")
+        statement = TABLE % "d"
+        with Session(Settings(url=here.url(database="d"), database="d")) as session:
+            before = newest_entry(session)
+            away.stop()
+            session.execute(statement, settings=SUBMIT)
+            [answer] = _answers(session, statement, before, 1)
+            assert answer == Answer(f"127.0.0.1:{here.tcp_port}", 0)
+            away.start()
+            answers = _answers(session, statement, before, 2)
+            assert {(a.host, a.code) for a in answers} == {(host, 0) for host in _hosts(cluster)}
+        assert away.query("SHOW TABLES", database="d") == "t\n"
