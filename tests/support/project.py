@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from tests.support.commands import COMMANDS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 Statements = str | Sequence[str]
@@ -154,18 +156,9 @@ class Project:
     def _python(
         self, module: str, args: Sequence[str], env: Mapping[str, str] | None, timeout: float
     ) -> Finished:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *args],
-            cwd=self.path,
-            env=self.environment(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=timeout,
-            check=False,
-        )
-        return Finished((module, *args), done.returncode, done.stdout, done.stderr)
+        environment = self.environment(env)
+        code, out, err = COMMANDS.run(module, args, self.path, environment, timeout)
+        return Finished((module, *args), code, out, err)
 
 
 def _hear_interrupts() -> None:
