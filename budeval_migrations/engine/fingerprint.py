@@ -14,12 +14,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Effect, Name, Watch
+from budeval_migrations.sql.elements import elements
 
 # More hashes than this are not kept: the ranges of blocks must do.
 _MOST_HASHES = 200
@@ -48,6 +49,8 @@ class Fingerprint:
 
     Attributes:
         objects: Tables, views and dictionaries: engine, UUID and a hash of their DDL.
+        elements: Of the elements of a table that the statement adds or takes away, those
+            that are there.
         missing: Tables that are not there.
         partitions: Of MergeTree tables, by partition id.
         detached: Names of detached parts.
@@ -58,6 +61,7 @@ class Fingerprint:
     """
 
     objects: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     partitions: Mapping[str, Mapping[str, Partition]] = field(default_factory=dict)
     detached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -81,13 +85,18 @@ class Fingerprint:
             }
             for name, held in found.pop("partitions", {}).items()
         }
-        detached, mutations = (
+        elements, detached, mutations = (
             {name: tuple(values) for name, values in found.pop(key, {}).items()}
-            for key in ("detached", "mutations")
+            for key in ("elements", "detached", "mutations")
         )
         missing = tuple(found.pop("missing", ()))
         return cls(
-            partitions=partitions, missing=missing, detached=detached, mutations=mutations, **found
+            partitions=partitions,
+            elements=elements,
+            missing=missing,
+            detached=detached,
+            mutations=mutations,
+            **found,
         )
 
 
@@ -109,7 +118,8 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
     """
     watched = {watch: [e for e in effects if watch in e.watches] for watch in Watch}
     moved = _pairs(session, watched[Watch.PARTS])
-    objects = _objects(session, _pairs(session, watched[Watch.TABLES]) | moved)
+    definitions = _definitions(session, _pairs(session, watched[Watch.TABLES]) | moved)
+    objects = {name: found.mark for name, found in definitions.items()}
     mergetrees = {pair for pair in moved if "MergeTree" in objects.get(".".join(pair), "")}
     partitions = _partitions(session, mergetrees)
     detached = _detached(session, mergetrees)
@@ -124,6 +134,7 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
         found.append(
             Fingerprint(
                 objects=_of(objects, keys if Watch.TABLES in on else ()),
+                elements=_elements(effect, keys[:1], definitions),
                 missing=tuple(k for k in keys if Watch.PARTS in on and k not in objects),
                 partitions=_of(partitions, keys),
                 detached=_of(detached, keys),
@@ -151,7 +162,12 @@ def _plain(effects: Iterable[Effect]) -> set[str]:
     return {name.name for effect in effects for name in effect.targets}
 
 
-def _objects(session: Session, names: set[_Pair]) -> dict[str, str]:
+class _Definition(NamedTuple):
+    mark: str
+    text: str
+
+
+def _definitions(session: Session, names: set[_Pair]) -> dict[str, _Definition]:
     if not names:
         return {}
     uuid = "toString(uuid)" if session.features.atomic_databases else "''"
@@ -159,7 +175,23 @@ def _objects(session: Session, names: set[_Pair]) -> dict[str, str]:
         f"SELECT database, name, {uuid}, create_table_query, engine FROM system.tables "
         f"WHERE {_where(names, 'name')}"
     )
-    return {f"{r[0]}.{r[1]}": f"{r[4]} {r[2]} {_hash(str(r[3]))}" for r in rows}
+    return {
+        f"{database}.{name}": _Definition(f"{engine} {uid} {_hash(str(text))}", str(text))
+        for database, name, uid, text, engine in rows
+    }
+
+
+def _elements(
+    effect: Effect, keys: Sequence[str], definitions: Mapping[str, _Definition]
+) -> dict[str, tuple[str, ...]]:
+    if not effect.elements:
+        return {}
+    wanted = {element.key for element in effect.elements}
+    return {
+        name: tuple(sorted(wanted & elements(definitions[name].text)))
+        for name in keys
+        if name in definitions
+    }
 
 
 def _partitions(session: Session, names: set[_Pair]) -> dict[str, dict[str, Partition]]:

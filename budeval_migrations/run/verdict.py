@@ -8,7 +8,7 @@ UNKNOWN: a wrong guess would run a statement twice, or skip it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -73,6 +73,8 @@ def _things(names: Iterable[str], before: _Found, now: _Found) -> Outcome:
 
 def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
     outcome = _things(keys, before.objects, now.objects)
+    if outcome is not Outcome.NOT_APPLIED and keys[0] in before.elements.keys() & now.elements:
+        return _read_elements(effect, keys[0], before.elements[keys[0]], now.elements[keys[0]])
     shown = ", ".join(keys)
     circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
@@ -84,6 +86,24 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
     if not effect.atomic and effect.kind in _FILLED:
         return Verdict(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
     return Verdict(outcome, f"{shown} is changed as it makes it")
+
+
+def _read_elements(
+    effect: Effect, table: str, held: Collection[str], holds: Collection[str]
+) -> Verdict:
+    """Judge a table that was changed, perhaps by somebody else, by what was to change in it."""
+    # What was as it should be before is not told by how it is now.
+    asked = [e for e in effect.elements if (e.key in held) != e.appears]
+    odd = [e for e in effect.elements if e not in asked and (e.key in holds) != e.appears]
+    done = [e for e in asked if (e.key in holds) == e.appears]
+    shown = ", ".join(e.key for e in effect.elements)
+    if odd or not asked:
+        return Verdict(Outcome.UNKNOWN, f"{table} was changed, and not only by this ({shown})")
+    if not done:
+        return Verdict(Outcome.NOT_APPLIED, f"{table} was changed, but not as it does ({shown})")
+    if len(done) < len(asked):
+        return Verdict(Outcome.UNKNOWN, f"{table} was changed in part ({shown})")
+    return Verdict(Outcome.APPLIED, f"{table} is changed as it makes it ({shown})")
 
 
 def _has_uuids(found: Fingerprint) -> bool:

@@ -6,11 +6,12 @@ is held there by ``tests/engines/test_effects_agreement.py``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from budeval_migrations.sql.changes import Change, Name, Watch
+from budeval_migrations.sql.changes import Change, Element, Name, Watch
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import END, NAMES, Lexeme, Reader
 
@@ -90,6 +91,7 @@ _RULES |= {
     for verb, change in (("DROP", Change.DROP_PARTITION), ("DETACH", Change.DETACH_PARTITION))
     for what in ("PARTITION", "PART")
 }
+_ELEMENTS = frozenset({"COLUMN", "INDEX", "PROJECTION", "CONSTRAINT"})
 _AFTER_FREEZE = frozenset({"PARTITION", "WITH"})
 
 
@@ -109,6 +111,21 @@ class Clause:
         """A name that the clause mentions means something else afterwards."""
         return self.head[0] in ("DROP", "RENAME")
 
+    def elements(self) -> tuple[Element, ...]:
+        """Return what it adds or takes away; nothing when it does something else, or in doubt."""
+        verb, what = self.head
+        reader = Reader(self.reader.text, self.reader.left())
+        name = _dotted(reader)
+        if what not in _ELEMENTS or not name:
+            return ()
+        if verb == "RENAME":
+            new = _dotted(reader) if reader.accept("TO") else ""
+            both = Element(what.lower(), name, False), Element(what.lower(), new, True)
+            return both if new else ()
+        if verb not in ("ADD", "DROP") or reader.peek().word == "NESTED":
+            return ()  # Nested makes a column of each of its own
+        return (Element(what.lower(), name, verb == "ADD"),)
+
     def names(self) -> set[str]:
         """Return every identifier in it, the parts of dotted ones too."""
         found, before = set(), END
@@ -126,6 +143,14 @@ def clauses(reader: Reader) -> list[Clause] | None:
     found = [_clause(Reader(reader.text, group)) for group in groups or ()]
     known = [clause for clause in found if clause is not None]
     return known if known and len(known) == len(found) else None
+
+
+def all_elements(found: Sequence[Clause]) -> tuple[Element, ...]:
+    """Return what the clauses add and take away; nothing unless that is all, each of it once."""
+    listed = [clause.elements() for clause in found]
+    elements = tuple(element for each in listed for element in each)
+    once = len({element.key for element in elements}) == len(elements)
+    return elements if all(listed) and once else ()
 
 
 def repeatable(found: list[Clause]) -> bool:
@@ -147,6 +172,18 @@ def repeatable(found: list[Clause]) -> bool:
                 return False
             modified.add(subject)
     return True
+
+
+def _dotted(reader: Reader) -> str:
+    """Step over a column's name, which may have dots in it."""
+    parts: list[str] = []
+    while reader.peek().kind in NAMES:
+        parts.append(reader.identifier(reader.peek()))
+        reader.at += 1
+        if reader.peek().kind is not TokenKind.DOT:
+            break
+        reader.at += 1
+    return ".".join(parts)
 
 
 def _without_settings(found: list[Lexeme]) -> list[Lexeme]:

@@ -41,6 +41,26 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """A part of a table's definition that a statement adds or takes away.
+
+    Attributes:
+        what: ``column``, ``index``, ``projection`` or ``constraint``.
+        appears: It is there afterwards, and not before; otherwise the reverse.
+
+    """
+
+    what: str
+    name: str
+    appears: bool
+
+    @property
+    def key(self) -> str:
+        """Its name among all the elements of a table."""
+        return f"{self.what} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What one statement changes.
 
@@ -54,6 +74,8 @@ class Effect:
         change: How to read a changed fingerprint of the parts.
         partition: The partition expression as written; None for a part.
         source: The table behind FROM or TO TABLE of a partition operation.
+        elements: All that it adds to the first target or takes from it; empty when it
+            changes something else as well, or when in doubt.
         rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
         atomic: An error from the server means that nothing was changed. False
             wherever a mutation can fail: it stays behind, and so does a new type.
@@ -68,5 +90,6 @@ class Effect:
     change: Change = Change.OTHER
     partition: str | None = None
     source: Name | None = None
+    elements: tuple[Element, ...] = ()
     rows: int | None = None
     atomic: bool = True

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
-from budeval_migrations.sql.alter import clauses, repeatable
-from budeval_migrations.sql.changes import Change, Effect, Name, Watch
+from budeval_migrations.sql.alter import all_elements, clauses, repeatable
+from budeval_migrations.sql.changes import Change, Effect, Element, Name, Watch
 from budeval_migrations.sql.classify import Kind, classify
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import TokenKind, scan
@@ -153,6 +153,7 @@ def _index(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
     """Read ``[IF ...] i ON t``."""
     dropped = kind is Kind.DROP
     again = reader.accept(*guard) and reader.peek().kind in NAMES
+    index = reader.identifier(reader.peek())
     reader.at += 1
     reader.accept("ON")
     reader.accept("TABLE")
@@ -162,6 +163,7 @@ def _index(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
         repeatable=again and table is not None,
         watches=(Watch.TABLES,) if table else (),
         targets=(table,) if table else (),
+        elements=(Element("index", index, not dropped),) if table else (),
         mutation=dropped,
         atomic=not dropped and not _on_cluster(reader.rest),
     )
@@ -291,6 +293,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
         mutation=mutation,
         change=changes.pop() if len(changes) == 1 else Change.OTHER,
         partition=one.partition if one else None,
+        elements=all_elements(found),
         source=others[0] if len(set(others)) == 1 else None,
         atomic=not piecemeal and not _on_cluster(reader.rest),
     )

@@ -21,6 +21,7 @@ SINCE = {
     "part_hashes": ("18.16.1", "19.1.6"),
     "detached_parts": ("19.14.3", "19.15.2"),
     "mutations": ("19.1.16", "19.3.3"),
+    "distributed_ddl_queue": ("20.12.1", "21.1.2"),
     "mutations_sync": ("19.10.1", "19.11.3"),
     "move_partition": ("19.17.10.1", "20.1.2.4"),
     "query_log_details": ("20.3.8", "20.4.2"),

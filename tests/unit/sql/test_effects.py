@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Element
 from budeval_migrations.sql.classify import Kind, classify
 from budeval_migrations.sql.effects import Change, Effect, Name, Watch, effect
 from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind, tokenize
@@ -19,6 +21,11 @@ D, F = Watch.DATABASES, Watch.FUNCTIONS
 t, u, v = Name("t"), Name("u"), Name("v")
 d_t, d_u = Name("t", "d"), Name("u", "d")
 law = settings(max_examples=200, deadline=None)
+
+
+def apart_from_elements(text: str) -> Effect:
+    """The effect but for its elements, which have tests of their own."""
+    return replace(effect(text), elements=())
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ law = settings(max_examples=200, deadline=None)
     ],
 )
 def test_what_can_be_run_twice_and_leaves_nothing_to_watch(text: str) -> None:
-    assert effect(text) == Effect(classify(text).kind, repeatable=True)
+    assert apart_from_elements(text) == Effect(classify(text).kind, repeatable=True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,9 @@ def test_what_changes_the_catalogue_once(
     text: str, watch: Watch, targets: tuple[Name, ...]
 ) -> None:
     kind = classify(text).kind
-    assert effect(text) == Effect(kind, repeatable=True, watches=(watch,), targets=targets)
+    assert apart_from_elements(text) == Effect(
+        kind, repeatable=True, watches=(watch,), targets=targets
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +225,7 @@ def test_what_is_the_same_twice_but_can_leave_a_mutation_and_fail_with_it(text: 
     expected = Effect(
         Kind.ALTER, repeatable=True, watches=(T,), targets=(t,), mutation=True, atomic=False
     )
-    assert effect(text) == expected
+    assert apart_from_elements(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -237,7 +246,7 @@ def test_what_is_the_same_twice_but_can_leave_a_mutation_and_fail_with_it(text: 
     ],
 )
 def test_clauses_that_undo_each_other_are_not_the_same_twice(text: str, mutation: bool) -> None:
-    assert effect(f"ALTER TABLE t {text}") == Effect(
+    assert apart_from_elements(f"ALTER TABLE t {text}") == Effect(
         Kind.ALTER, repeatable=False, watches=(T,), targets=(t,), mutation=mutation, atomic=False
     )
 
@@ -285,7 +294,7 @@ def test_an_alter_that_is_not_the_same_twice_can_be_watched(
     text: str, watches: tuple[Watch, ...], mutation: bool
 ) -> None:
     one_metadata_clause = watches == (T,) and not mutation
-    assert effect(f"ALTER TABLE d.t {text}") == Effect(
+    assert apart_from_elements(f"ALTER TABLE d.t {text}") == Effect(
         Kind.ALTER, False, watches, (d_t,), mutation=mutation, atomic=one_metadata_clause
     )
 
@@ -312,7 +321,7 @@ def test_a_partition_operation_says_which_partition_and_which_tables(
     text: str, change: Change, partition: str | None, source: Name | None, atomic: bool
 ) -> None:
     targets = (t, source) if source else (t,)
-    assert effect(f"ALTER TABLE t {text}") == Effect(
+    assert apart_from_elements(f"ALTER TABLE t {text}") == Effect(
         Kind.ALTER, False, (P,), targets, False, change, partition, source, atomic=atomic
     )
 
@@ -327,7 +336,7 @@ def test_several_partition_operations_keep_what_they_have_in_common() -> None:
 
 
 def test_a_move_to_a_disk_leaves_the_same_parts() -> None:
-    assert effect("ALTER TABLE t MOVE PARTITION 1 TO DISK 'x'") == Effect(
+    assert apart_from_elements("ALTER TABLE t MOVE PARTITION 1 TO DISK 'x'") == Effect(
         Kind.ALTER, repeatable=False, partition="1"
     )
 
@@ -381,19 +390,19 @@ def test_what_is_done_once_can_be_seen_in_the_catalogue(
     text: str, watch: Watch, targets: tuple[Name, ...], atomic: bool
 ) -> None:
     kind = classify(text).kind
-    assert effect(text) == Effect(kind, False, (watch,), targets, atomic=atomic)
+    assert apart_from_elements(text) == Effect(kind, False, (watch,), targets, atomic=atomic)
 
 
 def test_an_index_that_is_dropped_leaves_a_mutation() -> None:
     again = Effect(Kind.DROP, True, (T,), (d_t,), mutation=True, atomic=False)
-    assert effect("DROP INDEX IF EXISTS i ON d.t") == again
+    assert apart_from_elements("DROP INDEX IF EXISTS i ON d.t") == again
     once = Effect(Kind.DROP, False, (T,), (d_t,), mutation=True, atomic=False)
-    assert effect("DROP INDEX i ON d.t") == once
+    assert apart_from_elements("DROP INDEX i ON d.t") == once
 
 
 def test_a_lightweight_delete_is_a_mutation() -> None:
     expected = Effect(Kind.DELETE, False, (M,), (d_t,), mutation=True, atomic=False)
-    assert effect("DELETE FROM d.t ON CLUSTER c WHERE a = 1") == expected
+    assert apart_from_elements("DELETE FROM d.t ON CLUSTER c WHERE a = 1") == expected
 
 
 @pytest.mark.parametrize(
@@ -413,7 +422,7 @@ def test_a_truncate_is_seen_in_the_parts(
 ) -> None:
     watches = (P,) if targets else ()
     expected = Effect(Kind.TRUNCATE, False, watches, targets, change=Change.TRUNCATE, atomic=atomic)
-    assert effect(text) == expected
+    assert apart_from_elements(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -447,7 +456,7 @@ def test_a_truncate_is_seen_in_the_parts(
 def test_an_insert_names_its_table_and_counts_its_rows(
     text: str, target: Name | None, rows: int | None
 ) -> None:
-    assert effect(text) == Effect(
+    assert apart_from_elements(text) == Effect(
         Kind.INSERT,
         repeatable=False,
         watches=(P,) if target else (),
@@ -469,12 +478,14 @@ def test_an_insert_names_its_table_and_counts_its_rows(
 )
 def test_a_cluster_can_take_half_of_a_statement(text: str) -> None:
     kind = classify(text).kind
-    assert effect(text) == Effect(kind, repeatable=True, watches=(T,), targets=(t,), atomic=False)
+    assert apart_from_elements(text) == Effect(
+        kind, repeatable=True, watches=(T,), targets=(t,), atomic=False
+    )
 
 
 @pytest.mark.parametrize("text", ["BACKUP TABLE t TO Disk('a', 'b')", "RESTORE TABLE t FROM x"])
 def test_a_backup_is_neither_repeatable_nor_watched(text: str) -> None:
-    assert effect(text) == Effect(classify(text).kind, repeatable=False, atomic=False)
+    assert apart_from_elements(text) == Effect(classify(text).kind, repeatable=False, atomic=False)
 
 
 @pytest.mark.parametrize(
@@ -652,3 +663,38 @@ def test_no_heap_of_words_is_too_odd(words: list[str]) -> None:
     found = effect(" ".join(words))
     assert isinstance(found, Effect)
     assert bool(found.watches) == bool(found.targets)
+
+
+def _element(key: str, *, appears: bool) -> Element:
+    what, _, name = key.partition(" ")
+    return Element(what, name, appears)
+
+
+@pytest.mark.parametrize(
+    ("text", "there", "gone"),
+    [
+        ("ALTER TABLE t ADD COLUMN a Int8 DEFAULT b AFTER c", ["column a"], []),
+        ("ALTER TABLE t ADD COLUMN IF NOT EXISTS `a b` Int8", ["column a b"], []),
+        ("ALTER TABLE t ADD COLUMN n.a Array(Int8)", ["column n.a"], []),
+        ("ALTER TABLE t DROP COLUMN IF EXISTS `n.a`", [], ["column n.a"]),
+        ("ALTER TABLE t RENAME COLUMN a TO n.b", ["column n.b"], ["column a"]),
+        ("ALTER TABLE t ADD INDEX i a TYPE minmax, DROP INDEX j", ["index i"], ["index j"]),
+        ("ALTER TABLE t ADD PROJECTION p (SELECT a ORDER BY a)", ["projection p"], []),
+        ("ALTER TABLE t DROP CONSTRAINT c", [], ["constraint c"]),
+        ("CREATE INDEX IF NOT EXISTS i ON t (a) TYPE minmax", ["index i"], []),
+        ("DROP INDEX i ON t", [], ["index i"]),
+        # Something else as well, the same twice, or not known.
+        ("ALTER TABLE t ADD COLUMN a Int8, MODIFY COLUMN b Int8", [], []),
+        ("ALTER TABLE t ADD COLUMN a Int8, DROP COLUMN a", [], []),
+        ("ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a", [], []),
+        ("ALTER TABLE t ADD COLUMN n Nested(a Int8)", [], []),
+        ("ALTER TABLE t MODIFY COLUMN a Int16", [], []),
+        ("ALTER TABLE t DROP PARTITION 1", [], []),
+        ("CREATE TABLE t (a Int8) ENGINE = Log", [], []),
+    ],
+)
+def test_what_is_added_and_taken_away_is_named(
+    text: str, there: list[str], gone: list[str]
+) -> None:
+    wanted = {_element(key, appears=True) for key in there}
+    assert set(effect(text).elements) == wanted | {_element(key, appears=False) for key in gone}

@@ -1,0 +1,47 @@
+"""Read the definition of a table, as ClickHouse itself writes it, element by element.
+
+May import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+from budeval_migrations.sql.lexer import TokenKind, scan
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
+
+# Old servers do not quote the names of columns, which may be these words.
+_OTHERS = {
+    "INDEX": frozenset({"TYPE"}),
+    "PROJECTION": frozenset({"SELECT", "WITH"}),
+    "CONSTRAINT": frozenset({"CHECK", "ASSUME"}),
+}
+
+
+def elements(definition: str) -> set[str]:
+    """Return the keys of a table's columns, indices, projections and constraints.
+
+    Args:
+        definition: ``system.tables.create_table_query``, or the like of it.
+
+    """
+    found: set[str] = set()
+    element: list[Lexeme] = []
+    inside = False
+    for lexeme in lexemes(definition, scan(definition)):
+        bracket = lexeme.depth == 0 and lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE)
+        if inside and (bracket or (lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA)):
+            found.add(_key(Reader(definition, element)))
+            element = []
+            if bracket:
+                break
+        elif inside:
+            element.append(lexeme)
+        inside = inside or bracket
+    return found
+
+
+def _key(reader: Reader) -> str:
+    first = reader.peek()
+    words = {lexeme.word for lexeme in reader.rest[2:]}
+    if reader.peek(1).kind in NAMES and words & _OTHERS.get(first.word, frozenset()):
+        return f"{first.word.lower()} {reader.identifier(reader.peek(1))}"
+    return f"column {reader.identifier(first)}"
