@@ -258,9 +258,14 @@ def _functions(session: Session, names: set[str]) -> dict[str, str]:
 def _where(names: Iterable[_Pair], column: str) -> str:
     pairs = sorted(names)
     listed = ", ".join(f"({quote.string(d)}, {quote.string(n)})" for d, n in pairs)
-    databases = ", ".join(sorted({quote.string(d) for d, _ in pairs}))
-    # The condition on the database alone is the one that old servers filter early by.
-    return f"database IN ({databases}) AND (database, {column}) IN ({listed})"
+    databases, tables = (
+        ", ".join(sorted({quote.string(pair[at]) for pair in pairs})) for at in (0, 1)
+    )
+    # By conditions on one column alone a server leaves out early what it need not describe.
+    return (
+        f"database IN ({databases}) AND {column} IN ({tables}) "
+        f"AND (database, {column}) IN ({listed})"
+    )
 
 
 def _listed(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
