@@ -16,7 +16,6 @@ import runpy
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,20 +25,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Commands:
-    """The client's side; starts the process when it is first needed, and again if it died."""
+    """The client's side: as many of these processes as commands run at the same time."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self._busy = threading.Lock()
+        self._idle: list[subprocess.Popen[str]] = []
 
     def run(
         self, module: str, args: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
     ) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr; raises ``subprocess.TimeoutExpired``.
-
-        Commands that are asked for at the same time run one after another.
-        """
-        with TemporaryDirectory() as directory, self._busy:
+        """Return exit code, stdout and stderr; raises ``subprocess.TimeoutExpired``."""
+        with TemporaryDirectory() as directory:
             order = {
                 "argv": [module, *args],
                 "cwd": str(cwd),
@@ -47,37 +42,39 @@ class Commands:
                 "output": directory,
                 "timeout": timeout,
             }
-            process = self._started()
+            try:
+                process = self._idle.pop()
+            except IndexError:
+                process = _start()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
+            self._idle.append(process)
             if answer is None:
                 raise subprocess.TimeoutExpired([module, *args], timeout)
             streams = [Path(directory, name).read_text("utf-8") for name in ("stdout", "stderr")]
         return answer, streams[0], streams[1]
 
-    def stop(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.commands"],
-                cwd=REPOSITORY,
-                env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-            )
-            atexit.register(self.stop)
-        return self._process
+def _start() -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.commands"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
 
 
 COMMANDS = Commands()
