@@ -30,7 +30,8 @@ class LongWork:
     def waiting(self, event: StatementWaiting) -> None:
         """Show that a statement's work goes on on the server."""
         text = f"{event.revision} statement {event.index}: {event.what}, {_time(event.elapsed_ms)}"
-        self._show(text, event.done, event.total)
+        # What is done and what there is are guesses: a query can be at work with all rows read.
+        self._show(text, event.done, event.total, last=False)
 
     def backfill(self, event: BackfillProgress) -> None:
         """Show how far a backfill is."""
@@ -39,7 +40,7 @@ class LongWork:
             f"{event.revision} statement {event.index}: chunk {event.chunk} of {event.chunks}, "
             f"{event.rows:,} of {event.rows_total:,} rows, {event.rows_per_second:,} rows/s{left}"
         )
-        self._show(text, event.rows, event.rows_total)
+        self._show(text, event.rows, event.rows_total, last=event.chunk == event.chunks)
 
     def close(self) -> None:
         """Take the bar away; idempotent."""
@@ -47,9 +48,9 @@ class LongWork:
         if bar is not None:
             bar.stop()
 
-    def _show(self, text: str, done: int, total: int) -> None:
+    def _show(self, text: str, done: int, total: int, *, last: bool) -> None:
         if not self._console.is_terminal:
-            if time.monotonic() - self._last_line >= _PAUSE or (total and done >= total):
+            if last or not self._last_line or time.monotonic() - self._last_line >= _PAUSE:
                 self._last_line = time.monotonic()
                 self._console.print(f"    {text}", markup=False)
             return

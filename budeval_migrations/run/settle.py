@@ -30,6 +30,8 @@ REPEATABLE = "repeatable"
 BACKFILL = "backfill"
 
 _POLL = 0.25
+# Seconds between two events that say that the server still works.
+_TELL = 2.0
 # A request that was cut off may reach the server a moment after we look for it.
 _LOOKS = 3
 
@@ -101,7 +103,7 @@ class Settler:
 
     def _running(self, intent: Entry) -> Settled | None:
         """Wait until the server does not work on it any more; says nothing by itself."""
-        looks = 0
+        looks, told = 0, 0.0
         while looks < _LOOKS and not self._session.embedded:
             running = watch.running_query(self._session, intent.query_id)
             if running is None:
@@ -109,16 +111,18 @@ class Settler:
             else:
                 looks = 0
                 self._lock.check()
-                self._tell(
-                    StatementWaiting(
-                        intent.revision,
-                        intent.position,
-                        "the server still works on it",
-                        int(running.elapsed * 1000),
-                        running.done,
-                        running.total,
+                if time.monotonic() - told >= _TELL:
+                    told = time.monotonic()
+                    self._tell(
+                        StatementWaiting(
+                            intent.revision,
+                            intent.position,
+                            "the server still works on it",
+                            int(running.elapsed * 1000),
+                            running.done,
+                            running.total,
+                        )
                     )
-                )
             with interrupts.window():
                 time.sleep(_POLL if running else _POLL / 5)
         return None
