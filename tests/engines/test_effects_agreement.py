@@ -16,7 +16,7 @@ from budeval_migrations.sql.effects import Watch, effect
 from tests.support.chdb_engine import connect
 
 # Facts about ClickHouse, which change with its version and not with this package; they take minutes.
-pytestmark = [pytest.mark.embedded, pytest.mark.exhaustive]
+pytestmark = pytest.mark.embedded
 
 STAGE = (
     "CREATE TABLE t (k UInt64, d Date, p UInt8, a Int8 DEFAULT 1 COMMENT 'x', s String,"
@@ -109,18 +109,10 @@ class Play:
         return self.functions()
 
 
-@pytest.fixture(scope="module")
-def kept_open(embedded_directory: Path) -> Iterator[Path]:
-    """chDB's directory; the engine would start anew for each test if none held it."""
-    holder = connect(str(embedded_directory))
-    yield embedded_directory
-    holder.close()
-
-
 @pytest.fixture
-def play(kept_open: Path, database: str) -> Iterator[Play]:
+def play(embedded_directory: Path, database: str) -> Iterator[Play]:
     """The stage, set."""
-    connection = connect(str(kept_open))
+    connection = connect(str(embedded_directory))
     try:
         yield Play(connection, database)
     finally:
