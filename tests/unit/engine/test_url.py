@@ -239,13 +239,15 @@ def test_what_is_shown_does_not_depend_on_a_raw_password(password: str, server: 
 @example("pass word+1")
 @example("it's a \\ secret")
 @example("ключ")
+@example("[HID")
 def test_a_password_is_redacted_however_it_was_quoted(password: str) -> None:
     url = make_url("clickhouse+http://h/d").set(username="u", password=password)
     redact = Redactor(secrets_of(url))
 
     for spelling in (password, quote(password), quote(password, safe=""), quote_plus(password)):
         assert redact(f"<<{spelling}>>") == redact("<<>>").replace("<<>>", "<<[HIDDEN]>>")
-        assert password not in redact(url.render_as_string(hide_password=False))
+        shown = redact(url.render_as_string(hide_password=False))
+        assert password not in shown.replace("[HIDDEN]", "\0")  # "[HID" says nothing
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
