@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from budeval_migrations.version import __version__
 
 if TYPE_CHECKING:
+    from budeval_migrations.ahead import drift, lint, plan, verify
     from budeval_migrations.api import (
         adopt,
+        compare_hosts,
         downgrade,
         downgrade_async,
         lock_holder,
@@ -27,29 +29,45 @@ if TYPE_CHECKING:
         validate,
         validate_async,
     )
+    from budeval_migrations.author import diff, new
     from budeval_migrations.errors import MigrationError
+    from budeval_migrations.findings import LintReport
     from budeval_migrations.lifespan import lifespan
     from budeval_migrations.model import Report, Status, Validation
 
 _HOMES = {
+    "LintReport": "findings",
     "MigrationError": "errors",
     "Report": "model",
     "Status": "model",
     "Validation": "model",
+    "diff": "author",
+    "drift": "ahead",
     "lifespan": "lifespan",
+    "lint": "ahead",
+    "new": "author",
+    "plan": "ahead",
+    "verify": "ahead",
 }
 
 __all__ = [
+    "LintReport",
     "MigrationError",
     "Report",
     "Status",
     "Validation",
     "__version__",
     "adopt",
+    "compare_hosts",
+    "diff",
     "downgrade",
     "downgrade_async",
+    "drift",
     "lifespan",
+    "lint",
     "lock_holder",
+    "new",
+    "plan",
     "repair",
     "repair_statement",
     "reset",
@@ -60,6 +78,7 @@ __all__ = [
     "upgrade_async",
     "validate",
     "validate_async",
+    "verify",
 ]
 
 

@@ -12,15 +12,21 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.events import Listener
-from budeval_migrations.model import LedgerRow, Report, RevisionFile, Status, Validation
 from budeval_migrations.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from budeval_migrations.bridge.catalogue import Catalogue
     from budeval_migrations.engine.session import Session
+    from budeval_migrations.events import Listener
     from budeval_migrations.history.lease import Holder
-    from budeval_migrations.history.state import LedgerState
+    from budeval_migrations.model import (
+        HostDifference,
+        LedgerRow,
+        Report,
+        Status,
+        Validation,
+    )
+    from budeval_migrations.revisions.versions import Versions
 
 
 def upgrade(
@@ -38,11 +44,14 @@ def upgrade(
 
     Args:
         target: ``heads`` (all there is), a revision, a part of its id, ``+1``.
-        on_event: Called with every event of the run, on the calling thread.
+        on_event: Called with every event of the run, one after the other; with ``jobs``
+            of more than one, on the thread of the statement.
         on_ahead: ``error`` refuses a database that is newer than the files,
             ``warn`` tells so in the report and goes on.
         **settings: ``url``, ``database``, ``config``, ``versions``, ``lock``,
-            ``lock_timeout`` (seconds), ``lock_lease`` (seconds), ``environment``.
+            ``lock_timeout`` (seconds), ``lock_lease`` (seconds), ``environment``, ``jobs``;
+            for clusters ``cluster``, ``ddl_timeout`` (seconds), ``max_lag`` (seconds)
+            and ``allow_inactive``.
 
     Raises:
         StatementFailed: A statement failed; ``error.report`` says how far it came.
@@ -53,17 +62,17 @@ def upgrade(
         raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
     began = time.monotonic()
     with _session(load_settings(**settings)) as session:
-        files, state = _look(session)
-        if target in ("head", "heads") and _settled(files, state, on_ahead):
-            return _at_head("upgrade", session, files, state, began)
+        versions = _versions(session)
+        report = _at_head("upgrade", session, versions, target, began)
+        if report is not None:
+            return report
         from budeval_migrations.bridge import migrate
 
         return migrate.upgrade(
             session,
-            migrate.open_catalogue(session, files),
+            migrate.open_catalogue(session, versions.files),
             target,
             on_event or _log(),
-            state=state,
             tolerate_ahead=on_ahead == "warn",
         )
 
@@ -113,8 +122,7 @@ def status(**settings: Any) -> Status:
     from budeval_migrations.bridge.review import review_status
 
     with _session(load_settings(**settings)) as session:
-        files, state = _look(session)
-        return review_status(session, files, state)
+        return review_status(session, _versions(session).files)
 
 
 def validate(**settings: Any) -> Validation:
@@ -194,6 +202,22 @@ def repair_statement(
         )
 
 
+def compare_hosts(**settings: Any) -> tuple[HostDifference, ...]:
+    """Return where the hosts of a cluster differ, and what brings them level; read-only.
+
+    Args:
+        **settings: As for :func:`upgrade`; ``cluster`` must be set.
+
+    Raises:
+        ConfigError: The settings name no cluster.
+
+    """
+    from budeval_migrations.bridge.review import review_hosts
+
+    with _session(load_settings(**settings)) as session:
+        return review_hosts(session)
+
+
 def lock_holder(**settings: Any) -> Holder | None:
     """Return who holds the lock; None when nobody does; read-only.
 
@@ -245,6 +269,7 @@ def reset(**settings: Any) -> Report:
             hint="Only where environment = development is set (BUDEVAL_MIGRATIONS_ENVIRONMENT).",
         )
     from budeval_migrations.history.reset import forget_everything
+    from budeval_migrations.model import Report
 
     with _session(resolved) as session:
         dropped = forget_everything(session)
@@ -300,13 +325,15 @@ def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
             and that was not to be tolerated.
 
     """
+    began = time.monotonic()
     with _session(load_settings(**settings)) as session:
-        files, state = _look(session)
-        if _settled(files, state, on_ahead):
-            return _at_head("check", session, files, state)
+        versions = _versions(session)
+        report = _at_head("check", session, versions, "heads", began)
+        if report is not None:
+            return report
         from budeval_migrations.bridge.review import review_pending
 
-        return review_pending(session, files, state, tolerate_ahead=on_ahead == "warn")
+        return review_pending(session, versions.files, tolerate_ahead=on_ahead == "warn")
 
 
 def _session(settings: Settings) -> Session:
@@ -315,11 +342,10 @@ def _session(settings: Settings) -> Session:
     return Session(settings)
 
 
-def _look(session: Session) -> tuple[dict[str, RevisionFile], LedgerState]:
-    from budeval_migrations.history.ledger import Ledger
-    from budeval_migrations.revisions.directory import read_files
+def _versions(session: Session) -> Versions:
+    from budeval_migrations.revisions.versions import Versions
 
-    return read_files(session.settings), Ledger(session).read_state()
+    return Versions(session.settings)
 
 
 def _catalogue(session: Session) -> Catalogue:
@@ -329,30 +355,18 @@ def _catalogue(session: Session) -> Catalogue:
     return open_catalogue(session, read_files(session.settings))
 
 
-def _settled(files: dict[str, RevisionFile], state: LedgerState, on_ahead: str) -> bool:
-    from budeval_migrations.run.planner import is_settled
-
-    return is_settled(files, state, tolerate_ahead=on_ahead == "warn")
-
-
 def _at_head(
-    operation: str,
-    session: Session,
-    files: dict[str, RevisionFile],
-    state: LedgerState,
-    began: float | None = None,
-) -> Report:
-    recorded = state.recorded
-    covered = {parent for row in recorded.values() for parent in row.parents}
-    ahead = [name for name in recorded if name not in files]
-    notice = f"The database is newer than these files: {', '.join(ahead)}."
-    return Report(
-        operation=operation,
-        database=session.database,
-        current=tuple(name for name in recorded if name not in covered),
-        elapsed_ms=int((time.monotonic() - began) * 1000) if began else 0,
-        notices=(notice,) if ahead else (),
-    )
+    operation: str, session: Session, versions: Versions, target: str, began: float
+) -> Report | None:
+    """Return the report of a run that had nothing to do; None where there may be something."""
+    from budeval_migrations.bridge.standing import heads_if_applied
+    from budeval_migrations.model import Report
+
+    heads = heads_if_applied(session, versions, target)
+    if heads is None:
+        return None
+    elapsed = int((time.monotonic() - began) * 1000)
+    return Report(operation, session.database, current=heads, elapsed_ms=elapsed)
 
 
 def _log() -> Listener:

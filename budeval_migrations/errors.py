@@ -18,18 +18,20 @@
     │  ├─ LockTimeout
     │  └─ LockLost
     ├─ ExecutionError                  6
-    │  └─ StatementFailed
-    │     └─ MutationFailed
+    │  ├─ StatementFailed
+    │  │  └─ MutationFailed
+    │  └─ DistributedDDLPending       10
     ├─ DriftDetected                   7
     ├─ EngineError                     8
     │  ├─ ConnectionFailed
     │  ├─ AccessDenied
+    │  ├─ HostsNotReady
     │  └─ Unsupported
     ├─ PendingRevisions                9
     └─ StatementError                  1
 
-StatementError is what StatementFailed and StatementOutcomeUnknown have in common
-beside their branch; it is not raised by itself.
+StatementError is what StatementFailed, DistributedDDLPending and
+StatementOutcomeUnknown have in common beside their branch; it is not raised by itself.
 
 The data sits in attributes and the message is built from them; ``hint`` says
 what to do next, and ``details`` is what the JSON output shows. Imports nothing
@@ -65,6 +67,10 @@ class MigrationError(Exception):
         self.message = message
         self.hint = hint
         self.details: dict[str, Any] = details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be sent from one process to another as what it is, without its causes."""
+        return _made_again, (type(self), self.args), self.__dict__
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error as a JSON-ready object."""
@@ -261,6 +267,22 @@ class MutationFailed(StatementFailed):
     """A mutation was accepted and fails on the server, which goes on trying."""
 
 
+class DistributedDDLPending(ExecutionError, StatementError):
+    """Not every host of a cluster has run a statement yet; it stays in their queue.
+
+    Args:
+        hosts: Those that have not, as ``name:port``.
+
+    """
+
+    exit_code = 10
+
+    def __init__(self, *, hosts: tuple[str, ...], **values: Any) -> None:
+        super().__init__(**values)
+        self.hosts = hosts
+        self.details["hosts"] = list(hosts)
+
+
 class StatementOutcomeUnknown(LedgerError, StatementError):
     """It cannot be known whether a statement took effect."""
 
@@ -298,7 +320,24 @@ class Unsupported(EngineError):
     """This server, or this driver, cannot do what is asked."""
 
 
+class HostsNotReady(EngineError):
+    """Hosts of a cluster are away or behind; nothing was run.
+
+    Args:
+        hosts: Which, as ``name:port``.
+
+    """
+
+    def __init__(self, message: str, *, hosts: tuple[str, ...], hint: str = "") -> None:
+        super().__init__(message, hint=hint, hosts=list(hosts))
+        self.hosts = hosts
+
+
 class PendingRevisions(MigrationError):
     """There are revisions to apply, and the caller asked to be told by exit code."""
 
     exit_code = 9
+
+
+def _made_again(kind: type[MigrationError], args: tuple[Any, ...]) -> MigrationError:
+    return kind.__new__(kind, *args)

@@ -60,13 +60,13 @@ def lifespan(
 
     @asynccontextmanager
     async def migrated(app: Any) -> AsyncIterator[Any]:
-        if mode == "upgrade":
+        if mode == "upgrade":  # which logs its notices itself
             report = await api.upgrade_async(on_ahead=on_ahead, **settings)
         else:
             patience = wait_timeout if mode == "wait" else 0.0
             report = await _until_applied(patience, on_ahead, settings)
-        for notice in report.notices:
-            _LOG.warning("%s", notice)
+            for notice in report.notices:
+                _LOG.warning("%s", notice)
         app.state.migrations = report
         if then is None:
             yield

@@ -88,9 +88,31 @@ class Backfill:
         return [self.into, self.column_list, self.select, self.source, self.by]
 
 
+class Reach(Enum):
+    """What a revision wants of a statement on a cluster; a single server knows one."""
+
+    EVERYWHERE = "everywhere"  # ON CLUSTER, and MergeTree tables replicated
+    UNREPLICATED = "unreplicated"  # ON CLUSTER, engines as they are written
+    HERE = "here"  # to the byte as it is written, on the host that is connected to
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What becomes of a statement on a cluster.
+
+    Attributes:
+        text: What is sent.
+        queued: It is carried out by every host, through their queue.
+
+    """
+
+    text: str
+    queued: bool
+
+
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement, as it will be sent.
+    """One SQL statement of a revision.
 
     Attributes:
         text: The SQL to the byte, without the separator that ended it; for a
@@ -99,6 +121,11 @@ class Statement:
         line: 1-based line of its first token in that file.
         unless: A probe; when it returns a row the statement is not sent.
         backfill: The statement is sent chunk by chunk.
+        reach: What it wants on a cluster.
+        placed: What becomes of it there; None for a single server. It does not count in
+            what makes it the same statement: one history holds for both.
+        block: Which ``op.parallel()`` of its revision it stands in, from 1; None for none.
+            It does not count either.
 
     """
 
@@ -107,11 +134,20 @@ class Statement:
     line: int | None = None
     unless: str | None = None
     backfill: Backfill | None = None
+    reach: Reach = Reach.EVERYWHERE
+    placed: Placed | None = None
+    block: int | None = None
+
+    @property
+    def sent(self) -> str:
+        """The SQL as the server gets it."""
+        return self.placed.text if self.placed else self.text
 
     def parts(self) -> list[str]:
         """Return the texts that make it the same statement."""
         probe = [self.unless] if self.unless else []
-        return [*probe, *(self.backfill.parts() if self.backfill else [self.text])]
+        reach = [self.reach.value] if self.reach is not Reach.EVERYWHERE else []
+        return [*probe, *reach, *(self.backfill.parts() if self.backfill else [self.text])]
 
 
 @dataclass(frozen=True)
@@ -123,12 +159,14 @@ class RevisionFile:
         path: Absolute path.
         checksum: SHA-256 of its text with line endings normalised, and of the
             ``.sql`` files that belong to it.
+        included: The paths of those files.
 
     """
 
     revision: str
     path: str
     checksum: str
+    included: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -310,6 +348,40 @@ class Status:
             "pending": list(self.pending),
             "revisions": [r.as_dict() for r in self.revisions],
             "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True)
+class HostDifference:
+    """Where one host of a cluster is not as the others are.
+
+    Attributes:
+        host: As ``name:port``.
+        table: Empty where it is about all of them.
+        what: What is the matter with it.
+        statements: What brings it level, to be run on that host; empty where a person
+            has to see to it.
+        serious: It is about what revisions made, or about rows that hosts share.
+
+    """
+
+    host: str
+    table: str
+    what: str
+    statements: tuple[str, ...] = ()
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return f"Host {self.host}: {self.table}{' ' if self.table else ''}{self.what}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "host": self.host,
+            "table": self.table or None,
+            "what": self.what,
+            "statements": list(self.statements),
+            "serious": self.serious,
         }
 
 

@@ -35,11 +35,17 @@ class Settings:
         environment: ``development`` allows ``reset``; anything else does not.
         cluster: The cluster to migrate, as in ``system.clusters``; ``auto`` finds it;
             empty means one server.
+        ddl_timeout: Seconds to wait until every host of a cluster has run a statement.
+        max_lag: Seconds that a replica may be behind for a run to begin.
+        allow_inactive: Whether a run begins though hosts are away or behind.
         lock: ``auto`` takes the lock that the server can offer; ``off`` takes none.
         lock_timeout: Seconds to wait for somebody else's lock.
         lock_lease: Seconds after which a holder that no longer renews is dead.
+        jobs: How many statements may run at the same time, where they are independent.
         versions: Directories that hold the revision files; empty means: as
             alembic.ini says.
+        schema: The schema that revisions shall lead to: a file of SQL, or
+            ``module:metadata``; for ``diff`` and ``alembic revision --autogenerate``.
         server_version: The ClickHouse version that a ``--sql`` script is written for.
         config: Path of alembic.ini; empty when there is none.
 
@@ -49,10 +55,15 @@ class Settings:
     database: str = ""
     environment: str = "production"
     cluster: str = ""
+    ddl_timeout: float = 180.0
+    max_lag: float = 60.0
+    allow_inactive: bool = False
     lock: str = "auto"
     lock_timeout: float = 600.0
     lock_lease: float = 30.0
+    jobs: int = 1
     versions: tuple[str, ...] = ()
+    schema: str = ""
     server_version: str = "26.0"
     config: str = ""
 
@@ -69,7 +80,10 @@ class Settings:
 
 NAMES = tuple(f.name for f in fields(Settings) if f.name != "config")
 _CHOICES = {"lock": ("auto", "off")}
-_SECONDS = ("lock_timeout", "lock_lease")
+_FLAGS = ("allow_inactive",)
+_SAID = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_MOST_JOBS = 64
+_SECONDS = ("ddl_timeout", "max_lag", "lock_timeout", "lock_lease")
 
 
 def load_settings(
@@ -235,6 +249,17 @@ def _convert(name: str, value: Any) -> Any:
                 hint="lock_lease must be at least 1." if name == "lock_lease" else "Such as 60.",
             )
         return number
+    if name == "jobs":
+        if not str(value).isdecimal() or not 1 <= int(value) <= _MOST_JOBS:
+            raise ConfigError(
+                f"jobs must be a number from 1 to {_MOST_JOBS}, not {value!r}.", hint="Such as 4."
+            )
+        return int(value)
+    if name in _FLAGS:
+        said = _SAID.get(str(value).lower())
+        if said is None:
+            raise ConfigError(f"{name} cannot be {value!r}.", hint="Choose yes or no.")
+        return said
     if name in _CHOICES and value not in _CHOICES[name]:
         near = difflib.get_close_matches(str(value), _CHOICES[name], n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose {' or '.join(_CHOICES[name])}."

@@ -33,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.pytest_alembic_tests_path = "tests/no-such-file"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep away from the cache of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def modern(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbFront]:
     """ClickHouse 26 over HTTP. Do not kill it: make a :class:`ChdbFront` of your own."""

@@ -14,6 +14,7 @@ from budeval_migrations.model import (
     CompiledRevision,
     Direction,
     Operation,
+    Reach,
     RevisionFile,
     RevisionNode,
     Statement,
@@ -24,6 +25,8 @@ from budeval_migrations.revisions.script import load_graph
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.task import statement_hash
 from budeval_migrations.sql.checksum import statements_checksum
+from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.effects import effect
 
 
 class Catalogue:
@@ -72,6 +75,17 @@ class Catalogue:
             return ""
         statements = self.compiled(revision, direction).statements
         return statement_hash(statements[position - 1]) if position <= len(statements) else ""
+
+    @cached_property
+    def reaches(self) -> dict[str, Reach]:
+        """What revisions want of the tables that they change; the last one counts."""
+        return {
+            name.name: statement.reach
+            for revision in self.graph
+            for statement in self.compiled(revision, Direction.UP).statements
+            if (found := effect(statement.text)).kind is not Kind.INSERT
+            for name in found.targets
+        }
 
     def script(self, revision: str) -> Script:
         """Return Alembic's object for a revision that has a file."""

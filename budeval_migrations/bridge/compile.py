@@ -22,8 +22,9 @@ from budeval_migrations.bridge import operations as _registered  # noqa: F401  a
 from budeval_migrations.bridge.impl import SINK
 from budeval_migrations.bridge.places import Locate, Places
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
-from budeval_migrations.model import Backfill, CompiledRevision, Direction, Statement
+from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
+from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
 
@@ -62,10 +63,45 @@ class RevisionSink:
         self._emit = emit
         self._bind = bind
         self._files: tuple[str, ...] | None = None
+        self._blocks = 0
+        self._block: dict[str, Statement] | None = None
 
-    def script(self, sql: str, *, unless: str | None = None) -> None:
+    @contextmanager
+    def parallel(self) -> Iterator[None]:
+        """Take statements that are independent of one another.
+
+        Raises:
+            RevisionCompileError: Two of them change one table; a block in a block.
+
+        """
+        if self._block is not None:
+            raise RevisionCompileError("op.parallel() stands in another op.parallel().")
+        self._blocks += 1
+        self._block = {}
+        try:
+            yield
+        finally:
+            self._block = None
+
+    def _take(self, statement: Statement) -> None:
+        if self._block is None:
+            self._emit(statement)
+            return
+        for name in {target.name for target in effect(statement.text).targets}:
+            other = self._block.setdefault(name, statement)
+            if other is not statement:
+                raise RevisionCompileError(
+                    f"op.parallel(): {name} is changed here and in line {other.line}. After a "
+                    "kill nobody could tell which of the two did what.",
+                    hint="Leave one of them out of the block.",
+                )
+        self._emit(replace(statement, block=self._blocks))
+
+    def script(
+        self, sql: str, *, unless: str | None = None, reach: Reach = Reach.EVERYWHERE
+    ) -> None:
         """Take statements as written in the revision file."""
-        self._cut(sql, str(self._path), self._places.locate(sql), unless)
+        self._cut(sql, str(self._path), self._places.locate(sql), unless, reach)
 
     def file(self, name: str) -> None:
         """Take the statements of a file beside the revision.
@@ -84,23 +120,30 @@ class RevisionSink:
                 hint=f'Write op.execute_file("{name}").',
             )
         path = self._path.parent / name
-        self._cut(read_text(path), str(path), lambda line, column: line, None)
+        self._cut(read_text(path), str(path), lambda line, column: line)
 
     def backfill(self, asked: Backfill) -> None:
         """Take a backfill; its text is the one INSERT that it stands for."""
         text = f"INSERT INTO {asked.into} {asked.column_list}{asked.select_where('1')}"
         path = shown_path(str(self._path))
-        self._emit(Statement(text, path, self._places.calling_line(), backfill=asked))
+        self._take(Statement(text, path, self._places.calling_line(), backfill=asked))
 
     def statement(self, sql: str) -> None:
         """Take one statement that SQLAlchemy rendered."""
-        self._emit(Statement(sql, shown_path(str(self._path)), self._places.calling_line()))
+        self._take(Statement(sql, shown_path(str(self._path)), self._places.calling_line()))
 
     def bind(self) -> Connection:
         """Return the live connection, or raise NeedsDatabase."""
         return self._bind()
 
-    def _cut(self, text: str, path: str, locate: Locate, unless: str | None) -> None:
+    def _cut(
+        self,
+        text: str,
+        path: str,
+        locate: Locate,
+        unless: str | None = None,
+        reach: Reach = Reach.EVERYWHERE,
+    ) -> None:
         shown = shown_path(path)
         try:
             pieces = split(text)
@@ -114,7 +157,7 @@ class RevisionSink:
             ) from error
         for piece in pieces:
             line = locate(piece.line, piece.column)
-            self._emit(Statement(piece.text, shown, line, unless))
+            self._take(Statement(piece.text, shown, line, unless, reach=reach))
 
 
 class Compiler:

@@ -11,6 +11,7 @@ import logging
 import logging.config
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -19,17 +20,19 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData
 
-from budeval_migrations.bridge import migrate
+from budeval_migrations.bridge import autogenerate, migrate
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.naming import number_revision
 from budeval_migrations.bridge.offline import write_script
+from budeval_migrations.bridge.standing import heads_if_applied
 from budeval_migrations.engine.failures import UNKNOWN_DATABASE
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, MigrationError, MissingRevision
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import Ground, LedgerState
-from budeval_migrations.model import Step
+from budeval_migrations.model import Statement, Step
 from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.revisions.versions import Versions
 from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.run.logs import log_event
 from budeval_migrations.run.planner import Position
@@ -42,7 +45,7 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
 
     Args:
         context: The module ``alembic.context``.
-        target_metadata: Models for ``--autogenerate``, where there are any.
+        target_metadata: The wanted schema as models, for ``--autogenerate`` and ``check``.
 
     Raises:
         CommandError: Every error of ours, as Alembic's command line prints it.
@@ -73,7 +76,9 @@ class _Environment:
         self._options = proxy.context_opts
         self._command = self._options["fn"]
         self._metadata = metadata
-        self._settings = _settings(proxy)
+        x = proxy.get_x_argument(as_dictionary=True)
+        self._destructive = x.pop("destructive", "")
+        self._settings = _settings(proxy, x)
         self._directory: ScriptDirectory = proxy.script
         # Alembic names a destination for the commands that move the database.
         self._moves = "destination_rev" in self._options
@@ -83,6 +88,10 @@ class _Environment:
         """Do it."""
         if self._proxy.is_offline_mode():
             self._run_offline()
+        elif self._generates():
+            with Session(self._settings) as session:
+                self._configure(session, partial(self._generate, session), heads=())
+                self._proxy.run_migrations()
         elif self._writes_a_file_only():
             with Session(self._settings) as session:
                 self._configure(session, self._command, heads=())
@@ -91,15 +100,40 @@ class _Environment:
             with Session(self._settings) as session:
                 self._run_online(session)
 
+    @property
+    def _compares(self) -> bool:
+        revision = self._options.get("revision_context")
+        return revision is not None and bool(revision.command_args.get("autogenerate"))
+
+    def _generates(self) -> bool:
+        """``revision --autogenerate``; a program may ask though nothing is wanted."""
+        asked = self._compares and self._command.__qualname__.startswith("revision.")
+        said = self._metadata is not None or bool(self._settings.schema)
+        return asked and (said or self._proxy.config.cmd_opts is not None)
+
+    def _generate(
+        self, session: Session, heads: tuple[str, ...], context: MigrationContext
+    ) -> Sequence[Any]:
+        revision = self._options["revision_context"]
+        autogenerate.generate(session, self._wanted(), context, revision, self._destructive)
+        return []
+
+    def _wanted(self) -> Sequence[Statement] | None:
+        return autogenerate.wanted_of(self._metadata, self._settings)
+
     def _run_online(self, session: Session) -> None:
-        files = read_files(self._settings)
+        versions = Versions(self._settings)
+        target = self._options.get("destination_rev") if self._operation() == "upgrade" else ""
+        if heads_if_applied(session, versions, str(target)) is not None:
+            return  # Alembic would import every file to find out
+        files = versions.files
         catalogue = Catalogue(self._directory, files, session)
         state = Ledger(session).read_state()
         position = Position(state, files, catalogue.graph)
 
         def carry_out(heads: tuple[str, ...], context: MigrationContext) -> Sequence[Any]:
             if not self._moves:
-                return self._read(position, context)
+                return self._read(session, catalogue, position, context)
             migrate.run(
                 session,
                 catalogue,
@@ -114,15 +148,18 @@ class _Environment:
         self._configure(session, carry_out, heads=position.heads, connect=True)
         self._proxy.run_migrations()
 
-    def _read(self, position: Position, context: MigrationContext) -> Sequence[Any]:
-        revision = self._options.get("revision_context")
-        if revision is not None and self._metadata is None:
-            # No models to compare: whether the database is at head is what can be checked.
-            _check_at_head(position)
-            revision.run_no_autogenerate(position.heads, context)
-            return []
-        steps: Sequence[Any] = self._command(position.heads, context)
-        return steps
+    def _read(
+        self, session: Session, catalogue: Catalogue, position: Position, context: MigrationContext
+    ) -> Sequence[Any]:
+        if not self._compares:
+            steps: Sequence[Any] = self._command(position.heads, context)
+            return steps
+        _check_at_head(position)
+        wanted = self._wanted()
+        if wanted is not None:
+            autogenerate.check(session, catalogue, wanted)
+        self._options["revision_context"].run_no_autogenerate(position.heads, context)
+        return []
 
     def _decide(
         self, catalogue: Catalogue, position: Position, context: MigrationContext
@@ -130,11 +167,9 @@ class _Environment:
         heads = () if self._purge else position.heads
         if self._operation() == "stamp":
             _check_heads_have_files(position, heads)
-        asked = list(self._command(heads, context))
-        if self._operation() == "stamp":
-            stamped = _stamped_heads(context, heads, asked)
+            stamped = _stamped_heads(context, heads, self._command(heads, context))
             return catalogue.stamp_steps(position, stamped, purge=self._purge)
-        names = [step.revision.revision for step in asked]
+        names = [step.revision.revision for step in self._command(heads, context)]
         if self._operation() == "downgrade":
             return catalogue.downgrade_steps([n for n in names if n in position.applied])
         return catalogue.upgrade_steps([n for n in names if n not in position.applied])
@@ -175,12 +210,8 @@ class _Environment:
         return catalogue.stamp_steps(position, _stamped_heads(context, heads, asked), purge=False)
 
     def _writes_a_file_only(self) -> bool:
-        """``revision`` and ``merge`` need no database, unless models are compared."""
-        revision = self._options.get("revision_context")
-        if revision is not None and revision.command_args.get("autogenerate"):
-            _refuse_autogenerate(self._proxy, self._metadata)
-            return False
-        return "template_args" in self._options
+        """``revision`` and ``merge`` need no database."""
+        return "template_args" in self._options and not self._compares
 
     def _configure(
         self,
@@ -217,8 +248,7 @@ class _Nowhere:
         self.engine = session.engine
 
 
-def _settings(proxy: EnvironmentContext) -> Settings:
-    x = proxy.get_x_argument(as_dictionary=True)
+def _settings(proxy: EnvironmentContext, x: dict[str, str]) -> Settings:
     given = proxy.config.attributes.get("budeval_migrations", {})
     locations = proxy.script.version_locations or [proxy.script.versions]
     return load_settings(
@@ -287,15 +317,4 @@ def _check_at_head(position: Position) -> None:
     if position.pending:
         raise CommandError(
             "Target database is not up to date.\n  pending: " + ", ".join(position.pending)
-        )
-
-
-def _refuse_autogenerate(proxy: EnvironmentContext, metadata: MetaData | None) -> None:
-    command = getattr(proxy.config.cmd_opts, "cmd", None)
-    name = command[0].__name__ if command else "check"
-    if metadata is None and name == "revision":
-        raise CommandError(
-            "--autogenerate compares models with the database, and env.py gives none.\n"
-            "  hint: write the revision's SQL by hand, or pass models: "
-            "run_env(context, target_metadata)"
         )

@@ -8,6 +8,7 @@ runs it through the executor (dynamic revisions).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from alembic.ddl.impl import DefaultImpl
@@ -18,7 +19,7 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.expression import TableClause
 
-from budeval_migrations.model import Backfill
+from budeval_migrations.model import Backfill, Reach
 from budeval_migrations.sql import quote
 
 SINK = "budeval_sink"
@@ -27,11 +28,16 @@ SINK = "budeval_sink"
 class Sink(Protocol):
     """Takes what a revision asks for, in order."""
 
-    def script(self, sql: str, *, unless: str | None = None) -> None:
+    def script(
+        self, sql: str, *, unless: str | None = None, reach: Reach = Reach.EVERYWHERE
+    ) -> None:
         """Take one or several statements as the author wrote them."""
 
     def backfill(self, asked: Backfill) -> None:
         """Take a backfill."""
+
+    def parallel(self) -> AbstractContextManager[None]:
+        """Take what comes in the block as independent of one another."""
 
     def file(self, name: str) -> None:
         """Take the statements of a file beside the revision."""

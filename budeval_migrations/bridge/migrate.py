@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError, RevisionNotFound
-from budeval_migrations.events import Listener
+from budeval_migrations.events import Listener, ignore
+from budeval_migrations.findings import Plan
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
@@ -33,14 +34,12 @@ def upgrade(
     target: str,
     tell: Listener,
     *,
-    state: LedgerState | None = None,
     tolerate_ahead: bool = False,
 ) -> Report:
     """Apply what is between the current heads and the target.
 
     Args:
         target: ``heads``, ``head``, a revision, a part of its id, ``+1``, a label.
-        state: What was just read from the ledger, to save a query.
         tolerate_ahead: A database that is newer than the files is told, not refused.
 
     Raises:
@@ -48,23 +47,38 @@ def upgrade(
         MigrationError: See the runner.
 
     """
-
-    def decide(position: Position) -> list[str]:
-        # Alembic knows only revisions that have a file.
-        heads = _known_heads(position)
-        return [script.revision for script in upgrade_path(catalogue.directory, target, heads)]
-
     return run(
         session,
         catalogue,
         "upgrade",
-        lambda position: catalogue.upgrade_steps(
-            [name for name in decide(position) if name not in position.applied]
-        ),
+        lambda position: _upgrade_steps(catalogue, target, position),
         tell,
-        state=state,
         tolerate=frozenset({"ahead"}) if tolerate_ahead else frozenset(),
     )
+
+
+def plan(session: Session, catalogue: Catalogue, target: str) -> Plan:
+    """Return what :func:`upgrade` would send; read-only.
+
+    Raises:
+        RevisionNotFound: No such target.
+        MigrationError: See the runner.
+
+    """
+    request = _request(
+        catalogue,
+        "plan",
+        lambda position: _upgrade_steps(catalogue, target, position),
+        frozenset(),
+    )
+    return Runner(session, ignore).plan(request)
+
+
+def _upgrade_steps(catalogue: Catalogue, target: str, position: Position) -> list[Step]:
+    # Alembic knows only revisions that have a file.
+    path = upgrade_path(catalogue.directory, target, _known_heads(position))
+    names = [script.revision for script in path]
+    return catalogue.upgrade_steps([name for name in names if name not in position.applied])
 
 
 def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listener) -> Report:
@@ -189,6 +203,7 @@ def _request(
         decide=decide,
         live=catalogue.live,
         statements_checksum=catalogue.statements_checksum,
+        reaches=lambda: catalogue.reaches,
         tolerate=tolerate,
     )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from alembic.operations.ops import MigrationScript
 from alembic.runtime.migration import MigrationContext
 
-_NUMBER = re.compile(r"^(\d+)_")
+from budeval_migrations.revisions.generate import next_number, slug
 
 
 def number_revision(
@@ -26,8 +25,4 @@ def number_revision(
         return
     message = revision_context.command_args.get("message") or "revision"
     known = [script.revision for script in environment.script.walk_revisions()]
-    numbers = [match for match in map(_NUMBER.match, known) if match]
-    width = max((len(match[1]) for match in numbers), default=3)
-    following = 1 + max((int(match[1]) for match in numbers), default=0)
-    slug = re.sub(r"[^a-z0-9]+", "_", message.lower())[:60].strip("_") or "revision"
-    directives[0].rev_id = f"{following:0{width}d}_{slug}"
+    directives[0].rev_id = f"{next_number(known)}_{slug(message) or 'revision'}"

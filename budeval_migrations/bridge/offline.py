@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import RevisionError
+from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.history import schema
 from budeval_migrations.history.ledger import kept_statements
 from budeval_migrations.model import Operation, Step
@@ -23,8 +23,15 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
     Raises:
         RevisionError: A revision cannot be written down: a dynamic one, or one
             with rows after FORMAT, which would swallow the rest of the script.
+        ConfigError: The settings name a cluster, whose hosts no script can wait for.
 
     """
+    if session.settings.cluster:
+        raise ConfigError(
+            "A script cannot wait until every host of a cluster has run a statement.",
+            hint="See what would be sent: budeval-migrate plan. For a script for a single "
+            "server, leave cluster out.",
+        )
     for step in steps:
         _check(step)
     if not steps:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from alembic.operations import MigrateOperation, Operations
 
 from budeval_migrations.bridge.impl import ClickHouseImpl
 from budeval_migrations.errors import RevisionCompileError
-from budeval_migrations.model import Backfill
+from budeval_migrations.model import Backfill, Reach
 
 
 @Operations.register_operation("execute_file")
@@ -66,6 +67,47 @@ def _execute_unless(operations: Operations, operation: ExecuteUnlessOp) -> None:
     _impl(operations).sink.script(operation.sql, unless=operation.probe)
 
 
+@Operations.register_operation("execute_here")
+@Operations.register_operation("execute_unreplicated")
+class ExecuteWithReachOp(MigrateOperation):
+    """``op.execute_here`` and ``op.execute_unreplicated``: less than all of a cluster."""
+
+    def __init__(self, sql: str, reach: Reach) -> None:
+        self.sql = sql
+        self.reach = reach
+
+    @classmethod
+    def execute_here(cls, operations: Operations, sql: str) -> None:
+        """Run SQL as it is written, on the host that the connection leads to.
+
+        For what shall happen once, or in one shard: on a cluster nothing is put into
+        it. On a single server it is what ``op.execute`` is.
+
+        Args:
+            sql: One or several statements.
+
+        """
+        operations.invoke(cls(sql, Reach.HERE))
+
+    @classmethod
+    def execute_unreplicated(cls, operations: Operations, sql: str) -> None:
+        """Run SQL on every host of a cluster, and leave MergeTree tables as they are.
+
+        For tables in which each host keeps rows of its own. On a single server it is
+        what ``op.execute`` is.
+
+        Args:
+            sql: One or several statements.
+
+        """
+        operations.invoke(cls(sql, Reach.UNREPLICATED))
+
+
+@Operations.implementation_for(ExecuteWithReachOp)
+def _execute_with_reach(operations: Operations, operation: ExecuteWithReachOp) -> None:
+    _impl(operations).sink.script(operation.sql, reach=operation.reach)
+
+
 @Operations.register_operation("backfill")
 class BackfillOp(MigrateOperation):
     """``op.backfill(...)``: move rows exactly once, chunk by chunk."""
@@ -83,7 +125,7 @@ class BackfillOp(MigrateOperation):
         source: str,
         by: str = "partition",
         columns: Sequence[str] = (),
-        chunk_rows: int = 1_000_000,
+        chunk_rows: int = 5_000_000,
         pause: float = 0.0,
     ) -> None:
         """Fill a MergeTree table from a SELECT, so that every row arrives exactly once.
@@ -128,6 +170,28 @@ class BackfillOp(MigrateOperation):
 @Operations.implementation_for(BackfillOp)
 def _backfill(operations: Operations, operation: BackfillOp) -> None:
     _impl(operations).sink.backfill(operation.asked)
+
+
+@Operations.register_operation("parallel")
+class ParallelOp(MigrateOperation):
+    """``with op.parallel():`` what the author knows to be independent."""
+
+    @classmethod
+    def parallel(cls, operations: Operations) -> AbstractContextManager[None]:
+        """Say that the statements of a block may run at the same time.
+
+        For what the names in the statements do not show, or show wrongly: with
+        ``jobs`` of 2 and more they are then sent together. With the usual 1 they are
+        sent in turn, as always. No two of them may change the same table: after a
+        kill nobody could tell which of them did what. In a revision that reads the
+        database while it runs, statements are sent in turn.
+
+        Raises:
+            RevisionCompileError: Two of them change one table, or a block stands in
+                another.
+
+        """
+        return _impl(operations).sink.parallel()
 
 
 def _impl(operations: Operations) -> ClickHouseImpl:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
-from budeval_migrations.engine.topology import read_topology
-from budeval_migrations.errors import EngineError, LedgerError, MigrationError, RevisionError
+from budeval_migrations.errors import (
+    ConfigError,
+    EngineError,
+    LedgerError,
+    MigrationError,
+    RevisionError,
+)
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import read_holder
-from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import (
     Direction,
+    HostDifference,
     Operation,
     Problem,
     Report,
@@ -21,13 +27,14 @@ from budeval_migrations.model import (
     Validation,
 )
 from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.run.comparison import compare_hosts
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
 from budeval_migrations.run.problems import find_problems, refuse
 from budeval_migrations.run.statuses import revision_statuses
 
 
-def review_status(session: Session, files: dict[str, RevisionFile], state: LedgerState) -> Status:
+def review_status(session: Session, files: dict[str, RevisionFile]) -> Status:
     """Return where every revision stands.
 
     A lock that cannot be read, since Keeper is away, is a notice: the ledger can.
@@ -37,7 +44,7 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
 
     """
     catalogue = open_catalogue(session, files)
-    position = Position(state, files, catalogue.graph)
+    position = Position(Ledger(session).read_state(), files, catalogue.graph)
     problems, warnings = find_problems(position, catalogue.statements_checksum)
     notices = [problem.message for problem in (*problems, *warnings)]
     holder = None
@@ -48,6 +55,7 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
             "Who holds the lock cannot be seen, so what is shown as unknown or failed may be "
             f"running: {error.message}"
         )
+    notices += [str(found) for found in _compared(session, catalogue)]
     return Status(
         database=session.database,
         server_version=session.version(),
@@ -57,16 +65,12 @@ def review_status(session: Session, files: dict[str, RevisionFile], state: Ledge
         pending=position.pending,
         revisions=revision_statuses(position, catalogue.statements_checksum, holder),
         notices=tuple(notices),
-        topology=str(read_topology(session)),
+        topology=str(session.topology),
     )
 
 
 def review_pending(
-    session: Session,
-    files: dict[str, RevisionFile],
-    state: LedgerState,
-    *,
-    tolerate_ahead: bool,
+    session: Session, files: dict[str, RevisionFile], *, tolerate_ahead: bool
 ) -> Report:
     """Return a report of what is not applied.
 
@@ -75,7 +79,7 @@ def review_pending(
 
     """
     catalogue = open_catalogue(session, files)
-    position = Position(state, files, catalogue.graph)
+    position = Position(Ledger(session).read_state(), files, catalogue.graph)
     tolerate = frozenset({"ahead"}) if tolerate_ahead else frozenset[str]()
     notices = refuse(position, catalogue.statements_checksum, tolerate)
     return Report(
@@ -118,8 +122,33 @@ def review_everything(session: Session) -> Validation:
                 "Join them with: alembic merge heads",
             )
         )
+    hint = "See: budeval-migrate repair --cluster"
+    for found_on in _compared(session, catalogue):
+        told = problems if found_on.serious else warnings
+        told.append(Problem(None, "host_differs", str(found_on), hint))
     code = LedgerError.exit_code if problems else 0
     return Validation(tuple(problems), tuple(warnings), code)
+
+
+def review_hosts(session: Session) -> tuple[HostDifference, ...]:
+    """Return where the hosts of the cluster differ, and what brings them level.
+
+    Raises:
+        ConfigError: The settings name no cluster.
+
+    """
+    if not session.topology.hosts:
+        raise ConfigError(
+            f"{session.database} is on a single server; there is nothing to compare.",
+            hint="Set cluster = auto, or the name of the cluster.",
+        )
+    catalogue = open_catalogue(session, read_files(session.settings))
+    return tuple(_compared(session, catalogue))
+
+
+def _compared(session: Session, catalogue: Catalogue) -> list[HostDifference]:
+    with Hosts(session) as hosts:
+        return compare_hosts(session, hosts, catalogue.reaches)
 
 
 def _file_problems(session: Session, catalogue: Catalogue) -> list[Problem]:

@@ -107,7 +107,8 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            meant = _MEANT.get(args[0]) or (near[0] if near else "")
+            alembic = _MEANT.get(args[0], "") if ctx.parent is None else ""
+            meant = alembic or (near[0] if near else "")
             if meant and "Did you mean" not in error.message:
                 message = f"{error.message} Did you mean {meant!r}?"
                 raise click.UsageError(message, ctx) from error

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from budeval_migrations import api
+from budeval_migrations.cli import ahead
 from budeval_migrations.cli.app import App, Commands, Interrupted
+from budeval_migrations.cli.diff import diff
+from budeval_migrations.cli.lint import lint
+from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.model import Report
@@ -22,7 +27,11 @@ Exit codes:
   2  settings, options  7  drift
   3  revision files     8  server: connection, access
   4  ledger, checksums  9  pending (status --exit-code)
+                       10  hosts of a cluster have not run it yet
 """
+
+
+_JOBS = click.option("--jobs", type=int, help="How many independent statements may run at once.")
 
 
 @click.group(
@@ -82,21 +91,32 @@ def status(app: App, exit_code: bool) -> None:
 @cli.command()
 @click.argument("revision", default="heads")
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
+@click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
+@_JOBS
 @click.pass_obj
-def up(app: App, revision: str, lock_timeout: float | None) -> None:
+def up(
+    app: App, revision: str, lock_timeout: float | None, allow_inactive: bool, jobs: int | None
+) -> None:
     """Apply what is pending, up to REVISION (default: all).
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
     Example: budeval-migrate up 003_add_status
     """
-    app.run(lambda: _run(app, lambda **kw: api.upgrade(revision, lock_timeout=lock_timeout, **kw)))
+    given: dict[str, Any] = {
+        "lock_timeout": lock_timeout,
+        "allow_inactive": allow_inactive or None,
+        "jobs": jobs,
+    }
+    app.run(lambda: _run(app, lambda **kw: api.upgrade(revision, **given, **kw)))
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision")
+@click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
+@_JOBS
 @click.pass_obj
-def down(app: App, revision: str) -> None:
+def down(app: App, revision: str, allow_inactive: bool, jobs: int | None) -> None:
     """Take back every revision above REVISION, newest first.
 
     \b
@@ -107,7 +127,9 @@ def down(app: App, revision: str) -> None:
     def work() -> int:
         if revision.startswith("--"):
             raise ConfigError(f"down has no option {revision}.", hint="See: down --help")
-        return _run(app, lambda **kw: api.downgrade(revision, **kw))
+        inactive = allow_inactive or None
+        given: dict[str, Any] = {"allow_inactive": inactive, "jobs": jobs}
+        return _run(app, lambda **kw: api.downgrade(revision, **given, **kw))
 
     app.run(work)
 
@@ -169,6 +191,7 @@ def reset(app: App, yes: bool) -> None:
 @click.option("--forget", multiple=True, help="No longer count this revision as applied.")
 @click.option("--statement", type=int, help="With --revision: the statement in doubt, from 1.")
 @click.option("--applied/--not-applied", default=None, help="Whether it took effect.")
+@click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
 @click.pass_obj
 def repair(
     app: App,
@@ -176,12 +199,14 @@ def repair(
     forget: tuple[str, ...],
     statement: int | None,
     applied: bool | None,
+    cluster: bool,
 ) -> None:
     """Mend the records, never the schema.
 
     Without options, the checksum of every applied revision whose file differs is
     recorded anew, with who did it and when. With --statement, it is recorded
-    whether a statement of an unfinished revision took effect.
+    whether a statement of an unfinished revision took effect. With --cluster, the
+    hosts are compared, and the statements are shown that bring them level.
 
     \b
     Example: budeval-migrate repair --revision 003_add_status
@@ -189,6 +214,11 @@ def repair(
     """
 
     def work() -> int:
+        if cluster:
+            if revisions or forget or statement is not None or applied is not None:
+                raise ConfigError("--cluster goes with no other option of repair.")
+            app.output.hosts(api.compare_hosts(**app.settings))
+            return 0
         if statement is None and applied is None:
             return _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw))
         if statement is None or applied is None or len(revisions) != 1 or forget:
@@ -245,6 +275,10 @@ def adopt(app: App) -> None:
     Example: budeval-migrate adopt
     """
     app.run(lambda: _run(app, api.adopt))
+
+
+for _command in (ahead.plan, ahead.drift, ahead.verify, lint, new, diff):
+    cli.add_command(_command)
 
 
 def _run(app: App, work: Callable[..., Report]) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from budeval_migrations import events
 from budeval_migrations.cli.progress import LongWork
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import (
+    HostDifference,
     LedgerRow,
     Report,
     RevisionState,
@@ -26,9 +28,11 @@ from budeval_migrations.model import (
     Status,
     Validation,
 )
+from budeval_migrations.revisions.directory import shown_path
 
 if TYPE_CHECKING:
     from budeval_migrations.history.lease import Holder
+    from budeval_migrations.revisions.generate import NewRevision
 
 _STATE_STYLE = {
     RevisionState.APPLIED: "green",
@@ -50,16 +54,16 @@ class Output:
     """Prints for a person or for a machine.
 
     Args:
-        as_json: One JSON object on stdout.
-        quiet: Errors only.
-        verbose: Every statement.
+        as_json: One JSON object on stdout; also an attribute.
+        quiet: Errors only; also an attribute.
+        verbose: Every statement; also an attribute.
 
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self._json = as_json
-        self._quiet = quiet
-        self._verbose = verbose
+        self.as_json = as_json
+        self._quiet = self.quiet = quiet
+        self._verbose = self.verbose = verbose
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
         self._waiting = False
@@ -98,13 +102,13 @@ class Output:
 
     def report(self, report: Report) -> None:
         """Show what a run did."""
-        if self._json:
-            self._dump(report.as_dict())
+        if self.as_json:
+            self.dump(report.as_dict())
             return
         if self._quiet:
             return
         for notice in report.notices:
-            self._say(f"[yellow]note[/] {escape(notice)}")
+            self.note(notice)
         if report.operation == "reset":
             return
         word = _DONE.get(report.operation, report.operation)
@@ -121,10 +125,10 @@ class Output:
 
     def failed(self, report: Report, error: MigrationError) -> None:
         """Show how far a run came, and what stopped it."""
-        if self._json:
+        if self.as_json:
             told = error.as_dict()
             general = {key: told[key] for key in ("error", "message", "hint", "exit_code")}
-            self._dump({**report.as_dict(), **general})
+            self.dump({**report.as_dict(), **general})
         if report.applied and not self._quiet:
             word = _DONE.get(report.operation, report.operation)
             self._say(f"{len(report.applied)} {word} before the failure")
@@ -136,14 +140,14 @@ class Output:
 
     def error(self, error: MigrationError) -> None:
         """Show an error: the object on stdout for machines, the sentence on stderr."""
-        if self._json:
-            self._dump(error.as_dict())
+        if self.as_json:
+            self.dump(error.as_dict())
         self._person_error(error)
 
     def status(self, status: Status) -> None:
         """Show where every revision stands."""
-        if self._json:
-            self._dump(status.as_dict())
+        if self.as_json:
+            self.dump(status.as_dict())
             return
         if self._quiet:
             return
@@ -177,11 +181,37 @@ class Output:
             server += f", {status.topology}"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
 
+    def new_revision(self, found: NewRevision) -> None:
+        """Show the file that was written; of a dry run, its text."""
+        if self.as_json:
+            self.dump(found.as_dict())
+            return
+        if not found.written:
+            sys.stdout.write(found.text)
+        if self._quiet:
+            return
+        for notice in found.notices:
+            self.note(notice)
+        if found.written:
+            self._out.print(escape(shown_path(found.file)), soft_wrap=True)
+
+    def hosts(self, found: Sequence[HostDifference]) -> None:
+        """Show where the hosts of a cluster differ, with what brings them level."""
+        if self.as_json:
+            self.dump({"differences": [difference.as_dict() for difference in found]})
+            return
+        if not found:
+            self._out.print("The hosts are level.")
+        for difference in found:
+            self._out.print(escape(str(difference)))
+            for statement in difference.statements:
+                self._out.print(f"  {escape(statement)};", soft_wrap=True)
+
     def holder(self, holder: Holder | None) -> None:
         """Show who holds the lock."""
-        if self._json:
+        if self.as_json:
             if holder is None:
-                self._dump({"unlocked": False, "holder": None})
+                self.dump({"unlocked": False, "holder": None})
             return
         if holder is None:
             self._out.print("nobody holds the lock")
@@ -194,15 +224,15 @@ class Output:
 
     def unlocked(self, holder: Holder) -> None:
         """Say that the lock is free."""
-        if self._json:
-            self._dump({"unlocked": True, "holder": holder.name, "generation": holder.generation})
+        if self.as_json:
+            self.dump({"unlocked": True, "holder": holder.name, "generation": holder.generation})
         else:
             self._out.print(f"the lock was taken from {escape(holder.name)}")
 
     def validation(self, found: Validation) -> None:
         """Show problems and warnings."""
-        if self._json:
-            self._dump(found.as_dict())
+        if self.as_json:
+            self.dump(found.as_dict())
             return
         if self._quiet:
             return
@@ -219,8 +249,8 @@ class Output:
 
     def history(self, rows: Sequence[LedgerRow]) -> None:
         """Show every attempt."""
-        if self._json:
-            self._dump({"attempts": [_attempt(row) for row in rows]})
+        if self.as_json:
+            self.dump({"attempts": [_attempt(row) for row in rows]})
             return
         if self._quiet:
             return
@@ -243,7 +273,26 @@ class Output:
     def _say(self, markup: str) -> None:
         self._err.print(markup)
 
-    def _dump(self, value: dict[str, Any]) -> None:
+    def print(self, markup: str) -> None:
+        """Show lines of an answer, whole, on stdout."""
+        self._out.print(markup, soft_wrap=True)
+
+    @contextmanager
+    def captured(self) -> Iterator[Callable[[], str]]:
+        """Keep the lines of an answer, without colours, in place of printing them."""
+        kept, self._out = self._out, Console(highlight=False, no_color=True, width=10_000)
+        try:
+            with self._out.capture() as capture:
+                yield capture.get
+        finally:
+            self._out = kept
+
+    def note(self, sentence: str) -> None:
+        """Tell what a person should read besides, on stderr."""
+        self._say(f"[yellow]note[/] {escape(sentence)}")
+
+    def dump(self, value: dict[str, Any]) -> None:
+        """Write the one JSON object of an answer to stdout."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 

@@ -9,12 +9,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from budeval_migrations.events import BackfillProgress, StatementWaiting
 
-# Seconds between two lines where there is no terminal.
+# Seconds between two lines about a statement where there is no terminal.
 _PAUSE = 10.0
+
+_Place = tuple[str, int]  # revision, statement
 
 
 class LongWork:
-    """Shows the progress of one statement at a time.
+    """Shows the progress of the statements that are on their way.
 
     Args:
         console: Where to show it.
@@ -23,15 +25,15 @@ class LongWork:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._last_line = 0.0
+        self._bars: Progress | None = None
+        self._tasks: dict[_Place, TaskID] = {}
+        self._last_lines: dict[_Place, float] = {}
 
     def waiting(self, event: StatementWaiting) -> None:
         """Show that a statement's work goes on on the server."""
         text = f"{event.revision} statement {event.index}: {event.what}, {_time(event.elapsed_ms)}"
         # What is done and what there is are guesses: a query can be at work with all rows read.
-        self._show(text, event.done, event.total, last=False)
+        self._show((event.revision, event.index), text, event.done, event.total, last=False)
 
     def backfill(self, event: BackfillProgress) -> None:
         """Show how far a backfill is."""
@@ -40,30 +42,33 @@ class LongWork:
             f"{event.revision} statement {event.index}: chunk {event.chunk} of {event.chunks}, "
             f"{event.rows:,} of {event.rows_total:,} rows, {event.rows_per_second:,} rows/s{left}"
         )
-        self._show(text, event.rows, event.rows_total, last=event.chunk == event.chunks)
+        last = event.chunk == event.chunks
+        self._show((event.revision, event.index), text, event.rows, event.rows_total, last=last)
 
     def close(self) -> None:
-        """Take the bar away; idempotent."""
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            bar.stop()
+        """Take the bars away; idempotent."""
+        bars, self._bars, self._tasks = self._bars, None, {}
+        if bars is not None:
+            bars.stop()
 
-    def _show(self, text: str, done: int, total: int, *, last: bool) -> None:
+    def _show(self, place: _Place, text: str, done: int, total: int, *, last: bool) -> None:
         if not self._console.is_terminal:
-            if last or not self._last_line or time.monotonic() - self._last_line >= _PAUSE:
-                self._last_line = time.monotonic()
+            now = time.monotonic()
+            if last or now - self._last_lines.get(place, float("-inf")) >= _PAUSE:
+                self._last_lines[place] = now
                 self._console.print(f"    {text}", markup=False)
             return
-        if self._bar is None:
-            self._bar = Progress(
+        if self._bars is None:
+            self._bars = Progress(
                 TextColumn("    {task.description}", markup=False),
                 BarColumn(bar_width=20),
                 console=self._console,
                 transient=True,
             )
-            self._bar.start()
-            self._task = self._bar.add_task(text, total=total or None)
-        self._bar.update(self._task, description=text, completed=done, total=total or None)
+            self._bars.start()
+        if place not in self._tasks:
+            self._tasks[place] = self._bars.add_task(text, total=total or None)
+        self._bars.update(self._tasks[place], description=text, completed=done, total=total or None)
 
 
 def _time(ms: int) -> str:

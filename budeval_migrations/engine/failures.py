@@ -21,6 +21,15 @@ UNKNOWN_STORAGE = 56
 NO_ELEMENTS_IN_CONFIG = 139
 READONLY = 164
 NO_ZOOKEEPER = 225
+ABORTED = 236
+# How a server says that a table of ours is not there, or is not ours yet.
+NOT_AS_OURS = frozenset({UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN})
+# This replica lacks rows that a majority has: REPLICA_IS_NOT_IN_QUORUM.
+BEHIND = frozenset({289})
+# An insert into a replicated table is refused for now, or may not be on a majority yet:
+# NO_ZOOKEEPER, TABLE_IS_READ_ONLY, TOO_LESS_LIVE_REPLICAS,
+# UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
+NO_QUORUM = frozenset({NO_ZOOKEEPER, 242, 285, 286, 319, 999})
 ACCESS_DENIED = 497
 CANNOT_ASSIGN_ALTER = 517
 
@@ -39,6 +48,9 @@ STOPPED = frozenset({159, 341, 394})
 # The server does not know itself how it ended, or the work goes on: those, and
 # NO_ZOOKEEPER, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
 AMBIGUOUS = STOPPED | {225, 319, 999}
+# A host of a cluster has answered, and the work goes on without it: those, and what 18.16
+# says where another replica of the shard does it (NO_AVAILABLE_REPLICA as NOT_IMPLEMENTED).
+UNFINISHED = AMBIGUOUS | {48}
 INVALID_STATE = 668
 KEEPER_EXCEPTION = 999
 

@@ -53,6 +53,26 @@ class Features:
         return self.version >= (22, 8)
 
     @property
+    def format_row(self) -> bool:
+        """``formatRow`` (20.5)."""
+        return self.version >= (20, 5)
+
+    @property
+    def format_function(self) -> bool:
+        """The table function ``format`` with a structure (22.4)."""
+        return self.version >= (22, 4)
+
+    @property
+    def insert_quorum_parallel(self) -> bool:
+        """The setting ``insert_quorum_parallel``; before it, never parallel (20.10)."""
+        return self.version >= (20, 10)
+
+    @property
+    def atomic_by_default(self) -> bool:
+        """``CREATE DATABASE`` makes an Atomic one (20.10)."""
+        return self.version >= (20, 10)
+
+    @property
     def inline_values_over_native(self) -> bool:
         """The native protocol reads the rows after VALUES on the server (19.3.3)."""
         return self.version >= (19, 3, 3)

@@ -57,6 +57,7 @@ class Fingerprint:
         mutations: Ids of the mutations that the server remembers.
         databases: Which of the watched databases are there.
         functions: User-defined functions: a hash of their DDL.
+        queue: The newest entry of a cluster's queue; empty where it is not asked for.
 
     """
 
@@ -68,6 +69,7 @@ class Fingerprint:
     mutations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     databases: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
+    queue: str = ""
 
     def as_json(self) -> str:
         """Return the form that the journal keeps."""
@@ -144,6 +146,16 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
             )
         )
     return found
+
+
+def take_partitions(session: Session, *names: Name) -> Fingerprint:
+    """Return the fingerprint of MergeTree tables' partitions alone.
+
+    Raises:
+        EngineError: The catalogue cannot be read.
+
+    """
+    return Fingerprint(partitions=_partitions(session, {_pair(name, session) for name in names}))
 
 
 def _of(found: Mapping[str, _T], keys: Iterable[str]) -> dict[str, _T]:

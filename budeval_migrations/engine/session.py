@@ -20,8 +20,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from budeval_migrations.engine.failures import UNKNOWN_DATABASE, UNKNOWN_FUNCTION, connection_error
+from budeval_migrations.engine.failures import (
+    UNKNOWN_DATABASE,
+    UNKNOWN_FUNCTION,
+    UNKNOWN_TABLE,
+    connection_error,
+)
 from budeval_migrations.engine.features import Features, parse_version
+from budeval_migrations.engine.topology import Topology, read_topology
 from budeval_migrations.engine.url import (
     database_name,
     is_embedded,
@@ -57,21 +63,27 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
 
+_TRIES = 4
+
+
 class Session:
     """A connection to one ClickHouse database, opened at first use.
 
     Args:
         settings: Where to connect. Nothing is created, not even chDB's directory,
             before :meth:`ensure_database` is called.
+        topology: What is known of the servers; asked for without it.
 
     Attributes:
         database: The name of the target database.
         shown: The URL as people may see it.
         redact: Takes secrets out of a text.
+        absent: Hosts of a cluster, as ``name:port``, that nobody waits for.
+        at: The id of the statement that is being executed; empty for none.
 
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, topology: Topology | None = None) -> None:
         self.settings = settings
         self.url: URL = parse_url(settings)
         self.embedded = is_embedded(self.url)
@@ -84,8 +96,11 @@ class Session:
         self._connection: Connection | None = None
         self._wire: Wire | None = None
         self._features: Features | None = None
+        self._topology = topology
         self._other: Session | None = None
         self._may_create = False
+        self.absent: frozenset[str] = frozenset()
+        self.at = ""
         self.server_version = ""
         self.server_user = ""
 
@@ -147,20 +162,34 @@ class Session:
             self._initialise(connection)
         return connection
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, *, settings: Mapping[str, str] = NOTHING) -> list[Row]:
         """Return the rows of a SELECT.
+
+        Args:
+            settings: ClickHouse settings that go beside the text; not to chDB.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
 
         """
         try:
-            return self.wire.query(sql)
+            return self._look(sql, settings)
         except ConnectionFailed as error:
             if error.details.get("sent"):
                 error.hint = "Nothing was changed by it. Check the server, then try again."
                 error.details["sent"] = False
             raise
+
+    def _look(self, sql: str, settings: Mapping[str, str]) -> list[Row]:
+        tries = _TRIES if "FROM system." in sql else 1
+        while True:
+            tries -= 1
+            try:
+                return self.wire.query(sql, settings)
+            except EngineError as error:
+                # 18.16: a table that is dropped while system.tables is read (seen).
+                if error.code != UNKNOWN_TABLE or not tries:
+                    raise
 
     def ask(self, sql: str) -> list[Row]:
         """Return the rows of a SELECT that needs no table, also where the database is missing.
@@ -178,7 +207,7 @@ class Session:
             if self._connection is not None and isinstance(self.wire, EmbeddedWire):
                 return self.wire.without_database(sql)
             # A connection to a database that does not exist refuses everything.
-            self._other = self._elsewhere()
+            self._other = self.elsewhere()
         return self._other.query(sql)
 
     def execute(
@@ -194,9 +223,19 @@ class Session:
             ConnectionFailed: The outcome may be unknown.
 
         """
-        return self.wire.execute(sql, query_id=query_id or str(uuid.uuid4()), settings=settings)
+        self.at = query_id or str(uuid.uuid4())
+        try:
+            return self.wire.execute(sql, query_id=self.at, settings=settings)
+        finally:
+            self.at = ""
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str = "") -> None:
+    def insert(
+        self,
+        table: str,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        settings: Mapping[str, str] = NOTHING,
+    ) -> None:
         """Append rows to one of our own tables."""
         self.wire.insert(table, rows, settings)
 
@@ -206,31 +245,36 @@ class Session:
         rows: Sequence[Mapping[str, Any]],
         types: Mapping[str, str],
         fence: str,
+        *,
+        settings: Mapping[str, str] = NOTHING,
     ) -> bool:
         """Append rows as long as a condition holds, or without one; return whether it held.
 
         Over HTTP condition and rows are one statement. The native protocol cannot
-        count what an INSERT … SELECT wrote, so there the condition is asked first.
+        count what an INSERT … SELECT wrote, and old servers cannot select rows from
+        a text, so there the condition is asked first.
 
         Args:
             types: The ClickHouse types of the columns.
             fence: An SQL expression; empty for no condition.
+            settings: ClickHouse settings that go beside the text.
 
         """
         if not fence:
-            self.insert(table, rows)
+            self.insert(table, rows, settings=settings)
             return True
-        if isinstance(self.wire, NativeWire):
-            [[holds]] = self.query(f"SELECT {fence}")
+        if not self.features.format_function or isinstance(self.wire, NativeWire):
+            [[holds]] = self.query(f"SELECT {fence}", settings=settings)
             if int(holds):
-                self.insert(table, rows)
+                self.insert(table, rows, settings=settings)
             return bool(int(holds))
         text = fenced_insert_text(table, rows, types, fence)
         # The rows are part of the query here, whose length is limited (256 KiB by default).
-        return self.execute(text, settings={"max_query_size": "1000000000"}).rows_written > 0
+        wide = {**settings, "max_query_size": "1000000000"}
+        return self.execute(text, settings=wide).rows_written > 0
 
     def ensure_database(self) -> None:
-        """Create the target database; idempotent."""
+        """Create the target database on this server; idempotent."""
         sql = f"CREATE DATABASE IF NOT EXISTS {quote.identifier(self.database)}"
         self._leave_elsewhere()
         self._may_create = True
@@ -239,20 +283,31 @@ class Session:
             assert isinstance(wire, EmbeddedWire)
             wire.without_database(sql)
             return
-        with self._elsewhere() as other:
+        with self.elsewhere() as other:
             other.execute(sql)
 
     def version(self) -> str:
         """Return the server's version."""
         return str(self.ask("SELECT version()")[0][0])
 
-    def _elsewhere(self) -> Session:
+    def twin(self) -> Session:
+        """Return a new connection to the same database, which knows what this one found out."""
+        other = Session(self.settings, topology=self._topology)
+        other._features = self._features
+        other.server_version, other.server_user = self.server_version, self.server_user
+        other.absent = self.absent
+        return other
+
+    def elsewhere(self) -> Session:
+        """Return a new connection to the same server that needs no target database."""
         if self.embedded:
             other = Session(replace(self.settings, url="chdb:///:memory:", database="default"))
             other._may_create = True
             return other
         url = self.url.set(database="default").render_as_string(hide_password=False)
-        return Session(replace(self.settings, url=url, database="default"))
+        other = Session(replace(self.settings, url=url, database="default"))
+        other.absent = self.absent
+        return other
 
     def _leave_elsewhere(self) -> None:
         other, self._other = self._other, None
@@ -275,6 +330,18 @@ class Session:
             self.server_user = str(user)
             self._features = Features(parse_version(self.server_version))
         return self._features
+
+    @property
+    def topology(self) -> Topology:
+        """The servers of the target database; asked once.
+
+        Raises:
+            ConfigError: See :func:`read_topology`.
+
+        """
+        if self._topology is None:
+            self._topology = read_topology(self)
+        return self._topology
 
     def _refuse_to_create(self) -> None:
         if self.embedded and not self._may_create and not os.path.exists(embedded_path(self.url)):

@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.sql import quote
+
+if TYPE_CHECKING:
+    from budeval_migrations.engine.session import Session
 
 AUTO = "auto"
 
@@ -19,6 +22,7 @@ class Arrangement(Enum):
 
     SINGLE = "single server"
     ON_CLUSTER = "on cluster"  # each statement says ON CLUSTER
+    STAGE = "stage"  # an embedded server in the place of another: stand-ins for what it lacks
     SELF_REPLICATING = "replicated database"  # the database engine does it; ON CLUSTER is refused
 
 
@@ -54,21 +58,40 @@ class Topology:
     Attributes:
         cluster: The name for ON CLUSTER; empty where none is to be said.
         hosts: All of them, by shard and replica; empty for a single server.
+        replica: What names a replica in Keeper, in macros; no two hosts have the same.
+            Empty where the servers define no macro for it.
+        uuids: The database gives its tables UUIDs, the same on every host.
 
     """
 
     arrangement: Arrangement = Arrangement.SINGLE
     cluster: str = ""
     hosts: tuple[Host, ...] = ()
+    replica: str = ""
+    uuids: bool = False
+
+    @property
+    def on_cluster(self) -> bool:
+        """Each change of the schema has to say ON CLUSTER."""
+        return self.arrangement is Arrangement.ON_CLUSTER
+
+    @property
+    def shards(self) -> int:
+        """How many parts the data is in."""
+        return len({host.shard for host in self.hosts}) or 1
+
+    @property
+    def majority(self) -> int:
+        """How many hosts any two majorities have at least one of in common."""
+        return len(self.hosts) // 2 + 1
 
     def __str__(self) -> str:
-        if self.arrangement is Arrangement.SINGLE:
+        if self.arrangement in (Arrangement.SINGLE, Arrangement.STAGE):
             return ""
-        shards = len({host.shard for host in self.hosts})
         named = f" {self.cluster}" if self.cluster else ""
         kind = "cluster" if self.arrangement is Arrangement.ON_CLUSTER else self.arrangement.value
         hosts = f"{len(self.hosts)} host{'s' if len(self.hosts) != 1 else ''}"
-        return f"{kind}{named}: {hosts} in {shards} shard{'s' if shards != 1 else ''}"
+        return f"{kind}{named}: {hosts} in {self.shards} shard{'s' if self.shards != 1 else ''}"
 
 
 def read_topology(session: Session) -> Topology:
@@ -87,7 +110,8 @@ def read_topology(session: Session) -> Topology:
     wanted = session.settings.cluster
     name = quote.string(session.database)
     engines = session.ask(f"SELECT engine FROM system.databases WHERE name = {name}")
-    engine = str(engines[0][0]) if engines else ""
+    fresh = "Atomic" if session.features.atomic_by_default else ""
+    engine = str(engines[0][0]) if engines else fresh
     if not wanted and engine not in _SELF_REPLICATING:
         return Topology()  # without a look at what a plain user may not read
     clusters: dict[str, list[Host]] = {}
@@ -117,7 +141,7 @@ def arrange(
 
     Args:
         wanted: The setting ``cluster``: a name, perhaps with macros, ``auto``, or empty.
-        engine: The engine of the target database; empty where there is none yet.
+        engine: The engine of the target database, or of the one that would be made.
 
     Raises:
         ConfigError: See :func:`read_topology`.
@@ -125,7 +149,8 @@ def arrange(
     """
     if engine in _SELF_REPLICATING:
         # The server lists each Replicated database as a cluster of its own.
-        return Topology(Arrangement.SELF_REPLICATING, hosts=clusters.get(database, ()))
+        hosts = clusters.get(database, ())
+        return Topology(Arrangement.SELF_REPLICATING, hosts=hosts, uuids=True)
     if not wanted:
         return Topology()
     name = _expanded(wanted, macros) if wanted != AUTO else _found(clusters, macros)
@@ -133,7 +158,16 @@ def arrange(
         return Topology()
     if name not in clusters:
         raise ConfigError(f"The server knows no cluster {name}.", hint=_near(name, list(clusters)))
-    return Topology(Arrangement.ON_CLUSTER, name, clusters[name])
+    return Topology(
+        Arrangement.ON_CLUSTER, name, clusters[name], _replica(macros), engine == "Atomic"
+    )
+
+
+def _replica(macros: Mapping[str, str]) -> str:
+    if "replica" not in macros:
+        return ""
+    # Some installations count replicas within a shard, others through all of them.
+    return "{shard}-{replica}" if "shard" in macros else "{replica}"
 
 
 def _expanded(name: str, macros: Mapping[str, str]) -> str:

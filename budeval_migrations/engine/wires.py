@@ -38,14 +38,14 @@ class Outcome:
 class Wire(Protocol):
     """A way to send SQL to the byte."""
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT; numbers of 64 bits may come as text."""
 
     def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
         """Run a statement and return when the server has answered."""
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
-        """Append rows that have the same keys; ``settings`` is ``a=1, b=2`` or empty."""
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+        """Append rows that have the same keys."""
 
 
 @dataclass
@@ -66,9 +66,9 @@ class HttpWire:
         self._post = post
         self._context = context
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
-        body, _ = self._send(sql, {"default_format": "JSONCompact"})
+        body, _ = self._send(sql, {"default_format": "JSONCompact", **settings})
         if not body:
             raise self._cut_off()
         try:
@@ -91,9 +91,9 @@ class HttpWire:
             rows_written=int(summary.get("written_rows", 0)),
         )
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows."""
-        self._send(insert_text(table, rows, settings), {})
+        self._send(insert_text(table, rows), dict(settings))
 
     def _send(self, sql: str, params: dict[str, str]) -> tuple[bytes, Mapping[str, str]]:
         params = {"wait_end_of_query": "1", **params}
@@ -176,9 +176,9 @@ class NativeWire:
         self._client = client
         self._context = context
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
-        rows: list[Row] = self._run(sql, None, NOTHING)
+        rows: list[Row] = self._run(sql, None, settings)
         return rows
 
     def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
@@ -202,13 +202,12 @@ class NativeWire:
             rows_written=int(getattr(progress, "written_rows", 0) or 0),
         )
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
-        """Append rows as a block of data; ``settings`` do not exist for old servers."""
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+        """Append rows as a block of data."""
         columns = ", ".join(quote.identifier(name) for name in rows[0])
         text = f"INSERT INTO {quote.identifier(table)} ({columns}) VALUES"
-        pairs = dict(pair.split("=", 1) for pair in settings.split(", ")) if settings else {}
         values = [tuple(_native(v) for v in row.values()) for row in rows]
-        self._guard(lambda: self._client.execute(text, values, settings=_unquoted(pairs)))
+        self._guard(lambda: self._client.execute(text, values, settings=dict(settings)))
 
     def _run(self, sql: str, query_id: str | None, settings: Settings) -> Any:
         if not self._client.connection.connected:
@@ -251,7 +250,7 @@ class EmbeddedWire:
         self._database: str | None = database
         self._context = context
 
-    def query(self, sql: str) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
         return _rows(self._run(sql, "JSONCompact").bytes())
 
@@ -262,9 +261,9 @@ class EmbeddedWire:
             rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())
         )
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> None:
-        """Append rows."""
-        self._run(insert_text(table, rows, settings), "Null")
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+        """Append rows; chDB takes no settings from outside."""
+        self._run(insert_text(table, rows), "Null")
 
     def without_database(self, sql: str) -> list[Row]:
         """Run what must not wait for the database to exist, and return its rows."""
@@ -300,17 +299,18 @@ def _shake_hands(connection: Any) -> None:
     try:
         connection.connect()
         connection.socket.settimeout(patience)
+    except BaseException:
+        connection.disconnect()  # a greeting that was refused leaves it half open
+        raise
     finally:
         connection.send_receive_timeout = patience
 
 
-def insert_text(table: str, rows: Sequence[Mapping[str, Any]], settings: str) -> str:
+def insert_text(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return an INSERT with its rows as JSONEachRow, which every version reads."""
     columns = ", ".join(quote.identifier(name) for name in rows[0])
     data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
-    with_settings = f" SETTINGS {settings}" if settings else ""
-    target = f"{quote.identifier(table)} ({columns})"
-    return f"INSERT INTO {target}{with_settings} FORMAT JSONEachRow\n{data}"
+    return f"INSERT INTO {quote.identifier(table)} ({columns}) FORMAT JSONEachRow\n{data}"
 
 
 def fenced_insert_text(
@@ -347,7 +347,3 @@ def _json(value: Any) -> Any:
 
 def _native(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
-
-
-def _unquoted(pairs: Mapping[str, str]) -> dict[str, str]:
-    return {name: value.strip("'") for name, value in pairs.items()}

@@ -14,10 +14,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from budeval_migrations.engine.failures import BEHIND, NO_QUORUM
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import ConnectionFailed, LockLost
-from budeval_migrations.history import schema
+from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
+from budeval_migrations.history import replication, schema
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
@@ -25,6 +26,8 @@ from budeval_migrations.sql import quote
 # How long a server may be away before bookkeeping is given up, in seconds.
 _PATIENCE = 30.0
 _POLL = 0.25
+# A majority of a cluster has not got this insert yet, or the one before it.
+_PENDING = NO_QUORUM | BEHIND
 _NUMBERS = [c.name for c in schema.JOURNAL_COLUMNS if "Int" in c.type]
 
 
@@ -75,13 +78,18 @@ def append_fenced(
     Raises:
         LockLost: The condition does not hold; nothing was appended.
         ConnectionFailed: The server did not come back in half a minute.
+        EngineError: A majority of the cluster did not get the rows in that time.
 
     """
     types = {column.name: column.type for column in columns}
+    settings = dict(replication.writing(session))
+    if settings and session.features.insert_deduplication_token:
+        # The same rows sent twice are one block, and no other rows are the same block.
+        settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            if not session.insert_fenced(table, rows, types, fence):
+            if not session.insert_fenced(table, rows, types, fence, settings=settings):
                 raise LockLost(
                     "Another runner has taken the lock over. Nothing more was sent.",
                     hint="Look with: budeval-migrate status. Then run the upgrade again.",
@@ -92,18 +100,27 @@ def append_fenced(
                 raise
             if _arrived(session, table, rows[-1], until, error):
                 return
+        except EngineError as error:
+            if error.code not in _PENDING or not session.topology.hosts:
+                raise
+            if time.monotonic() >= until:
+                raise replication.no_majority(session, error) from error
+            if _arrived(session, table, rows[-1], until, error):
+                return
+            time.sleep(_POLL)
 
 
 def _arrived(
-    session: Session, table: str, row: dict[str, Any], until: float, broken: ConnectionFailed
+    session: Session, table: str, row: dict[str, Any], until: float, broken: EngineError
 ) -> bool:
     """Return whether a row is there, as soon as the server answers."""
     while time.monotonic() < until:
         time.sleep(_POLL)
         with suppress(ConnectionFailed):
-            [[count]] = session.query(
+            [[count]] = replication.read(
+                session,
                 f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
-                f"AND sequence = {int(row['sequence'])}"
+                f"AND sequence = {int(row['sequence'])}",
             )
             return int(count) > 0
     raise broken

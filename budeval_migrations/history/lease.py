@@ -17,21 +17,23 @@ import getpass
 import os
 import socket
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Any, Protocol
 
 from budeval_migrations.engine.failures import KEEPER_EXCEPTION
 from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.wires import NOTHING
 from budeval_migrations.errors import EngineError, MigrationError
-from budeval_migrations.history import schema
+from budeval_migrations.history import replication, schema
 from budeval_migrations.sql import quote
 
 # Generations that stay in Keeper for people to look at; older ones are deleted.
 _KEPT = 16
-_STRICT = "keeper_map_strict_mode=1"
-_COMPARED = "async_insert=0, insert_deduplicate=1, insert_deduplication_token={token}"
+_STRICT = {"keeper_map_strict_mode": "1"}
+_COMPARED = {"async_insert": "0", "insert_deduplicate": "1"}
 # 26.x: supersedes insert_deduplicate, so that a profile can switch tokens off (tried).
 _NEWER_SWITCH = "deduplicate_insert"
 
@@ -92,6 +94,9 @@ class LeaseStore(Protocol):
     def read(self, session: Session) -> Holder | None:
         """Return the highest generation's holder; read-only, judged by the server's clock."""
 
+    def fence(self, session: Session, generation: int) -> str:
+        """Return SQL that is true exactly while this generation is the highest."""
+
 
 class TokenStore:
     """``schema_migrations_lock``: append-only, one insert for each token."""
@@ -106,13 +111,13 @@ class TokenStore:
         passed, or deduplication is off), neither claimant sees itself alone, and
         both lose.
         """
-        extra = f", {_NEWER_SWITCH}='enable'" if self._has_newer_switch(session) else ""
+        more = {_NEWER_SWITCH: "enable"} if self._has_newer_switch(session) else NOTHING
         refusal = None
         try:
-            self._append(session, claim, "claim", doing, f"generation-{claim.generation}", extra)
+            self._append(session, claim, "claim", doing, f"generation-{claim.generation}", more)
         except EngineError as error:
             refusal = error
-        return _is_won(self, session, claim, refusal)
+        return is_won(self, session, claim, refusal)
 
     def renew(self, session: Session, claim: Claim, doing: str) -> None:
         """Append a row."""
@@ -128,9 +133,10 @@ class TokenStore:
 
     def is_moved(self, session: Session) -> bool:
         """Return whether the lock was moved to Keeper; read-only."""
-        [[moved]] = session.query(
+        [[moved]] = replication.read(
+            session,
             f"SELECT countIf(event = 'moved') FROM {self.table} "
-            f"WHERE generation = (SELECT max(generation) FROM {self.table})"
+            f"WHERE generation = (SELECT max(generation) FROM {self.table})",
         )
         return bool(int(moved))
 
@@ -149,18 +155,21 @@ class TokenStore:
             "GROUP BY generation",
         )
 
+    def fence(self, session: Session, generation: int) -> str:
+        """Return SQL that is true exactly while this generation is the highest."""
+        return _highest(session, self.table, generation)
+
     def _append(
-        self, session: Session, claim: Claim, event: str, doing: str, token: str, extra: str = ""
+        self,
+        session: Session,
+        claim: Claim,
+        event: str,
+        doing: str,
+        token: str,
+        more: Mapping[str, str] = NOTHING,
     ) -> None:
-        row = {
-            "generation": claim.generation,
-            "event": event,
-            "owner": claim.owner,
-            "holder": holder_name(),
-            "lease_ms": claim.lease_ms,
-            "doing": doing,
-        }
-        session.insert(self.table, [row], _COMPARED.format(token=quote.string(token)) + extra)
+        compared = {**_COMPARED, "insert_deduplication_token": token, **more}
+        replication.insert(session, self.table, [lease_row(claim, event, doing)], compared)
 
     def _has_newer_switch(self, session: Session) -> bool:
         version = session.server_version
@@ -193,17 +202,18 @@ class KeeperStore:
         }
         refusal = None
         try:
-            session.insert(self.table, [row], _STRICT)
+            session.insert(self.table, [row], settings=_STRICT)
         except EngineError as error:
             refusal = error
         if refusal is not None and _key_exists(refusal):
             refusal = None
-        won = _is_won(self, session, claim, refusal)
+        won = is_won(self, session, claim, refusal)
         if won:
             with suppress(MigrationError):  # the next claim does it
                 session.execute(
                     f"ALTER TABLE {self.table} DELETE WHERE generation + {_KEPT} <= "
-                    f"{claim.generation} SETTINGS keeper_map_strict_mode=0"
+                    f"{claim.generation}",
+                    settings={"keeper_map_strict_mode": "0"},
                 )
         return won
 
@@ -230,11 +240,28 @@ class KeeperStore:
             f"FROM {self.table} ORDER BY generation DESC LIMIT 1",
         )
 
+    def fence(self, session: Session, generation: int) -> str:
+        """Return SQL that is true exactly while this generation is the highest."""
+        return _highest(session, self.table, generation)
+
     def _update(self, session: Session, claim: Claim, what: str) -> None:
         session.execute(
             f"ALTER TABLE {self.table} UPDATE {what} WHERE generation = {claim.generation} "
-            f"AND owner = {quote.string(claim.owner)} SETTINGS {_STRICT}"
+            f"AND owner = {quote.string(claim.owner)}",
+            settings=_STRICT,
         )
+
+
+def lease_row(claim: Claim, event: str, doing: str) -> dict[str, Any]:
+    """Return the row of ``schema_migrations_lock`` that says what became of a claim."""
+    return {
+        "generation": claim.generation,
+        "event": event,
+        "owner": claim.owner,
+        "holder": holder_name(),
+        "lease_ms": claim.lease_ms,
+        "doing": doing,
+    }
 
 
 def holder_name() -> str:
@@ -246,11 +273,25 @@ def holder_name() -> str:
     return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
 
+def _highest(session: Session, table: str, generation: int) -> str:
+    place = f"{quote.identifier(session.database)}.{table}"
+    return f"(SELECT max(generation) FROM {place}) = {generation}"
+
+
 def _key_exists(error: EngineError) -> bool:
     return error.code == KEEPER_EXCEPTION and "Node exists" in error.message
 
 
-def _is_won(store: LeaseStore, session: Session, claim: Claim, refusal: EngineError | None) -> bool:
+def is_won(store: LeaseStore, session: Session, claim: Claim, refusal: EngineError | None) -> bool:
+    """Return whether a claim is read back as the highest, and as ours.
+
+    Args:
+        refusal: What the server said to the claim, if it did not take it.
+
+    Raises:
+        EngineError: The refusal, when the claim is nobody else's either.
+
+    """
     try:
         newest = store.read(session)
     except EngineError as error:
@@ -263,7 +304,7 @@ def _is_won(store: LeaseStore, session: Session, claim: Claim, refusal: EngineEr
 
 
 def _holder(session: Session, table: str, sql: str) -> Holder | None:
-    rows = session.query(sql)
+    rows = replication.read(session, sql)
     if not rows:
         return None
     number, owner, name, since, alive, doing = rows[0]

@@ -9,16 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from budeval_migrations.engine.failures import (
-    NO_SUCH_COLUMN,
-    UNKNOWN_DATABASE,
-    UNKNOWN_IDENTIFIER,
-    UNKNOWN_TABLE,
-)
+from budeval_migrations.engine.failures import NOT_AS_OURS, UNKNOWN_DATABASE, UNKNOWN_TABLE
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError, LedgerError
-from budeval_migrations.history import schema
+from budeval_migrations.history import replication, schema
 from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.history.tables import read_engines
@@ -26,8 +21,6 @@ from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Ope
 from budeval_migrations.version import __version__
 
 _LONGEST_ERROR = 4000
-# How a server says that a table of ours is not there, or is not ours yet.
-_NOT_AS_OURS = (UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN)
 
 # Read with functions that 18.16 and 26.x have both: an epoch is the same moment
 # in every time zone. All is text, so that ledger and journal come in one query.
@@ -83,9 +76,9 @@ class Ledger:
 
         """
         try:
-            found = self._session.query(_READ)
+            found = replication.read(self._session, _READ)
         except EngineError as error:
-            if error.code not in _NOT_AS_OURS:
+            if error.code not in NOT_AS_OURS:
                 raise
             return self._read_without_journal(error)
         return self._ready(found, thorough)
@@ -96,16 +89,19 @@ class Ledger:
         Killed in between, it leaves a table that the next call completes.
         """
         features = self._session.features
+        everywhere = self._session.topology.on_cluster
         # First the journal: where the ledger is, it is too.
-        self._session.execute(schema.create_journal(features))
+        replication.create(self._session, schema.JOURNAL, schema.create_journal(features))
         if state.ground is Ground.LEGACY:
             self._session.execute(schema.widen_ledger(features))
-        elif state.ground is not Ground.READY:
-            self._session.execute(schema.create_ledger(features))
+        elif state.ground is not Ground.READY or everywhere:
+            replication.create(self._session, schema.LEDGER, schema.create_ledger(features))
 
     def ensure_view(self) -> None:
         """Create the view ``alembic_version``; idempotent."""
-        self._session.execute(schema.create_version_view())
+        session = self._session
+        database = session.database if session.topology.on_cluster else ""
+        replication.create(session, schema.VERSION_VIEW, schema.create_version_view(database))
 
     def read_foreign_heads(self) -> tuple[str, ...] | None:
         """Return the heads in an ``alembic_version`` table of another tool; read-only.
@@ -188,15 +184,15 @@ class Ledger:
         if error.code == UNKNOWN_DATABASE:
             return LedgerState(Ground.NO_DATABASE)
         try:
-            return self._ready(self._session.query(_ATTEMPTS), thorough=True)
+            return self._ready(replication.read(self._session, _ATTEMPTS), thorough=True)
         except EngineError as still:
             error = still
         if error.code == UNKNOWN_TABLE:
             return self._beside(LedgerState(Ground.EMPTY))
-        if error.code not in _NOT_AS_OURS:
+        if error.code not in NOT_AS_OURS:
             raise error
         try:
-            found = self._session.query(_LEGACY_ATTEMPTS)
+            found = replication.read(self._session, _LEGACY_ATTEMPTS)
         except EngineError as still:
             raise LedgerError(
                 f"The table {self._session.database}.{schema.LEDGER} is not a ledger of "

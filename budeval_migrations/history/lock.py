@@ -27,7 +27,6 @@ from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.history.embedded_lock import EmbeddedLock
 from budeval_migrations.history.lease import Claim, Holder, LeaseStore
 from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
-from budeval_migrations.sql import quote
 
 __all__ = ["Holder", "LeaseLock", "Lock", "NoLock", "break_lock", "make_lock", "read_holder"]
 
@@ -84,7 +83,7 @@ def make_lock(session: Session, tell: Listener) -> Lock:
         return NoLock()
     if session.embedded:
         return EmbeddedLock(session, tell)
-    if not session.features.insert_deduplication_token:
+    if not (session.features.insert_deduplication_token or session.topology.on_cluster):
         raise Unsupported(
             f"ClickHouse {session.server_version} can offer no correct lock "
             "(insert_deduplication_token needs 22.8).",
@@ -142,8 +141,7 @@ class LeaseLock:
         """SQL that is true exactly while our generation is the newest."""
         if self._store is None:
             return ""
-        table = f"{quote.identifier(self._session.database)}.{self._store.table}"
-        return f"(SELECT max(generation) FROM {table}) = {self.generation}"
+        return self._store.fence(self._session, self.generation)
 
     def acquire(self) -> None:
         """Wait for the lock and take it.
@@ -240,7 +238,7 @@ class LeaseLock:
                 if began >= self._valid_until:
                     return
                 try:
-                    session = session or Session(self._session.settings)
+                    session = session or self._session.twin()
                     if not self._beat(session, doing if due else None):
                         return
                 except MigrationError as error:

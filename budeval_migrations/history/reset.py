@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from budeval_migrations.engine.session import Session
-from budeval_migrations.history import schema
+from budeval_migrations.history import replication, schema
+from budeval_migrations.history.claims import forget_claims
 from budeval_migrations.history.tables import read_engines
 
 
@@ -19,6 +20,8 @@ def forget_everything(session: Session) -> tuple[str, ...]:
     for name, engine in sorted(read_engines(session, ours).items()):
         if ours[name] and engine != "View":
             continue
-        session.execute(f"DROP TABLE IF EXISTS {name}")
+        if name == schema.LOCK:
+            forget_claims(session)
+        replication.drop(session, name)
         dropped.append(name)
     return tuple(dropped)

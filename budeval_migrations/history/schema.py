@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budeval_migrations.engine.features import Features
+from budeval_migrations.sql import quote
 
 LEDGER = "schema_migrations"
 JOURNAL = "schema_migrations_journal"
 LOCK = "schema_migrations_lock"
 KEEPER_LOCK = "schema_migrations_keeper_lock"
+CLAIM = "schema_migrations_claim_"  # before the number of a claim's table
 VERSION_VIEW = "alembic_version"
 KEPT_VERSION_TABLE = "alembic_version_before_ledger"
 
@@ -115,17 +117,23 @@ def widen_ledger(features: Features) -> str:
     return f"ALTER TABLE {LEDGER}\n    {clauses}"
 
 
-def create_version_view() -> str:
+def create_version_view(database: str = "") -> str:
     """Return the view that Alembic and people read: exactly the current heads.
 
     Applied is what was last moved up; a head is applied and no parent of an
     applied revision. Nested sub-selects only, because 18.16 does not see a WITH
     alias inside a sub-query (tried). Rows without a sequence are an older
     tool's and count once they have been adopted.
+
+    Args:
+        database: Where the ledger is; without it, in the current database. 18.16 looks
+            for the tables of a view ON CLUSTER in ``default`` (tried).
+
     """
+    ledger = f"{quote.identifier(database)}.{LEDGER}" if database else LEDGER
     last = (
         "SELECT version, argMax(direction, sequence) AS moved, argMax(parents, sequence) AS above\n"
-        f"        FROM {LEDGER} WHERE success = 1 AND sequence > 0 GROUP BY version"
+        f"        FROM {ledger} WHERE success = 1 AND sequence > 0 GROUP BY version"
     )
     return (
         f"CREATE VIEW IF NOT EXISTS {VERSION_VIEW} AS\n"
@@ -137,13 +145,15 @@ def create_version_view() -> str:
     )
 
 
-def create_lock() -> str:
+def create_lock(features: Features, *, replicated: bool = False) -> str:
     """Return the CREATE TABLE of the lock; repeatable.
 
-    ``non_replicated_deduplication_window`` makes an insert with a token a
-    compare-and-set on a table that is not replicated:
+    A window of deduplication makes an insert with a token a compare-and-set; where
+    the table is not replicated it has to be asked for:
     https://clickhouse.com/docs/operations/settings/merge-tree-settings
     """
+    window = "replicated" if replicated else "non_replicated"
+    settings = f"\nSETTINGS {window}_deduplication_window = 10000"
     return (
         f"CREATE TABLE IF NOT EXISTS {LOCK}\n(\n"
         "    generation UInt64,\n"
@@ -152,9 +162,9 @@ def create_lock() -> str:
         "    holder String,\n"
         "    lease_ms UInt64,\n"
         "    doing String,\n"
-        "    at DateTime64(3) DEFAULT now64(3)\n"
-        ")\nENGINE = MergeTree\nORDER BY (generation, at)\n"
-        "SETTINGS non_replicated_deduplication_window = 10000"
+        f"    {_column(Column('at', 'DateTime64(3)', 'now64(3)'), features)}\n"
+        ")\nENGINE = MergeTree\nORDER BY (generation, at)"
+        f"{settings if features.insert_deduplication_token else ''}"
     )
 
 
@@ -164,7 +174,7 @@ def create_keeper_lock(database: str) -> str:
     The path is the database's name, not its UUID, so that the servers of one
     Keeper share the lock of a database that they share.
     """
-    place = "".join(c if (c.isascii() and c.isalnum()) or c in "_-" else _hex(c) for c in database)
+    path = f"/budeval_migrations/{place(database)}/lock"
     return (
         f"CREATE TABLE IF NOT EXISTS {KEEPER_LOCK}\n(\n"
         "    generation UInt64,\n"
@@ -175,8 +185,13 @@ def create_keeper_lock(database: str) -> str:
         "    released UInt8,\n"
         "    since DateTime64(3) DEFAULT now64(3),\n"
         "    at DateTime64(3) DEFAULT now64(3)\n"
-        f")\nENGINE = KeeperMap('/budeval_migrations/{place}/lock')\nPRIMARY KEY generation"
+        f")\nENGINE = KeeperMap('{path}')\nPRIMARY KEY generation"
     )
+
+
+def place(database: str) -> str:
+    """Return a database's name as a part of a path in Keeper."""
+    return "".join(c if (c.isascii() and c.isalnum()) or c in "_-" else _hex(c) for c in database)
 
 
 def _hex(char: str) -> str:

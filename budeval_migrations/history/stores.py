@@ -15,7 +15,8 @@ from budeval_migrations.engine.failures import (
 )
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, LockError
-from budeval_migrations.history import schema
+from budeval_migrations.history import replication, schema
+from budeval_migrations.history.claims import ClaimStore
 from budeval_migrations.history.lease import Claim, Holder, KeeperStore, LeaseStore, TokenStore
 from budeval_migrations.history.tables import read_engines
 
@@ -23,6 +24,13 @@ from budeval_migrations.history.tables import read_engines
 _KEEPER_SINCE = (23, 8)
 
 STORES: dict[str, LeaseStore] = {schema.LOCK: TokenStore(), schema.KEEPER_LOCK: KeeperStore()}
+
+
+def stores(session: Session) -> dict[str, LeaseStore]:
+    """Return how a lease is kept on this server, by the table that it is kept in."""
+    if session.features.insert_deduplication_token:
+        return STORES
+    return {**STORES, schema.LOCK: ClaimStore()}
 
 
 class LockPlace:
@@ -84,18 +92,22 @@ def choose_store(session: Session) -> LeaseStore:
     configured lead to tokens, and never after the lock was in Keeper once.
     """
     tables = read_tables(session)
-    if schema.KEEPER_LOCK in tables or _ensure_keeper(session):
-        return STORES[schema.KEEPER_LOCK]
-    if schema.LOCK not in tables:
-        session.execute(schema.create_lock())
-    elif TokenStore().is_moved(session):
+    # On a cluster another host may lack what this one has.
+    has = frozenset[str]() if session.topology.on_cluster else tables
+    if schema.KEEPER_LOCK in has or _ensure_keeper(session):
+        return stores(session)[schema.KEEPER_LOCK]
+    if schema.LOCK in tables and TokenStore().is_moved(session):
         raise LockError(
             f"The lock of {session.database} was moved to Keeper, and this server has no "
             f"table {schema.KEEPER_LOCK} and no keeper_map_path_prefix any more.",
             hint="Configure keeper_map_path_prefix again; or, when nobody migrates anywhere, "
             f"DROP TABLE {schema.LOCK}.",
         )
-    return STORES[schema.LOCK]
+    if schema.LOCK not in has:
+        on_cluster = session.topology.on_cluster
+        text = schema.create_lock(session.features, replicated=on_cluster)
+        replication.create(session, schema.LOCK, text)
+    return stores(session)[schema.LOCK]
 
 
 def read_holder(session: Session) -> Holder | None:
@@ -110,7 +122,8 @@ def read_holder(session: Session) -> Holder | None:
     """
     if session.embedded:
         return None
-    found = [STORES[table].read(session) for table in sorted(read_tables(session))]
+    known = stores(session)
+    found = [known[table].read(session) for table in sorted(read_tables(session))]
     holders = [holder for holder in found if holder is not None]
     return max(holders, key=lambda holder: (holder.alive, holder.generation), default=None)
 
@@ -129,7 +142,7 @@ def break_lock(session: Session, holder: Holder) -> None:
     asked = (holder.store, holder.generation, holder.owner)
     if now is None or not now.alive or (now.store, now.generation, now.owner) != asked:
         raise _changed(holder, now)
-    store = STORES[holder.store]
+    store = stores(session)[holder.store]
     claim = Claim(holder.generation + 1, lease_ms=0)
     if not store.claim(session, claim, "unlock"):
         raise _changed(holder, read_holder(session))
@@ -138,7 +151,7 @@ def break_lock(session: Session, holder: Holder) -> None:
 
 def read_tables(session: Session) -> set[str]:
     """Return which tables of the lock are there; read-only."""
-    return set(read_engines(session, STORES))
+    return set(read_engines(session, (schema.LOCK, schema.KEEPER_LOCK)))
 
 
 def _is_to_be_moved(session: Session) -> bool:
@@ -151,7 +164,8 @@ def _ensure_keeper(session: Session) -> bool:
     if session.features.version < _KEEPER_SINCE:
         return False
     try:
-        session.execute(schema.create_keeper_lock(session.database))
+        text = schema.create_keeper_lock(session.database)
+        replication.create(session, schema.KEEPER_LOCK, text)
     except EngineError as error:
         not_configured = error.code == BAD_ARGUMENTS and "is disabled" in error.message
         if not_configured or error.code == UNKNOWN_STORAGE:

@@ -43,8 +43,13 @@ def read_files(settings: Settings) -> dict[str, RevisionFile]:
                     hint="A revision's id is its file's name; rename one of them.",
                     revision=revision,
                 )
-            files[revision] = RevisionFile(revision, str(path), checksum(path, read_text(path)))
+            files[revision] = hashed(path, read_text(path))
     return files
+
+
+def is_revision(name: str) -> bool:
+    """Tell from its name whether a file is one of a revision."""
+    return name.endswith(".py") and name != "__init__.py" and not name.startswith(".")
 
 
 def shown_path(path: str) -> str:
@@ -123,8 +128,8 @@ def read_header(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def checksum(path: Path, text: str) -> str:
-    """Return the checksum of a revision file with this text, and of the SQL files it names.
+def hashed(path: Path, text: str) -> RevisionFile:
+    """Return a revision file with this text, hashed with the SQL files that it names.
 
     Raises:
         RevisionCompileError: It names a file that is not there or cannot be read.
@@ -143,7 +148,8 @@ def checksum(path: Path, text: str) -> str:
                 line=line,
             )
         included.append((name, read_text(path.parent / name)))
-    return file_checksum(text, included)
+    paths = tuple(str(path.parent / name) for name, _ in included)
+    return RevisionFile(path.stem, str(path), file_checksum(text, included), paths)
 
 
 def _paths(directory: str) -> Iterable[Path]:
@@ -153,8 +159,4 @@ def _paths(directory: str) -> Iterable[Path]:
             f"There is no directory {shown_path(directory)} for revision files.",
             hint="Create it, or correct version_locations in alembic.ini.",
         )
-    return sorted(
-        path
-        for path in folder.glob("*.py")
-        if path.name != "__init__.py" and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.iterdir() if is_revision(path.name))

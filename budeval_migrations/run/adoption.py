@@ -50,6 +50,19 @@ def adopt(
     completes, because rows come first, the rename second and the view last.
     """
     state = position.state
+    rows = adopted_rows(position, run_id=run_id, generation=generation)
+    ledger.append([Attempt(row) for row in rows])
+    if rows:
+        source = "the old schema_migrations" if not state.foreign_heads else schema.VERSION_VIEW
+        yield f"Adopted {len(rows)} revisions from {source}: {', '.join(r.version for r in rows)}."
+    if state.foreign_heads is not None:
+        kept = _free_name(session)
+        session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}")
+        yield f"The old table {schema.VERSION_VIEW} is kept as {kept}."
+
+
+def adopted_rows(position: Position, *, run_id: str, generation: int = 0) -> list[LedgerRow]:
+    """Return a row for each revision that only another tool's records say is applied."""
     now = datetime.now(timezone.utc)
     rows: list[LedgerRow] = []
     for name, old in position.applied.items():
@@ -62,19 +75,12 @@ def adopt(
                 operation=Operation.ADOPT,
                 direction=Direction.UP,
                 parents=position.parents(name),
-                sequence=state.next_sequence + len(rows),
+                sequence=position.state.next_sequence + len(rows),
                 run_id=run_id,
                 lock_generation=generation,
             )
         )
-    ledger.append([Attempt(row) for row in rows])
-    if rows:
-        source = "the old schema_migrations" if not state.foreign_heads else schema.VERSION_VIEW
-        yield f"Adopted {len(rows)} revisions from {source}: {', '.join(r.version for r in rows)}."
-    if state.foreign_heads is not None:
-        kept = _free_name(session)
-        session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}")
-        yield f"The old table {schema.VERSION_VIEW} is kept as {kept}."
+    return rows
 
 
 def _free_name(session: Session) -> str:

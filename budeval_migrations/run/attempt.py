@@ -18,6 +18,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.history.effort import Recorded
 from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.run.sender import Refused
+from budeval_migrations.run.task import Task
 from budeval_migrations.sql.redact import Redactor, secrets_in
 
 _HINTS = {
@@ -49,6 +50,10 @@ class Progress:
     known: dict[int, Recorded] = field(default_factory=dict)
     began_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     _began: float = field(default_factory=time.monotonic)
+
+    def at(self, task: Task) -> None:
+        """Say which statement it is at."""
+        self.position, self.current = task.position, task.statement
 
     @property
     def elapsed_ms(self) -> int:
@@ -94,7 +99,7 @@ class Progress:
         statement = self.current
         if statement is not None:
             # A server quotes a statement from its middle, where a secret has no name.
-            reason = Redactor(secrets_in(statement.text))(reason)
+            reason = Redactor(secrets_in(statement.sent))(reason)
         code = said.code if isinstance(said, (EngineError, MutationFailed)) else 0
         ours = isinstance(said, (EngineError, RevisionError, MutationFailed))
         hint = said.hint if isinstance(said, MigrationError) and ours else ""

@@ -16,16 +16,16 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from budeval_migrations.engine import watch
-from budeval_migrations.engine.fingerprint import Fingerprint, key, take
+from budeval_migrations.engine.fingerprint import Fingerprint, key, take_partitions
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
 from budeval_migrations.events import BackfillProgress, Listener, Notice
 from budeval_migrations.history.effort import Entry, JournalEvent, Recorded
-from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Backfill
 from budeval_migrations.run.chunks import Chunk, from_json, plan_chunks, to_json
@@ -37,7 +37,7 @@ from budeval_migrations.run.settle import Settled, unknown
 from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.effects import Change, Effect, Name, Watch, effect
+from budeval_migrations.sql.effects import Name, effect
 
 _PREFIX = "budeval_backfill_"
 _TRIES = 5
@@ -74,11 +74,16 @@ class Backfiller:
     """Runs the backfills of one run."""
 
     def __init__(
-        self, session: Session, lock: Lock, journal: Journal, recorder: Recorder, tell: Listener
+        self,
+        session: Session,
+        lock: Lock,
+        recorder: Recorder,
+        hosts: Hosts,
+        tell: Listener,
     ) -> None:
         self._session = session
+        self._hosts = hosts
         self._lock = lock
-        self._journal = journal
         self._recorder = recorder
         self._tell = tell
 
@@ -101,6 +106,9 @@ class Backfiller:
         chunks = known.chunks if known and known.last.hash == task.hash else ()
         work = _Work(task, intent, backfill, _name(backfill.into), ())
         try:
+            if self._session.topology.hosts:
+                self._check_nothing_to_move(backfill)
+                return intent.outcome(JournalEvent.APPLIED, "no host has rows to move")
             self._check_target(work)
             work.chunks = self._plan(work, chunks)
             self._take_up(work, chunks)
@@ -111,8 +119,7 @@ class Backfiller:
                 work.done += 1
                 self._report(work)
                 if work.done < len(work.chunks):
-                    with interrupts.window():
-                        time.sleep(backfill.pause)
+                    interrupts.sleep(backfill.pause)
             self._drop_staging(work)
         except EngineError as error:
             why = f"{work.done} of {len(work.chunks)} chunks are done"
@@ -123,6 +130,17 @@ class Backfiller:
             rows_written=work.rows,
             elapsed_ms=int((time.monotonic() - began) * 1000),
         )
+
+    def _check_nothing_to_move(self, backfill: Backfill) -> None:
+        """Refuse on a cluster, unless the source is empty on every host, as in a new one."""
+        sql = f"SELECT count() FROM {_sql(_name(backfill.source))}"
+        for host, [[rows]] in self._hosts.ask(lambda session: session.query(sql)):
+            if int(rows):
+                raise Unsupported(
+                    "op.backfill moves rows on one host, and is not made for clusters yet; "
+                    f"{backfill.source} has {rows} rows on {host}.",
+                    hint="Write it as INSERT … SELECT into a replicated table; let nobody write.",
+                )
 
     def _check_target(self, work: _Work) -> None:
         if not self._session.features.move_partition:
@@ -195,7 +213,7 @@ class Backfiller:
                 raise
         [[rows]] = self._session.query(f"SELECT count() FROM {_sql(staging)}")
         state = {"chunk": work.done, "staging": staging.name, "rows": int(rows)}
-        [target] = take(self._session, [_moves(work.into)])
+        target = take_partitions(self._session, work.into)
         self._write(work, json.dumps({**state, "into": target.as_json()}))
         work.rows += int(rows)
         return {**state, "into": target.as_json()}
@@ -215,11 +233,9 @@ class Backfiller:
         while True:
             try:
                 self._lock.check()
-                left = self._partitions(staging)
-                if not left:
-                    break
-                for partition in left:
+                for partition in self._partitions(staging):
                     self._move_one(work, staging, partition, held, before if restarted else None)
+                break
             except ConnectionFailed:
                 if time.monotonic() >= until:
                     raise
@@ -232,11 +248,11 @@ class Backfiller:
     ) -> None:
         """Move one partition; where the server died meanwhile, look first whether it is moved."""
         if died is not None:
-            source, target = take(self._session, [_moves(staging), _moves(work.into)])
-            mine = source.partitions[key(staging, self._session)][partition]
             name = key(work.into, self._session)
+            now = take_partitions(self._session, staging, work.into).partitions
+            mine = now[key(staging, self._session)][partition]
             old = held.partitions.get(name, {}).get(partition)
-            new = target.partitions[name].get(partition)
+            new = now[name].get(partition)
             if new is not None and (old is None or new.last > old.last):
                 if mine.hashes and set(mine.hashes) <= set(new.hashes):
                     self._session.execute(
@@ -284,12 +300,10 @@ class Backfiller:
 
     def _write(self, work: _Work, note: str) -> None:
         """Note a chunk in the journal; durable when this returns."""
-        self._recorder.flush()
-        self._journal.append([work.intent.outcome(JournalEvent.CHUNK, note)])
+        self._recorder.write(work.intent.outcome(JournalEvent.CHUNK, note))
 
     def _wait_for_server(self) -> None:
-        with interrupts.window():
-            time.sleep(_POLL)
+        interrupts.sleep(_POLL)
         patiently(lambda: self._session.query("SELECT 1"), self._lock)
 
     def _report(self, work: _Work) -> None:
@@ -320,9 +334,3 @@ def _name(text: str) -> Name:
 def _sql(name: Name) -> str:
     table = quote.identifier(name.name)
     return f"{quote.identifier(name.database)}.{table}" if name.database else table
-
-
-def _moves(name: Name) -> Effect:
-    """Return an effect whose fingerprint is the parts of a table."""
-    base = effect(f"INSERT INTO {_sql(name)} SELECT 1")
-    return replace(base, watches=(Watch.PARTS,), change=Change.MOVE_PARTITION)

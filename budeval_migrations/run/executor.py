@@ -1,4 +1,8 @@
-"""Run steps, statement by statement, from the first whose outcome is not good."""
+"""Run steps, statement by statement, from the first whose outcome is not good.
+
+How a step is begun, done, finished and recorded is here; that its statements are sent
+one after the other, too. :mod:`.lanes` sends them at the same time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     ChecksumMismatch,
@@ -22,19 +27,20 @@ from budeval_migrations.events import (
     StatementFinished,
     StatementStarted,
 )
-from budeval_migrations.history.effort import Effort, JournalEvent, Recorded
+from budeval_migrations.history.effort import Effort, Entry, JournalEvent, Recorded
 from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import Statement, Step
 from budeval_migrations.run.attempt import Progress
-from budeval_migrations.run.backfill import Backfiller
+from budeval_migrations.run.hand import Hand
 from budeval_migrations.run.interrupts import interrupts
+from budeval_migrations.run.placement import Placement
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
-from budeval_migrations.run.sender import PROBED, Refused, Sender
-from budeval_migrations.run.settle import Settled, Settler, unknown
+from budeval_migrations.run.sender import PROBED, Refused
+from budeval_migrations.run.settle import Settled, unknown
 from budeval_migrations.run.task import Task, statement_hash
 from budeval_migrations.run.verdict import Outcome
 
@@ -43,24 +49,27 @@ Live = Callable[[Step, Emit], None]
 
 
 class Executor:
-    """Sends the statements of one run.
+    """Sends the statements of one run, one after the other.
 
     Args:
-        steps: Everything that the run will do, in order.
         live: Runs a dynamic revision, giving its statements one by one.
+        steps: Everything that the run will do, in order.
+        placement: Places the statements of dynamic revisions.
+        hosts: The hosts of the cluster.
 
     """
 
     def __init__(
         self,
         session: Session,
-        ledger: Ledger,
         lock: Lock,
         tell: Listener,
         live: Live,
         run_id: str,
         state: LedgerState,
         steps: Sequence[Step],
+        placement: Placement,
+        hosts: Hosts,
     ) -> None:
         self._session = session
         self._lock = lock
@@ -68,16 +77,26 @@ class Executor:
         self._live = live
         self._run_id = run_id
         self._state = state
+        self._placement = placement
         self._sequence = state.next_sequence
         self._tasks = {id(step): tasks_of(session, state, step) for step in steps}
-        journal = Journal(session, state.next_entry, lock.fence)
-        queue = [item for step in steps for item in self._queue_of(step)]
-        self._settler = Settler(session, lock, tell)
-        self._recorder = Recorder(session, ledger, journal, lock, run_id, queue)
-        self._sender = Sender(session, lock, self._recorder, self._settler, tell)
-        self._backfiller = Backfiller(session, lock, journal, self._recorder, tell)
+        self._steps = steps
+        self._recorder = self._make_recorder()
+        self._hand = Hand(session, lock, self._recorder, hosts, self._tell)
 
-    def run(self, steps: Sequence[Step], done: list[str]) -> StatementError | None:
+    def _make_recorder(self) -> Recorder:
+        queue = [item for step in self._steps for item in self._queue_of(step)]
+        return self._take_pen(self._session, queue)
+
+    def _take_pen(
+        self, session: Session, queue: Sequence[Task | None], *, prompt: bool = False
+    ) -> Recorder:
+        journal = Journal(session, self._state.next_entry, self._lock.fence)
+        return Recorder(
+            session, Ledger(session), journal, self._lock, self._run_id, queue, prompt=prompt
+        )
+
+    def run(self, done: list[str]) -> StatementError | None:
         """Run the steps in order; stop at the first failure and return it.
 
         A kill leaves the journal to tell how far it came; what it does not tell is
@@ -90,36 +109,32 @@ class Executor:
             LockLost: Nothing more was sent and nothing more was written.
 
         """
-        for step in steps:
-            try:
-                interrupts.check()
-                self._run_step(step)
-            except StatementError as failure:
-                return failure
-            except LockError:
-                raise
-            except BaseException:
-                with suppress(Exception):  # what stopped us is the news
-                    self._recorder.abandon()
-                    self._recorder.flush()
-                raise
-            done.append(step.revision)
+        try:
+            self._run(done)
+        except StatementError as failure:
+            return failure
+        except LockError:
+            raise
+        except BaseException:
+            with suppress(Exception):  # what stopped us is the news
+                self._recorder.abandon()
+                self._recorder.flush()
+            raise
         self._recorder.flush()
         return None
 
+    def _run(self, done: list[str]) -> None:
+        """Run the steps; raise at the first failure."""
+        for step in self._steps:
+            interrupts.check()
+            self._run_step(step)
+            done.append(step.revision)
+
     def _run_step(self, step: Step) -> None:
-        work = step.work
-        effort = self._state.efforts.get(step.key) if work else None
-        total = 0 if work is None else None if work.dynamic else len(work.statements)
-        progress = Progress(step, total)
-        self._lock.doing = step.revision
-        self._tell(
-            RevisionStarted(step.revision, step.operation.value, step.parents, step.doc, total)
-        )
+        progress = self._begin(step)
         try:
-            if effort is not None:
-                progress.known = self._settle(step, effort, total)
-            if work is not None and work.dynamic:
+            self._take_up(progress)
+            if step.work is not None and step.work.dynamic:
                 self._run_live(progress)
             else:
                 for task in self._tasks[id(step)]:
@@ -127,20 +142,46 @@ class Executor:
         except (LockError, ChecksumMismatch):
             raise
         except BaseException as error:
-            if isinstance(error, Refused):
-                self._recorder.record(error.entry)
-            failure = progress.failure(error, self._session.redact)
-            self._record_failure(progress, failure)
-            self._tell(
-                RevisionFailed(
-                    step.revision, step.operation.value, progress.elapsed_ms, failure.summary
-                )
-            )
+            failure = self._fail(progress, error)
             if isinstance(error, Exception):
                 raise failure from (error.error if isinstance(error, Refused) else error)
             raise
+        self._finish(progress)
+
+    def _begin(self, step: Step) -> Progress:
+        work = step.work
+        total = 0 if work is None else None if work.dynamic else len(work.statements)
+        self._lock.doing = step.revision
+        self._tell(
+            RevisionStarted(step.revision, step.operation.value, step.parents, step.doc, total)
+        )
+        return Progress(step, total)
+
+    def _take_up(self, progress: Progress) -> None:
+        """Find out what earlier runs did of the step."""
+        step = progress.step
+        effort = self._state.efforts.get(step.key) if step.work else None
+        if effort is not None:
+            progress.known = self._settle(step, effort, progress.total)
+
+    def _finish(self, progress: Progress) -> None:
+        step = progress.step
         self._record(progress)
         self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))
+
+    def _fail(self, progress: Progress, error: BaseException) -> StatementError:
+        """Record that a step failed, and return the sentence about it."""
+        step = progress.step
+        if isinstance(error, Refused):
+            self._recorder.record(error.entry)
+        failure = progress.failure(error, self._session.redact)
+        self._record_failure(progress, failure)
+        self._tell(
+            RevisionFailed(
+                step.revision, step.operation.value, progress.elapsed_ms, failure.summary
+            )
+        )
+        return failure
 
     def _queue_of(self, step: Step) -> Iterator[Task | None]:
         """Yield what the recorder may look ahead over; None where it may not.
@@ -179,7 +220,7 @@ class Executor:
                     code=recorded.last.error_code,
                 )
             else:
-                settled = self._settler.settle(intent)
+                settled = self._hand.settler.settle(intent)
             if settled.outcome is Outcome.UNKNOWN:
                 task = tasks.get(intent.position)
                 raise unknown(intent, total, settled, task.statement if task else None)
@@ -189,7 +230,7 @@ class Executor:
                 )
                 continue
             # Only what is done to its end counts: a mutation may still fail.
-            self._sender.wait_for_mutations(intent, total)
+            self._hand.sender.wait_for_mutations(intent, total)
             task = tasks.get(intent.position)
             outcome = intent.outcome(JournalEvent.APPLIED, settled.why)
             known[intent.position] = replace(recorded, last=outcome)
@@ -210,14 +251,17 @@ class Executor:
             nonlocal first
             known_at = begun.pop(statement_hash(statement), None)
             position = known_at or first + 1
-            task = make_task(self._session, self._state, step, position, None, statement)
+            placed = self._placement.statement(step, position, statement)
+            task = make_task(self._session, self._state, step, position, None, placed)
             if applied.take(task):
                 progress.position += 1
                 self._skip(progress, task, "applied by an earlier run")
                 return
             first = max(first, position)
             self._do(progress, task)
+            self._hand.barrier.wait()  # what the revision reads next, it may read anywhere
 
+        self._hand.barrier.wait()
         self._live(step, emit)
 
     def _do(self, progress: Progress, task: Task) -> None:
@@ -227,22 +271,26 @@ class Executor:
         if known is not None and known.applied:
             self._skip(progress, task, "applied by an earlier run")
             return
+        self._took_effect(progress, task, self._send(self._hand, task, known))
+
+    def _send(self, hand: Hand, task: Task, known: Recorded | None) -> Entry:
+        """Do a statement, and say so; in any thread."""
         revision, position, total = task.step.revision, task.position, task.total
         of = f" of {total}" if total is not None else ""
         interrupts.check()
         self._lock.doing = f"{revision} statement {position}{of}"
         self._lock.check()
         self._tell(StatementStarted(revision, position, total, task.shown))
-        if task.statement.backfill is not None:
-            entry = self._backfiller.run(task, known)
-        else:
-            entry = self._sender.send(task)
-        self._recorder.note(task, entry)
+        return hand.do(task, known)
+
+    def _took_effect(self, progress: Progress, task: Task, entry: Entry) -> None:
         if entry.note == PROBED:
             self._skip(progress, task, PROBED)
             return
         progress.applied += 1
-        self._tell(StatementFinished(revision, position, total, entry.elapsed_ms))
+        self._tell(
+            StatementFinished(task.step.revision, task.position, task.total, entry.elapsed_ms)
+        )
 
     def _skip(self, progress: Progress, task: Task, why: str) -> None:
         progress.applied += 1
@@ -285,4 +333,4 @@ def make_task(
 ) -> Task:
     """Return a statement in its place."""
     since = state.since(step.revision)
-    return Task(step, since, position, total, statement, session.redact(statement.text))
+    return Task(step, since, position, total, statement, session.redact(statement.sent))

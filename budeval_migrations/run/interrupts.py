@@ -3,13 +3,15 @@
 A pod that is stopped gets SIGTERM, at which Python would end on the spot, with the
 lock held and nothing recorded; and a KeyboardInterrupt in the middle of our own
 bookkeeping could lose an outcome that is known. So a signal waits for the next
-window. A second one is heard at once.
+window. A second one is heard at once. Threads that help a run hear no signals: the
+thread that does tells them to stop.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
@@ -18,6 +20,10 @@ from typing import Any
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
+
+
+class Halted(KeyboardInterrupt):
+    """The run that this thread helps is being stopped."""
 
 
 _KINDS: dict[int, type[KeyboardInterrupt]] = {
@@ -32,6 +38,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._asked: type[KeyboardInterrupt] | None = None
         self._open = False
+        self._helper = threading.local()
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -61,9 +68,21 @@ class Interrupts:
         self.check()
 
     @contextmanager
+    def helping(self, halt: threading.Event) -> Iterator[None]:
+        """Say that this thread helps another one, and stops when that one says so."""
+        self._helper.halt = halt
+        try:
+            yield
+        finally:
+            del self._helper.halt
+
+    @contextmanager
     def window(self) -> Iterator[None]:
         """Let signals interrupt the body."""
         self.check()
+        if self._halt is not None:
+            yield
+            return
         self._open = True
         try:
             yield
@@ -71,14 +90,49 @@ class Interrupts:
             self._open = False
 
     def answer(self, embedded: bool) -> AbstractContextManager[None]:
-        """Let signals interrupt the wait for an answer; chDB runs a statement to its end."""
+        """Let signals interrupt the wait for an answer; chDB runs a statement to its end.
+
+        A helper cannot be interrupted in it: its query is stopped on the server.
+        """
+        if self._halt is not None:
+            return self._stopped_elsewhere()
         return nullcontext() if embedded else self.window()
 
+    @contextmanager
+    def _stopped_elsewhere(self) -> Iterator[None]:
+        self.check()
+        try:
+            yield
+        except Exception as error:
+            try:
+                self.check()
+            except Halted as halted:
+                raise halted from error
+            raise
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless a signal comes."""
+        if self._halt is not None:
+            self._halt.wait(seconds)
+            self.check()
+            return
+        with self.window():
+            time.sleep(seconds)
+
     def check(self) -> None:
-        """Raise what was put off."""
+        """Raise what was put off; once, as what was begun is still to be looked after."""
+        if self._halt is not None:
+            if self._halt.is_set():
+                self._helper.halt = threading.Event()
+                raise Halted
+            return
         asked, self._asked = self._asked, None
         if asked is not None:
             raise asked
+
+    @property
+    def _halt(self) -> threading.Event | None:
+        return getattr(self._helper, "halt", None)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._open or self._asked is not None:

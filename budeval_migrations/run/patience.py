@@ -38,5 +38,4 @@ def patiently(ask: Callable[[], _T], lock: Lock, patience: float = PATIENCE) -> 
             if not away or time.monotonic() >= until:
                 raise
         lock.check()
-        with interrupts.window():
-            time.sleep(_POLL)
+        interrupts.sleep(_POLL)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from budeval_migrations.history.effort import Effort
-from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.history.state import LedgerState
 from budeval_migrations.model import (
     ChecksumState,
     Direction,
@@ -19,37 +19,6 @@ from budeval_migrations.model import (
 
 Files = Mapping[str, RevisionFile]
 Graph = Mapping[str, RevisionNode]
-
-
-def is_settled(files: Files, state: LedgerState, *, tolerate_ahead: bool = False) -> bool:
-    """Return whether there is nothing to do, told by hashes alone.
-
-    True only when every file is applied with the checksum that it has now, and
-    nothing is applied that has no file. Needs no graph and no import.
-
-    Args:
-        tolerate_ahead: Allow applied revisions without a file, as long as no
-            known revision builds on them.
-
-    """
-    recorded = state.recorded
-    strangers = recorded.keys() - files.keys()
-    needed = {p for name, row in recorded.items() if name in files for p in row.parents}
-    return (
-        state.ground is Ground.READY
-        and state.foreign_heads is None
-        and files.keys() <= recorded.keys()
-        and (not strangers or (tolerate_ahead and not strangers & needed))
-        and not any(row.legacy for row in recorded.values())
-        and not any(
-            effort.begun and name in recorded for (name, _), effort in state.efforts.items()
-        )
-        and all(
-            row.operation is Operation.ADOPT or row.checksum == files[name].checksum
-            for name, row in recorded.items()
-            if name in files
-        )
-    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from budeval_migrations.engine.failures import UNKNOWN_FUNCTION
 from budeval_migrations.engine.features import parse_version
 from budeval_migrations.engine.session import Session
-from budeval_migrations.engine.topology import Arrangement, Topology, read_topology
 from budeval_migrations.errors import EngineError, StatementSyntaxError, Unsupported
 from budeval_migrations.model import Statement, Step
 from budeval_migrations.sql import quote
@@ -26,15 +25,9 @@ def check_server(session: Session, steps: Iterable[Step]) -> None:
     """Raise when a revision asks for a newer server than this one; read-only.
 
     Raises:
-        Unsupported: Names the revision and both versions; or the settings name a
-            cluster, which is found and shown so far, and not yet migrated.
+        Unsupported: Names the revision and both versions.
+
     """
-    topology = read_topology(session) if session.settings.cluster else Topology()
-    if topology.arrangement is Arrangement.ON_CLUSTER:
-        raise Unsupported(
-            f"This version does not migrate a cluster yet ({topology}).",
-            hint="Nothing was run. Without the setting cluster, revisions run on this host alone.",
-        )
     for step in steps:
         if step.needs and session.features.version < parse_version(step.needs):
             raise Unsupported(

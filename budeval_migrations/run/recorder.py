@@ -5,17 +5,25 @@ rows of statements that add to the catalogue, each to another thing, are written
 together, for at most a quarter of a second: they can be done again, or the
 catalogue shows them, in any order. All others are durable before anything else is
 sent. The intents of such a row of statements are written at once, ahead of them.
+Where statements run at the same time, nothing is put off: each of them may be the
+last that is heard of for an hour.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import wraps
 from itertools import islice
+from typing import Concatenate, ParamSpec, TypeVar
 
+from budeval_migrations.engine.distributed import newest_entry
 from budeval_migrations.engine.fingerprint import key, take
 from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.topology import Arrangement
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
@@ -26,13 +34,31 @@ from budeval_migrations.run.task import Task
 _TOGETHER = 50
 _LONGEST_WAIT = 0.25  # seconds
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _one_at_a_time(
+    method: Callable[Concatenate[Recorder, _P], _T],
+) -> Callable[Concatenate[Recorder, _P], _T]:
+    """Let one thread in; the order of the entries is the order of what happened."""
+
+    @wraps(method)
+    def guarded(self: Recorder, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with self._guard:
+            return method(self, *args, **kwargs)
+
+    return guarded
+
 
 class Recorder:
-    """The pen of one run.
+    """The pen of one run; any thread may write with it.
 
     Args:
+        session: A connection that nobody else uses while statements run at the same time.
         queue: The statements of the run that nothing is known about, in order; None
             where intents cannot be written ahead.
+        prompt: Outcomes are durable as soon as they are taken.
 
     """
 
@@ -44,12 +70,16 @@ class Recorder:
         lock: Lock,
         run_id: str,
         queue: Sequence[Task | None],
+        *,
+        prompt: bool = False,
     ) -> None:
         self._session = session
         self._ledger = ledger
         self._journal = journal
         self._lock = lock
         self._run_id = run_id
+        self._prompt = prompt
+        self._guard = threading.RLock()
         self._places = {_key(task): n for n, task in enumerate(queue) if task is not None}
         self._queue = queue
         self._intents: dict[tuple[str, int], Entry] = {}
@@ -59,6 +89,7 @@ class Recorder:
         self._changed: set[str] = set()
         self._since = 0.0
 
+    @_one_at_a_time
     def intend(self, task: Task) -> Entry:
         """Make everything durable that has to be before a statement is sent.
 
@@ -66,6 +97,8 @@ class Recorder:
             The intent; its ``query_id`` is the one to send the statement under.
 
         """
+        if self._session.topology.arrangement is Arrangement.STAGE:
+            return self._entry(task, "")  # it is thrown away: nobody goes on after a kill
         known = self._intents.pop(_key(task), None)
         if known is not None or not task.needs_intent:
             if self._unsure or self._old() or not task.quick or self._touched(task) & self._changed:
@@ -74,7 +107,11 @@ class Recorder:
         ahead = list(self._ahead(task))
         waiting = [t for t in ahead if t.needs_intent]
         found = take(self._session, [t.effect for t in waiting])
-        intents = [self._entry(t, f.as_json()) for t, f in zip(waiting, found, strict=True)]
+        queue = newest_entry(self._session) if any(t.queued for t in waiting) else ""
+        intents = [
+            self._entry(t, (replace(f, queue=queue) if t.queued else f).as_json())
+            for t, f in zip(waiting, found, strict=True)
+        ]
         self.record(*intents)
         if task.quick:
             self._write_entries()
@@ -83,19 +120,28 @@ class Recorder:
         self._intents = {_key(t): i for t, i in zip(waiting, intents, strict=True)}
         return self._intents.pop(_key(task))
 
+    @_one_at_a_time
     def note(self, task: Task, entry: Entry) -> None:
         """Take an outcome; it is durable before the next statement that it matters to."""
         self.record(entry)
         self._unsure = self._unsure or not task.quick
         self._changed |= self._touched(task)
-        if self._old() or task.total is None:  # the Python between two statements may take long
+        # The Python between two statements of a dynamic revision may take long.
+        if self._prompt or self._old() or task.total is None:
             self.flush()
 
+    def write(self, entry: Entry) -> None:
+        """Write an entry, after what is waiting; durable when this returns."""
+        self.record(entry)
+        self.flush()
+
+    @_one_at_a_time
     def record(self, *entries: Entry) -> None:
         """Take entries that nothing waits for."""
         self._entries.extend(entries)
         self._since = self._since or time.monotonic()
 
+    @_one_at_a_time
     def finish(self, attempt: Attempt) -> None:
         """Take the ledger row of a finished revision."""
         self._attempts.append(attempt)
@@ -103,12 +149,14 @@ class Recorder:
         if self._old():
             self.flush()
 
+    @_one_at_a_time
     def abandon(self) -> None:
         """Say of every intent that was written ahead that it was not sent."""
         for intent in self._intents.values():
             self.record(intent.outcome(JournalEvent.FAILED, "was not sent"))
         self._intents = {}
 
+    @_one_at_a_time
     def flush(self) -> None:
         """Write what is waiting: first the journal, so that nothing applied is forgotten.
 

@@ -9,26 +9,42 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from budeval_migrations.engine.distributed import ensure_database
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.topology import Arrangement
 from budeval_migrations.errors import MigrationError, RevisionError, StatementError
 from budeval_migrations.events import Event, Listener, Notice, RunStarted
+from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.lease import holder_name
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import Lock, make_lock
 from budeval_migrations.history.state import Ground, LedgerState
-from budeval_migrations.model import Direction, Failure, Operation, Report, Step
+from budeval_migrations.model import (
+    Direction,
+    Failure,
+    Operation,
+    Reach,
+    Report,
+    Step,
+)
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
+from budeval_migrations.run.cluster import check_hosts, check_level
 from budeval_migrations.run.executor import Executor, Live, tasks_of
 from budeval_migrations.run.interrupts import interrupts
+from budeval_migrations.run.lanes import Lanes
+from budeval_migrations.run.outlook import Outlook
+from budeval_migrations.run.placement import placement_on
 from budeval_migrations.run.planner import Files, Graph, Position, StatementsChecksum
 from budeval_migrations.run.preflight import check_server, check_syntax
 from budeval_migrations.run.problems import check_downgrade, refuse
 from budeval_migrations.run.resume import check_resumable
+from budeval_migrations.sql.touch import binds
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -42,6 +58,7 @@ class Request:
         decide: Returns the steps for a position; called again inside the lock.
         live: Runs a dynamic revision.
         statements_checksum: Compiles a revision's upgrade and hashes its statements.
+        reaches: Returns what revisions want of the tables that they change.
         tolerate: Kinds of problem that do not stop the run (``ahead`` …).
 
     """
@@ -52,6 +69,7 @@ class Request:
     decide: Decide
     live: Live
     statements_checksum: StatementsChecksum
+    reaches: Callable[[], Mapping[str, Reach]]
     tolerate: frozenset[str] = field(default=frozenset())
 
 
@@ -78,6 +96,7 @@ class Runner:
     def __init__(self, session: Session, tell: Listener) -> None:
         self._session = session
         self._ledger = Ledger(session)
+        self._hosts = Hosts(session)
         self._listener = tell
         self._notices: list[str] = []
 
@@ -100,10 +119,12 @@ class Runner:
         failure: StatementError | None = None
         if steps or needs_adoption(position.state):
             self._preflight(steps)
+            if self._session.topology.hosts:
+                check_hosts(self._session, self._hosts, self._tell)
             lock = make_lock(self._session, self._tell)
-            if position.state.ground is Ground.NO_DATABASE:
-                self._session.ensure_database()
-            with interrupts.heard():
+            if position.state.ground is Ground.NO_DATABASE or self._session.topology.on_cluster:
+                ensure_database(self._session)
+            with interrupts.heard(), self._hosts:
                 position, failure = self._run_locked(lock, request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
@@ -120,6 +141,46 @@ class Runner:
             failure.report = report
             raise failure
         return report
+
+    def plan(self, request: Request) -> Plan:
+        """Return what would be sent, and send nothing; read-only.
+
+        Raises:
+            MigrationError: What :meth:`run` would refuse before its first statement.
+
+        """
+        self._notices = []
+        position = self._position(request, self._ledger.read_state())
+        steps = self._decide(request, position)
+        self._preflight(steps)
+        outlook = Outlook(self._session)
+        return Plan(
+            self._session.database,
+            str(self._session.topology),
+            tuple(self._planned(step, position.state, outlook) for step in steps),
+            tuple(self._notices),
+        )
+
+    def _planned(self, step: Step, state: LedgerState, outlook: Outlook) -> PlannedRevision:
+        effort = state.efforts.get(step.key)
+        done = {at for at, known in effort.statements.items() if known.applied} if effort else set()
+        return PlannedRevision(
+            step.revision,
+            step.doc,
+            step.work is not None and step.work.dynamic,
+            tuple(
+                PlannedStatement(
+                    task.position,
+                    task.shown,
+                    task.statement.file,
+                    task.statement.line,
+                    task.queued if task.statement.placed else None,
+                    *outlook.of(task.statement),
+                )
+                for task in tasks_of(self._session, state, step)
+                if task.position not in done
+            ),
+        )
 
     def answer(self, request: Request, answer: Answer) -> Report:
         """Record what a person says of a statement of an unfinished revision.
@@ -173,6 +234,8 @@ class Runner:
             lock.acquire()
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
+            if self._session.topology.hosts and not position.state.efforts:
+                check_level(self._session, self._hosts, request.reaches(), self._tell)
             if position.state != before.state:
                 wanted = {step.revision for step in steps}
                 steps = self._decide(request, position)
@@ -195,21 +258,39 @@ class Runner:
             failure = None
             if steps:
                 self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
-                executor = Executor(
+                executor = self._executor(steps)(
                     self._session,
-                    self._ledger,
                     lock,
                     self._tell,
                     request.live,
                     run_id,
                     position.state,
                     steps,
+                    placement_on(self._session),
+                    self._hosts,
                 )
-                failure = executor.run(steps, done)
+                failure = executor.run(done)
                 position = self._look_again(request, position, failure)
             return position, failure
         finally:
             lock.release()
+
+    def _executor(self, steps: Sequence[Step]) -> type[Executor]:
+        """Return what sends the statements: one after the other, or several at a time."""
+        jobs = self._session.settings.jobs
+        if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
+            return Executor
+        why = ""
+        if self._session.topology.hosts:
+            why = "a cluster carries them out so"
+        for step in steps:
+            for at, statement in enumerate(step.work.statements if step.work else (), start=1):
+                if binds(statement.text):
+                    why = f"{step.revision} statement {at} holds for its connection alone"
+        if not why:
+            return Lanes
+        self._tell(Notice(f"jobs is {jobs}; statements are sent one after the other, since {why}."))
+        return Executor
 
     def _look_again(
         self, request: Request, before: Position, failure: StatementError | None
@@ -241,6 +322,8 @@ class Runner:
         for sentence in refuse(position, request.statements_checksum, request.tolerate):
             self._tell(Notice(sentence))
         steps = request.decide(position)
+        if steps:
+            steps = placement_on(self._session).place(steps)
         down = [s.revision for s in steps if s.operation is Operation.DOWNGRADE]
         check_downgrade(position, down)
         self._check_resumable(position.state, steps)

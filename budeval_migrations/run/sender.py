@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from budeval_migrations.engine import watch
+from budeval_migrations.engine.distributed import SUBMIT
 from budeval_migrations.engine.failures import (
     AMBIGUOUS,
     BEFORE_RUNNING,
@@ -19,12 +21,14 @@ from budeval_migrations.engine.failures import (
     error_code,
 )
 from budeval_migrations.engine.fingerprint import Fingerprint, key
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.watch import Mutation
 from budeval_migrations.errors import ConnectionFailed, EngineError, MutationFailed, Unsupported
 from budeval_migrations.events import Listener, Notice, StatementWaiting
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.lock import Lock
+from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.settle import Settled, Settler, unknown
@@ -93,12 +97,21 @@ class Sender:
     """Sends the statements of one run, one after another."""
 
     def __init__(
-        self, session: Session, lock: Lock, recorder: Recorder, settler: Settler, tell: Listener
+        self,
+        session: Session,
+        lock: Lock,
+        recorder: Recorder,
+        settler: Settler,
+        hosts: Hosts,
+        barrier: Barrier,
+        tell: Listener,
     ) -> None:
         self._session = session
         self._lock = lock
         self._recorder = recorder
         self._settler = settler
+        self._hosts = hosts
+        self._barrier = barrier
         self._tell = tell
 
     def send(self, task: Task) -> Entry:
@@ -114,6 +127,7 @@ class Sender:
 
         """
         for pause in (*_RETRIES, None):
+            self._barrier.wait()
             # Before each try: a try before it may have done the work.
             if task.statement.unless and self._session.query(task.statement.unless):
                 return task.entry(JournalEvent.APPLIED, note=PROBED)
@@ -126,8 +140,7 @@ class Sender:
                     raise
                 self._recorder.note(task, refused.entry)
                 self._tell(Notice(_passing(task, refused)))
-                with interrupts.window():
-                    time.sleep(pause)
+                interrupts.sleep(pause)
         raise AssertionError("unreachable")
 
     def _send_once(self, task: Task, intent: Entry) -> Entry:
@@ -135,7 +148,7 @@ class Sender:
         try:
             with interrupts.answer(self._session.embedded):
                 done = self._session.execute(
-                    task.statement.text, query_id=intent.query_id, settings=self._settings(task)
+                    task.statement.sent, query_id=intent.query_id, settings=self._settings(task)
                 )
             entry = intent.outcome(
                 JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written
@@ -154,13 +167,29 @@ class Sender:
             # Ctrl-C, or SIGTERM: what was begun is stopped, and what became of it is told.
             self._abandon(task, intent, stop)
             raise
+        if task.queued:
+            entry = self._follow(task, intent)
+        else:
+            self._barrier.lower()
         if task.effect.mutation:
             self.wait_for_mutations(intent, task.total)
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
 
+    def _follow(self, task: Task, intent: Entry) -> Entry:
+        """Wait until every host of the cluster has carried out what is in their queue."""
+        settled = self._settler.settle(intent)
+        if settled.outcome is Outcome.APPLIED:
+            return _taken(intent, settled)
+        if not settled.error:
+            raise unknown(intent, task.total, settled, task.statement)
+        told = EngineError(settled.error, code=settled.code)
+        clean = settled.outcome is Outcome.NOT_APPLIED
+        passing = clean and settled.code in PASSING
+        raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
+
     def _settings(self, task: Task) -> dict[str, str]:
         """Return what makes the server answer at once where we poll for the work."""
-        settings: dict[str, str] = {}
+        settings: dict[str, str] = dict(SUBMIT) if task.queued else {}
         if task.effect.mutation and self._session.features.mutations_sync:
             settings["mutations_sync"] = "0"
             if self._session.features.lightweight_deletes_sync:
@@ -234,12 +263,13 @@ class Sender:
         database = name.database or self._session.database
         table = key(name, self._session)
         known = Fingerprint.from_json(intent.before).mutations.get(table, ())
+        if self._session.topology.shards > 1:
+            known = ()  # each shard numbers its own
         began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
         while True:
+            look = partial(watch.mutations, database=database, table=name.name, known=known)
             left = [
-                m
-                for m in watch.mutations(self._session, database, name.name, known)
-                if not m.done and not m.killed
+                m for _, made in self._hosts.ask(look) for m in made if not m.done and not m.killed
             ]
             if not left:
                 return
@@ -262,8 +292,7 @@ class Sender:
                     most,
                 )
             )
-            with interrupts.window():
-                time.sleep(pause)
+            interrupts.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL)
 
 
@@ -272,7 +301,7 @@ def said_of(task: Task, error: EngineError) -> str:
 
     A server quotes a statement from its middle, where a secret has no name.
     """
-    return Redactor(secrets_in(task.statement.text))(error.message)
+    return Redactor(secrets_in(task.statement.sent))(error.message)
 
 
 def _taken(intent: Entry, settled: Settled) -> Entry:

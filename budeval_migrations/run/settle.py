@@ -9,17 +9,23 @@ Otherwise nobody can know, and a person is asked.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from budeval_migrations.engine import watch
+from budeval_migrations.engine.distributed import Answer, find_entry, is_forgotten, wait
+from budeval_migrations.engine.failures import BEFORE_RUNNING, UNFINISHED
 from budeval_migrations.engine.fingerprint import Fingerprint, key, take
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, StatementOutcomeUnknown
+from budeval_migrations.errors import DistributedDDLPending, EngineError, StatementOutcomeUnknown
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.model import Statement
+from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.resume import repair_command, short
@@ -30,10 +36,13 @@ REPEATABLE = "repeatable"
 BACKFILL = "backfill"
 
 _POLL = 0.25
+# Seconds until a change of one replica is seen on the others.
+_REPLICATION = 10.0
 # Seconds between two events that say that the server still works.
 _TELL = 2.0
 # A request that was cut off may reach the server a moment after we look for it.
 _LOOKS = 3
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Settled:
     Attributes:
         error: The server's words when it refused it; empty otherwise.
         code: ClickHouse's code of that error.
+        pending: Hosts of a cluster that have not come to it yet.
 
     """
 
@@ -53,20 +63,31 @@ class Settled:
     elapsed_ms: int = 0
     rows_read: int = 0
     rows_written: int = 0
+    pending: tuple[str, ...] = ()
 
 
 class Settler:
     """Climbs the ladder for one statement at a time; read-only.
 
     Args:
+        hosts: Where a statement may have been sent to.
+        barrier: Brings them level, before they are compared.
         patience: Seconds to wait for a server that does not answer.
 
     """
 
     def __init__(
-        self, session: Session, lock: Lock, tell: Listener, patience: float = PATIENCE
+        self,
+        session: Session,
+        lock: Lock,
+        tell: Listener,
+        hosts: Hosts,
+        barrier: Barrier,
+        patience: float = PATIENCE,
     ) -> None:
         self._session = session
+        self._hosts = hosts
+        self._barrier = barrier
         self._lock = lock
         self._tell = tell
         self._patience = patience
@@ -80,8 +101,12 @@ class Settler:
             LockLost: Somebody else has taken over meanwhile.
 
         """
+        rungs = [self._running, self._logged, self._harmless, self._shown]
+        if _queue(intent):
+            # What the log knows of it is how it came into the queue.
+            rungs = [self._queued, self._running, self._queued, self._never_queued, *rungs[2:]]
         try:
-            for rung in (self._running, self._logged, self._harmless, self._shown):
+            for rung in rungs:
                 found = patiently(partial(rung, intent), self._lock, self._patience)
                 if found is not None:
                     return found
@@ -92,20 +117,114 @@ class Settler:
 
     def compare(self, intent: Entry) -> Verdict:
         """Return what the catalogue shows, beside what it showed before the intent."""
-        changes = effect(intent.statement)
-        [now] = take(self._session, [changes])
+        # Another host than this may have answered the question before.
+        self._barrier.lower()
+        self._barrier.wait()
+        return self._judge(intent, self._session)
+
+    def _judge(self, intent: Entry, session: Session) -> Verdict:
+        changes = effect(intent.statement, on_one_host=True)
+        [now] = take(session, [changes])
         before = Fingerprint.from_json(intent.before)
-        keys = [key(name, self._session) for name in changes.targets]
+        keys = [key(name, session) for name in changes.targets]
         verdict = judge(changes, keys, before, now)
         if verdict.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
             return self._own_mutation(intent, keys[0], before, verdict)
         return verdict
 
+    def _queued(self, intent: Entry) -> Settled | None:
+        """Follow it in the queue of the cluster until every host has done it."""
+        entry = find_entry(self._session, intent.statement, _queue(intent))
+        if entry is None:
+            return None
+        awaited = set(entry.hosts) - self._session.absent
+        began, told = time.monotonic(), float("-inf")
+
+        def rest(answers: Sequence[Answer]) -> None:
+            nonlocal told
+            self._lock.check()
+            now = time.monotonic()
+            left = sorted(awaited - {answer.host for answer in answers})
+            if now - began >= 1 and now - told >= _TELL:
+                told = now
+                doing = f"waiting for {', '.join(left)}"
+                elapsed = int((now - began) * 1000)
+                self._tell(
+                    StatementWaiting(
+                        intent.revision, intent.position, doing, elapsed, len(answers), len(awaited)
+                    )
+                )
+            interrupts.sleep(_POLL / 5)
+
+        answers = wait(self._session, entry, awaited, self._session.settings.ddl_timeout, rest)
+        left = sorted(awaited - {answer.host for answer in answers})
+        if left:
+            done = ", ".join(sorted(answer.host for answer in answers)) or "no host"
+            seconds = self._session.settings.ddl_timeout
+            why = f"pending on {', '.join(left)} after {seconds:.0f} s; done on {done}"
+            return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+        return self._answered(intent, answers, sorted(set(entry.hosts) - awaited))
+
+    def _answered(self, intent: Entry, answers: Sequence[Answer], absent: list[str]) -> Settled:
+        refused = [answer for answer in answers if answer.code]
+        later = f"; {', '.join(absent)} will do it when back" if absent else ""
+        if not refused:
+            return Settled(Outcome.APPLIED, f"{len(answers)} hosts have done it{later}")
+        said = "; ".join(f"{a.host}: {self._session.redact(a.error)}" for a in refused)
+        code = refused[0].code
+        changes = effect(intent.statement, on_one_host=True)
+        if not changes.watches:
+            outcome = Outcome.NOT_APPLIED if changes.repeatable else Outcome.UNKNOWN
+            return Settled(outcome, "no catalogue tells what it did", said, code)
+        if any(answer.code in UNFINISHED for answer in refused):
+            return self._finished(intent)
+        if code in BEFORE_RUNNING and len(refused) == len(answers):
+            return Settled(Outcome.NOT_APPLIED, "every host refused it", said, code)
+        shown = self._on_each_host(intent)
+        until = time.monotonic() + _REPLICATION
+        while len({verdict.outcome for verdict in shown.values()}) > 1 and time.monotonic() < until:
+            self._rest()
+            shown = self._on_each_host(intent)
+        outcomes = {verdict.outcome for verdict in shown.values()}
+        why = "; ".join(f"{host}: {verdict.why}" for host, verdict in shown.items())
+        if outcomes == {Outcome.APPLIED}:
+            return Settled(Outcome.APPLIED, f"every host shows it, though {said}")
+        if outcomes == {Outcome.NOT_APPLIED}:
+            return Settled(Outcome.NOT_APPLIED, "no host shows it", said, code)
+        return Settled(Outcome.UNKNOWN, why, said, code)
+
+    def _finished(self, intent: Entry) -> Settled:
+        """Wait until every host shows what some go on with after they have answered."""
+        seconds = self._session.settings.ddl_timeout
+        until = time.monotonic() + seconds
+        while True:
+            shown = self._on_each_host(intent)
+            left = sorted(h for h, v in shown.items() if v.outcome is not Outcome.APPLIED)
+            if not left:
+                return Settled(Outcome.APPLIED, f"{len(shown)} hosts show it")
+            if time.monotonic() >= until:
+                why = f"pending on {', '.join(left)} after {seconds:.0f} s"
+                return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+            self._rest()
+
+    def _rest(self) -> None:
+        self._lock.check()
+        interrupts.sleep(_POLL)
+
+    def _on_each_host(self, intent: Entry) -> dict[str, Verdict]:
+        """Return what the catalogue of each host shows that is there."""
+        return {str(h): found for h, found in self._hosts.ask(partial(self._judge, intent))}
+
+    def _never_queued(self, intent: Entry) -> Settled | None:
+        if is_forgotten(self._session, _queue(intent)):
+            return None
+        return Settled(Outcome.NOT_APPLIED, "it never came into the queue of the cluster")
+
     def _running(self, intent: Entry) -> Settled | None:
         """Wait until the server does not work on it any more; says nothing by itself."""
-        looks, told = 0, 0.0
+        looks, told = 0, float("-inf")
         while looks < _LOOKS and not self._session.embedded:
-            running = watch.running_query(self._session, intent.query_id)
+            running = self._first(lambda host: watch.running_query(host, intent.query_id))
             if running is None:
                 looks += 1
             else:
@@ -123,15 +242,14 @@ class Settler:
                             running.total,
                         )
                     )
-            with interrupts.window():
-                time.sleep(_POLL if running else _POLL / 5)
+            interrupts.sleep(_POLL if running else _POLL / 5)
         return None
 
     def _logged(self, intent: Entry) -> Settled | None:
         """Take the outcome from ``system.query_log``."""
         if self._session.embedded:
             return None  # chDB has none
-        logged = watch.logged_query(self._session, intent.query_id)
+        logged = self._first(lambda host: watch.logged_query(host, intent.query_id))
         if logged is None:
             return None
         if logged.finished:
@@ -155,6 +273,10 @@ class Settler:
             Outcome.UNKNOWN, f"the server stopped it halfway, and {shown.why}", refused.error,
             logged.code,
         )  # fmt: skip
+
+    def _first(self, question: Callable[[Session], _T | None]) -> _T | None:
+        """Return the answer of the host that has one; a proxy may have chosen any."""
+        return next((found for _, found in self._hosts.ask(question) if found is not None), None)
 
     def _harmless(self, intent: Entry) -> Settled | None:
         """Run it again, where twice is the same as once."""
@@ -186,8 +308,25 @@ class Settler:
 
 def unknown(
     intent: Entry, total: int | None, settled: Settled, statement: Statement | None
-) -> StatementOutcomeUnknown:
-    """Return the error that asks a person, with the commands that answer it."""
+) -> StatementOutcomeUnknown | DistributedDDLPending:
+    """Return the error that asks a person, with the commands that answer it.
+
+    What is pending in a cluster's queue needs no answer, only its hosts.
+    """
+    if settled.pending:
+        return DistributedDDLPending(
+            hosts=settled.pending,
+            revision=intent.revision,
+            index=intent.position,
+            total=total,
+            reason=f"{settled.why}\n  {short(intent.statement)}",
+            code=0,
+            file=statement.file if statement else None,
+            line=statement.line if statement else None,
+            outcome="It stays in the cluster's queue, where they find it when they are back.",
+            hint="Bring them back (restart those that are there and do not take it) and run again: "
+            "it waits for this same statement, and sends nothing twice.",
+        )
     applied, not_applied = (
         repair_command(intent.revision, intent.position, answer)
         for answer in ("--applied", "--not-applied")
@@ -205,6 +344,11 @@ def unknown(
         f"  if it did not, or you have taken it back: {not_applied}",
         hint="Look at the data, then run one of these two commands and the upgrade again.",
     )
+
+
+def _queue(intent: Entry) -> str:
+    """Return the newest entry of the cluster's queue before it was sent; empty for a server."""
+    return Fingerprint.from_json(intent.before).queue
 
 
 def _says(statement: str, command: str) -> bool:

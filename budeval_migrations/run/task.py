@@ -33,7 +33,7 @@ class Task:
         since: Sequence of the last good ledger row of the revision; 0 for none.
         position: 1-based number within the revision.
         total: How many there are; None in a dynamic revision.
-        shown: The text without secrets.
+        shown: The text that is sent, without secrets.
 
     """
 
@@ -43,6 +43,11 @@ class Task:
     total: int | None
     statement: Statement
     shown: str
+
+    @property
+    def queued(self) -> bool:
+        """Every host of a cluster carries it out, when it comes to it."""
+        return self.statement.placed is not None and self.statement.placed.queued
 
     @cached_property
     def effect(self) -> Effect:
@@ -67,10 +72,11 @@ class Task:
 
         On the way down always: else a kill would leave a revision that counts as
         applied and is half gone. With a probe too: one that still runs for a killed
-        process has to be found before the probe is asked again.
+        process has to be found before the probe is asked again. In the queue of a
+        cluster it stays until the last host has done it, and is not put there twice.
         """
         plain = self.statement.backfill is None and self.effect.repeatable
-        return not plain or self.step.direction is Direction.DOWN
+        return not plain or self.queued or self.step.direction is Direction.DOWN
 
     @cached_property
     def quick(self) -> bool:

@@ -107,6 +107,11 @@ class Clause:
     other: Name | None = None
 
     @property
+    def guard(self) -> str:
+        """The words that make such a clause repeatable; empty where there are none."""
+        return " ".join(self.rule.guard.value)
+
+    @property
     def takes_away(self) -> bool:
         """A name that the clause mentions means something else afterwards."""
         return self.head[0] in ("DROP", "RENAME")
@@ -139,7 +144,7 @@ class Clause:
 
 def clauses(reader: Reader) -> list[Clause] | None:
     """Return the clauses that stand before the cursor's end; None when in doubt."""
-    groups = _groups(reader.text, _without_settings(reader.left()))
+    groups = _groups(reader.text, without_settings(reader.left()))
     found = [_clause(Reader(reader.text, group)) for group in groups or ()]
     known = [clause for clause in found if clause is not None]
     return known if known and len(known) == len(found) else None
@@ -186,7 +191,7 @@ def _dotted(reader: Reader) -> str:
     return ".".join(parts)
 
 
-def _without_settings(found: list[Lexeme]) -> list[Lexeme]:
+def without_settings(found: Sequence[Lexeme]) -> Sequence[Lexeme]:
     """Leave out ``SETTINGS a = 1, ...`` of the query at the end."""
     for index in range(len(found) - 2):
         here, name, equals = found[index : index + 3]
@@ -196,7 +201,7 @@ def _without_settings(found: list[Lexeme]) -> list[Lexeme]:
     return found
 
 
-def _groups(text: str, found: list[Lexeme]) -> list[list[Lexeme]] | None:
+def _groups(text: str, found: Sequence[Lexeme]) -> list[list[Lexeme]] | None:
     """Cut the clauses apart; None when a comma's meaning is not certain."""
     bracketed = bool(found) and found[0].kind is TokenKind.OPEN
     groups: list[list[Lexeme]] = [[]]

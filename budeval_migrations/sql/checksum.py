@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+# Two sums of 64 bits; the first character tells them apart.
+SALTS = ("1", "2")
+
 
 def normalise(text: str) -> str:
     """Return ``text`` with LF line endings and without a byte order mark."""
@@ -38,6 +41,22 @@ def file_checksum(text: str, included: Iterable[tuple[str, str]] = ()) -> str:
 def statements_checksum(statements: Iterable[str]) -> str:
     """Return the SHA-256, in hex, of a list of statements, to the byte and in order."""
     return _framed(_bytes(statement) for statement in statements)
+
+
+def summary(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return what tells two sets of revisions apart: names, each with its checksum.
+
+    How many, and two 64-bit sums that do not depend on the order; a server can do the
+    same (see ``history.glance``). MD5, since every ClickHouse has it as ``halfMD5``; the
+    checksums are SHA-256.
+    """
+    count, sums = 0, [0, 0]
+    for name, checksum in pairs:
+        count += 1
+        for at, salt in enumerate(SALTS):
+            hashed = hashlib.md5(_bytes(f"{salt}{name}\n{checksum}"), usedforsecurity=False)
+            sums[at] ^= int.from_bytes(hashed.digest()[:8], "big")
+    return f"{count} {sums[0]} {sums[1]}"
 
 
 def _framed(parts: Iterable[bytes]) -> str:

@@ -10,16 +10,16 @@ substrings. May import the other modules of ``sql``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from budeval_migrations.sql.alter import all_elements, clauses, repeatable
 from budeval_migrations.sql.changes import Change, Effect, Element, Name, Watch
 from budeval_migrations.sql.classify import Kind, classify
-from budeval_migrations.sql.insert import InsertData, InsertHead
-from budeval_migrations.sql.lexer import TokenKind, scan
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes
+from budeval_migrations.sql.insert import InsertData
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes, read_head
 from budeval_migrations.sql.rows import count_rows
 
 __all__ = ["Change", "Effect", "Name", "Watch", "effect", "fills", "step_over_object"]
@@ -32,10 +32,14 @@ _HARMLESS = frozenset(
 )
 
 
-def effect(text: str) -> Effect:
+def effect(text: str, *, on_one_host: bool = False) -> Effect:
     """Return what one statement changes.
 
     Reads an INSERT up to its rows, which are counted if the text is short enough.
+
+    Args:
+        on_one_host: What it does on one of the hosts that ON CLUSTER means, where it
+            is not that each of them takes or refuses it alone.
 
     Raises:
         StatementSyntaxError: Something that had to be read is not closed.
@@ -51,7 +55,10 @@ def effect(text: str) -> Effect:
     read = _READERS.get(kind)
     if read is None:
         return Effect(kind, repeatable=False)
-    found = read(kind, Reader(text, list(lexemes(text, scan(text)))))
+    reader = Reader(text)
+    found = read(kind, reader)
+    if not on_one_host and _on_cluster(reader.rest):
+        found = replace(found, atomic=False)
     return found if found.watches else replace(found, targets=())
 
 
@@ -59,11 +66,11 @@ def _writes_file(text: str) -> bool:
     """Find INTO OUTFILE, which refuses to write a file twice."""
     if not re.search("outfile", text, re.IGNORECASE):
         return False
-    return any(lexeme.word == "OUTFILE" for lexeme in lexemes(text, scan(text)))
+    return any(lexeme.word == "OUTFILE" for lexeme in lexemes(text))
 
 
-def _on_cluster(found: list[Lexeme]) -> bool:
-    """Tell whether hosts can differ afterwards: each one takes or refuses it alone."""
+def _on_cluster(found: Sequence[Lexeme]) -> bool:
+    """Tell whether it says ON CLUSTER anywhere."""
     words = [lexeme.word for lexeme in found]
     return ("ON", "CLUSTER") in pairwise(words)
 
@@ -122,7 +129,7 @@ def _create(kind: Kind, reader: Reader) -> Effect:
         repeatable=again and name is not None and not filled,
         watches=_watching(watch, targets),
         targets=targets,
-        atomic=not filled and not _on_cluster(reader.rest),
+        atomic=not filled,
     )
 
 
@@ -165,7 +172,7 @@ def _index(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
         targets=(table,) if table else (),
         elements=(Element("index", index, not dropped),) if table else (),
         mutation=dropped,
-        atomic=not dropped and not _on_cluster(reader.rest),
+        atomic=not dropped,
     )
 
 
@@ -189,7 +196,7 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
         watches=() if temporary else _watching(watch, targets),
         targets=() if temporary else targets,
         # A database goes table by table, and one of them may refuse.
-        atomic=len(targets) == 1 and what != "DATABASE" and not _on_cluster(reader.rest),
+        atomic=len(targets) == 1 and what != "DATABASE",
     )
 
 
@@ -217,7 +224,7 @@ def _rename(kind: Kind, reader: Reader) -> Effect:
         repeatable=guarded and len({name.name for name in targets}) == len(targets),
         watches=(Watch.DATABASES if databases else Watch.TABLES,),
         targets=tuple(targets),
-        atomic=len(targets) == 2 and not _on_cluster(reader.rest),
+        atomic=len(targets) == 2,
     )
 
 
@@ -234,7 +241,7 @@ def _truncate(kind: Kind, reader: Reader) -> Effect:
         watches=(Watch.PARTS,) if table else (),
         targets=(table,) if table else (),
         change=Change.TRUNCATE,
-        atomic=not several and not _on_cluster(reader.rest),
+        atomic=not several,
     )
 
 
@@ -252,7 +259,7 @@ def _change_rows(kind: Kind, reader: Reader) -> Effect:
         watches=(Watch.MUTATIONS if deletes else Watch.PARTS,),
         targets=(table,),
         mutation=deletes,
-        atomic=not deletes and not _on_cluster(reader.rest),
+        atomic=not deletes,
     )
 
 
@@ -270,7 +277,6 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
             repeatable=database is not None and reader.accept("MODIFY", "COMMENT"),
             watches=(Watch.DATABASES,) if database else (),
             targets=(database,) if database else (),
-            atomic=not _on_cluster(reader.rest),
         )
     temporary = reader.accept("TEMPORARY")
     table = reader.name() if reader.accept("TABLE") else None
@@ -295,7 +301,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
         partition=one.partition if one else None,
         elements=all_elements(found),
         source=others[0] if len(set(others)) == 1 else None,
-        atomic=not piecemeal and not _on_cluster(reader.rest),
+        atomic=not piecemeal,
     )
 
 
@@ -310,7 +316,7 @@ def _access(kind: Kind, reader: Reader) -> Effect:
     again |= re.match(r"CREATE (\w+ ){1,3}?(IF NOT EXISTS|OR REPLACE)\b", said) is not None
     again |= re.match(r"CREATE OR REPLACE \w|DROP (\w+ ){1,3}?IF EXISTS\b", said) is not None
     several = any(lexeme.kind is TokenKind.COMMA for lexeme in reader.rest)
-    return Effect(kind, again, atomic=not several and not _on_cluster(reader.rest))
+    return Effect(kind, again, atomic=not several)
 
 
 _SYSTEM = frozenset({"FLUSH", "RELOAD", "SYNC", "STOP", "START"})
@@ -321,7 +327,7 @@ def _system(kind: Kind, reader: Reader) -> Effect:
     cache = first in ("DROP", "CLEAR") and "CACHE" in following
     drops = following[0] in ("REPLICA", "DATABASE", "DISK")
     again = first in _SYSTEM or (cache and not drops)
-    return Effect(kind, again, atomic=not _on_cluster(reader.rest))
+    return Effect(kind, again)
 
 
 def _never(kind: Kind, reader: Reader) -> Effect:
@@ -343,19 +349,8 @@ _READERS: dict[Kind, Callable[[Kind, Reader], Effect]] = {
 
 
 def _insert(text: str) -> Effect:
-    head = InsertHead()
-    found: list[Lexeme] = []
-    before, rows = "", None
-    for lexeme in lexemes(text, scan(text)):
-        if not found and (before, lexeme.word) != ("INSERT", "INTO"):
-            before = "" if lexeme.depth else lexeme.word  # there may be a WITH before it
-            continue
-        data = head.feed(lexeme.kind, text[lexeme.start : lexeme.end])
-        found.append(lexeme)
-        if data is InsertData.VALUES:
-            rows = count_rows(text, lexeme.end)
-        if data is not InsertData.UNDECIDED:
-            break
+    found, data = read_head(text)
+    rows = count_rows(text, found[-1].end) if data is InsertData.VALUES else None
     reader = Reader(text, found)
     reader.accept("INTO")
     reader.accept("TABLE")

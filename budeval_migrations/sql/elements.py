@@ -5,7 +5,7 @@ May import the other modules of ``sql``.
 
 from __future__ import annotations
 
-from budeval_migrations.sql.lexer import TokenKind, scan
+from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 
 # Old servers do not quote the names of columns, which may be these words.
@@ -26,7 +26,7 @@ def elements(definition: str) -> set[str]:
     found: set[str] = set()
     element: list[Lexeme] = []
     inside = False
-    for lexeme in lexemes(definition, scan(definition)):
+    for lexeme in lexemes(definition):
         bracket = lexeme.depth == 0 and lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE)
         if inside and (bracket or (lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA)):
             found.add(_key(Reader(definition, element)))

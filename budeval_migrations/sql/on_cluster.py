@@ -8,14 +8,15 @@ parser (26.9). May import the other modules of ``sql``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import Kind, classify
 from budeval_migrations.sql.effects import fills, step_over_object
-from budeval_migrations.sql.lexer import TokenKind, scan
-from budeval_migrations.sql.reader import NAMES, Reader, lexemes
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader
 
 # They read, they belong to a session, or their rows reach the replicas by replication.
 _NOT_DISTRIBUTED = frozenset(
@@ -40,45 +41,78 @@ def put_on_cluster(text: str, cluster: str) -> str:
         StatementSyntaxError: Something that had to be read is not closed.
 
     """
-    kind = classify(text).kind
-    if kind in _NOT_DISTRIBUTED:
+    kind, reader, placed, there = _look(text)
+    if there or reader is None:
         return text
-    reader = Reader(text, list(lexemes(text, scan(text))))
-    if "TEMPORARY" in (reader.peek(ahead).word for ahead in range(1, 4)):
-        return text
-    step_to_place = _PLACES.get(kind)
-    if _is_there(kind, reader):
-        return text
-    reader.at = 0
-    if step_to_place is None or not step_to_place(reader) or not reader.at:
+    shown = " ".join(text[:80].split())
+    if not placed:
         raise RevisionError(
             "There is no place known for ON CLUSTER in this statement, and without it only one "
-            f"host would run it: {' '.join(text[:80].split())}",
-            hint="Write ON CLUSTER into the statement.",
+            f"host would run it: {shown}",
+            hint="Write ON CLUSTER into the statement; or, where one host is meant, "
+            "op.execute_here.",
         )
     if fills(kind, reader):
         raise RevisionError(
             "On a cluster each host would fill the new table for itself, and replicas would hold "
-            f"the rows more than once: {' '.join(text[:80].split())}",
-            hint="Create it empty, then fill it with op.backfill or INSERT … SELECT.",
+            f"the rows more than once: {shown}",
+            hint="Create it empty, then fill it with INSERT … SELECT.",
         )
     end = reader.rest[reader.at - 1].end
     return f"{text[:end]} ON CLUSTER {quote.identifier(cluster)}{text[end:]}"
 
 
-def _is_there(kind: Kind, reader: Reader) -> bool:
-    """Tell whether ON CLUSTER stands in the place, or, where no query can be, anywhere."""
+def put_uuid(text: str, uuid: str) -> str:
+    """Return a CREATE TABLE that gives its table this UUID, as the other replicas have it."""
+    _, reader, placed, _ = _look(text)
+    if reader is None or not placed or not uuid:
+        return text
+    end = reader.rest[reader.at - 1].end
+    return f"{text[:end]} UUID {quote.string(uuid)}{text[end:]}"
+
+
+def is_on_cluster(text: str) -> bool:
+    """Return whether a statement says ON CLUSTER."""
+    return _look(text).there
+
+
+def take_off_cluster(text: str) -> str:
+    """Return a statement without its ON CLUSTER; one that has none comes back as it is."""
+    look = _look(text)
+    if not look.there or look.reader is None:
+        return text
+    rest = look.reader.rest
+    at = next(at for at in range(len(rest)) if _is_at(rest[at : at + 3]))
+    return f"{text[: rest[at - 1].end]}{text[rest[at + 2].end :]}"
+
+
+class _Look(NamedTuple):
+    kind: Kind
+    reader: Reader | None  # None where ON CLUSTER is not to be put
+    placed: bool = False  # the reader stands at the place
+    there: bool = False
+
+
+def _look(text: str) -> _Look:
+    kind = classify(text).kind
+    if kind in _NOT_DISTRIBUTED:
+        return _Look(kind, None)
+    reader = Reader(text)
+    if "TEMPORARY" in (reader.peek(ahead).word for ahead in range(1, 4)):
+        return _Look(kind, None)
     step_to_place = _PLACES.get(kind)
-    if step_to_place is None or kind in (Kind.ACCESS, Kind.SYSTEM):
-        starts = range(len(reader.rest))
-    else:
-        starts = range(reader.at, reader.at + 1) if step_to_place(reader) else range(0)
-    return any(
-        reader.peek(at - reader.at).word == "ON"
-        and reader.peek(at - reader.at + 1).word == "CLUSTER"
-        and reader.peek(at - reader.at + 2).kind in _NAMED
-        for at in starts
-    )
+    placed = step_to_place is not None and step_to_place(reader)
+    # Where no query can be, the server takes it in other places too.
+    anywhere = step_to_place is None or kind in (Kind.ACCESS, Kind.SYSTEM)
+    looked_at = range(len(reader.rest)) if anywhere else range(reader.at, reader.at + placed)
+    there = any(_is_at(reader.rest[at : at + 3]) for at in looked_at)
+    return _Look(kind, reader, placed, there)
+
+
+def _is_at(found: Sequence[Lexeme]) -> bool:
+    """Tell whether these three are ON CLUSTER and a name."""
+    words = [lexeme.word for lexeme in found[:2]]
+    return words == ["ON", "CLUSTER"] and len(found) == 3 and found[2].kind in _NAMED
 
 
 def _name(reader: Reader) -> bool:

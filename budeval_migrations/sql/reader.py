@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind
+from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind, scan
 
 
 class Lexeme(NamedTuple):
@@ -20,13 +22,25 @@ class Lexeme(NamedTuple):
     depth: int
 
 
+_SHORT = 1 << 14  # characters; what is remembered stays below some MB
 NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
 
 
-def lexemes(text: str, tokens: Iterable[tuple[TokenKind, int, int]]) -> Iterator[Lexeme]:
-    """Yield the significant tokens of the first statement; brackets lie outside themselves."""
+def lexemes(text: str) -> tuple[Lexeme, ...]:
+    """Return the significant tokens of the first statement; brackets lie outside themselves.
+
+    Raises:
+        StatementSyntaxError: A quote, a comment or a heredoc is not closed.
+
+    """
+    # One statement is read for many questions, one after the other.
+    return _remembered(text) if len(text) <= _SHORT else tuple(walk(text))
+
+
+def walk(text: str) -> Iterator[Lexeme]:
+    """Yield the same, and read no further than is asked for: rows may be anything."""
     depth = 0
-    for kind, start, end in tokens:
+    for kind, start, end in scan(text):
         if kind in INSIGNIFICANT:
             continue
         if kind is TokenKind.SEMICOLON:
@@ -35,6 +49,26 @@ def lexemes(text: str, tokens: Iterable[tuple[TokenKind, int, int]]) -> Iterator
         word = text[start:end].upper() if kind is TokenKind.WORD else ""
         yield Lexeme(kind, start, end, word, depth)
         depth += kind is TokenKind.OPEN
+
+
+@lru_cache(maxsize=64)
+def _remembered(text: str) -> tuple[Lexeme, ...]:
+    return tuple(walk(text))
+
+
+def read_head(text: str) -> tuple[list[Lexeme], InsertData]:
+    """Return what stands between INSERT and its rows or its query, and where the rows are."""
+    head, before = InsertHead(), ""
+    found: list[Lexeme] = []
+    for lexeme in walk(text):
+        if not found and (before, lexeme.word) != ("INSERT", "INTO"):
+            before = "" if lexeme.depth else lexeme.word  # there may be a WITH before it
+            continue
+        found.append(lexeme)
+        data = head.feed(lexeme.kind, text[lexeme.start : lexeme.end])
+        if data is not InsertData.UNDECIDED:
+            return found, data
+    return found, InsertData.UNDECIDED
 
 
 def begins_query(found: Sequence[Lexeme]) -> bool:
@@ -59,13 +93,18 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 class Reader:
-    """A cursor over the lexemes of one statement or one clause."""
+    """A cursor over the lexemes of one statement or one clause.
+
+    Args:
+        rest: Some of the text's lexemes; without, all of them.
+
+    """
 
     __slots__ = ("at", "rest", "text")
 
-    def __init__(self, text: str, rest: list[Lexeme]) -> None:
+    def __init__(self, text: str, rest: Sequence[Lexeme] | None = None) -> None:
         self.text = text
-        self.rest = rest
+        self.rest = lexemes(text) if rest is None else rest
         self.at = 0
 
     def peek(self, ahead: int = 0) -> Lexeme:
@@ -86,7 +125,7 @@ class Reader:
         self.at += comma
         return comma
 
-    def left(self) -> list[Lexeme]:
+    def left(self) -> Sequence[Lexeme]:
         """Return what is yet to come."""
         return self.rest[self.at :]
 
@@ -98,7 +137,7 @@ class Reader:
     def identifier(self, lexeme: Lexeme) -> str:
         """Return a name without its quotes."""
         raw = self.text[lexeme.start : lexeme.end]
-        if lexeme.kind is TokenKind.WORD:
+        if lexeme.kind is TokenKind.WORD or not raw:
             return raw
         inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
         return _ESCAPE.sub(_unescaped, inside).decode("utf-8", "backslashreplace")

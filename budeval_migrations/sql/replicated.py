@@ -10,8 +10,8 @@ import re
 
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import Kind, classify
-from budeval_migrations.sql.lexer import TokenKind, scan
-from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, lexemes
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import Lexeme, Reader, begins_query
 
 _FAMILY = re.compile(
     r"(Replacing|Summing|Aggregating|(Versioned)?Collapsing|Graphite|Coalescing)?MergeTree"
@@ -35,7 +35,7 @@ def replicate(text: str, path: str, replica: str) -> str:
     """
     if classify(text).kind not in _WITH_ENGINE:
         return text
-    engine = _engine(Reader(text, list(lexemes(text, scan(text)))))
+    engine = _engine(Reader(text))
     if engine is None:
         return text
     name, bracket, empty = engine
@@ -47,8 +47,24 @@ def replicate(text: str, path: str, replica: str) -> str:
     return f"{head}{text[name.end : bracket.end]}{place}{comma}{text[bracket.end :]}"
 
 
+def engine_of(text: str) -> str:
+    """Return the name of the engine that a CREATE TABLE gives its table; empty without one."""
+    if classify(text).kind not in _WITH_ENGINE:
+        return ""
+    found = named_engine(Reader(text))
+    return text[found[0].start : found[0].end] if found else ""
+
+
 def _engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
     """Find a MergeTree: its name, the bracket behind it, and whether nothing is in it."""
+    found = named_engine(reader)
+    if found is None or not _FAMILY.fullmatch(reader.text[found[0].start : found[0].end]):
+        return None
+    return found
+
+
+def named_engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
+    """Return the engine's name, the bracket behind it, and whether nothing is in it."""
     for index, lexeme in enumerate(reader.rest):
         if lexeme.depth:
             continue
@@ -61,8 +77,6 @@ def _engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
         if reader.text[equals.start : equals.end] == "=":
             reader.at += 1
         name, bracket, inside = reader.peek(), reader.peek(1), reader.peek(2)
-        if not _FAMILY.fullmatch(reader.text[name.start : name.end]):
-            return None
         if bracket.kind is not TokenKind.OPEN or reader.text[bracket.start] != "(":
             return name, None, True
         return name, bracket, inside.kind is TokenKind.CLOSE

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.aim import drop_database
 from tests.support import targets
 from tests.support.cluster import Cluster
 
@@ -17,3 +18,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     targets.require_zookeeper()
     with Cluster(tmp_path_factory.mktemp("pair")) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def dropped(pair: Cluster, database: str) -> Iterator[None]:
+    """Leaves the hosts of the session without the test's database."""
+    yield
+    drop_database(pair, database)

@@ -18,6 +18,7 @@ from budeval_migrations.engine.distributed import (
 )
 from budeval_migrations.engine.session import Session
 from budeval_migrations.settings import Settings
+from tests.cluster.aim import drop_database
 from tests.support import targets
 from tests.support.cluster import Cluster
 
@@ -36,7 +37,7 @@ def session(pair: Cluster, database: str) -> Iterator[Session]:
     node.query(f"CREATE DATABASE {database} ON CLUSTER crew")
     with Session(Settings(url=node.url(database=database), database=database)) as opened:
         yield opened
-    node.query(f"DROP DATABASE {database} ON CLUSTER crew")
+    drop_database(pair, database)
 
 
 def _hosts(cluster: Cluster) -> list[str]:
@@ -103,6 +104,21 @@ def test_an_entry_of_somebody_else_is_not_taken_for_ours(
     assert found is not None
     assert "mine" in found.query
     _answers(session, statement, before, 2)
+
+
+def test_another_change_of_the_same_table_is_not_taken_for_ours(
+    pair: Cluster, session: Session, database: str
+) -> None:
+    session.execute(TABLE % database)
+    before = newest_entry(session)
+    other = pair.nodes[1]
+    other.query("ALTER TABLE t ON CLUSTER crew ADD COLUMN theirs Int8", database=database)
+    statement = "ALTER TABLE t ON CLUSTER crew ADD COLUMN ours Int8"
+    assert find_entry(session, statement, before) is None
+    session.execute(statement, settings=SUBMIT)
+    found = find_entry(session, statement, before)
+    assert found is not None
+    assert "ours" in found.query
 
 
 def test_a_host_that_is_away_answers_when_it_is_back(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""A cluster is found from its system tables, and shown; it is not migrated by halves."""
+"""A cluster is found from its system tables, and shown."""
 
 from __future__ import annotations
 
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.errors import ConfigError, Unsupported
+from budeval_migrations.errors import ConfigError
 from tests.support.cluster import Cluster
 from tests.support.project import Project
 
@@ -36,13 +36,3 @@ def test_a_cluster_that_the_server_does_not_know_is_named(
             cluster="crow",
         )
     assert refused.value.hint == "Did you mean crew?"
-
-
-def test_a_cluster_is_not_migrated_on_one_host_in_silence(
-    pair: Cluster, project: Project, database: str
-) -> None:
-    project.write_revision("001_a", None, "CREATE TABLE t (a Int8) ENGINE = Log")
-    url = pair.nodes[0].url(database=database)
-    with pytest.raises(Unsupported, match="does not migrate a cluster yet"):
-        bm.upgrade(url=url, versions=[str(project.versions)], cluster="auto")
-    assert database not in pair.nodes[0].query("SHOW DATABASES")

@@ -441,6 +441,28 @@ def test_a_nan_inside_a_tuple_is_in_one_chunk(embedded: Session) -> None:
     assert sorted(listed) == [0, 1, 2, 3]
 
 
+def test_of_many_rows_a_sample_is_sorted_and_the_chunks_are_about_as_large_as_asked(
+    embedded: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budeval_migrations.run.chunks._MOST_SORTED", 100_000)
+    embedded.execute("DROP TABLE IF EXISTS source")
+    embedded.execute("CREATE TABLE source (k String, n UInt32) ENGINE = MergeTree ORDER BY n")
+    embedded.execute(
+        "INSERT INTO source SELECT hex(sipHash64(number)), number FROM numbers(300000)"
+    )
+    found = plan_chunks(embedded, Backfill("t", ALL, "source", "k", 50_000), Name("source"))
+    assert 5 <= len(found) <= 7
+    sizes = [
+        [int(v) for v in row]
+        for chunk in found
+        for row in embedded.query(f"SELECT count(), sum(n) FROM source WHERE {chunk.condition}")
+    ]
+    assert sum(count for count, _ in sizes) == 300_000
+    assert sum(total for _, total in sizes) == 299_999 * 150_000
+    # 200 values a chunk: 14 more or fewer are one standard deviation.
+    assert all(25_000 < count < 75_000 for count, _ in sizes[:-1])
+
+
 def test_a_source_without_rows_has_no_chunks(embedded: Session) -> None:
     embedded.execute("DROP TABLE IF EXISTS source")
     embedded.execute("CREATE TABLE source (k Int8) ENGINE = MergeTree ORDER BY k")

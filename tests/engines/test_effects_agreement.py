@@ -15,7 +15,6 @@ import pytest
 from budeval_migrations.sql.effects import Watch, effect
 from tests.support.chdb_engine import connect
 
-# Facts about ClickHouse, which change with its version and not with this package; they take minutes.
 pytestmark = pytest.mark.embedded
 
 STAGE = (

@@ -23,7 +23,6 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import ignore
 from budeval_migrations.history import schema, stores
 from budeval_migrations.history.lease import Claim
-from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import LeaseLock, break_lock, read_holder
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.settings import Settings
@@ -156,9 +155,7 @@ def test_a_keeper_that_is_down_is_an_error_until_it_is_back(
             assert "\n" not in caught.value.message
             assert "Bring Keeper back" in caught.value.hint
             assert tables(session) == {schema.KEEPER_LOCK}
-            shown = review_status(
-                session, read_files(session.settings), Ledger(session).read_state()
-            )
+            shown = review_status(session, read_files(session.settings))
             assert shown.pending == ("001_a",)
             assert [n for n in shown.notices if "Who holds the lock cannot be seen" in n]
 
@@ -267,7 +264,7 @@ def test_who_won_a_token_gives_way_when_keeper_came_meanwhile(
 ) -> None:
     start(front, keeper.clickhouse_config(prefix))
     with open_session(front) as session:
-        session.execute(schema.create_lock())
+        session.execute(schema.create_lock(session.features))
         session.execute(schema.create_keeper_lock(DATABASE))
         with monkeypatch.context() as patch:  # it had looked before Keeper was configured
             patch.setattr(stores, "choose_store", lambda _: stores.STORES[schema.LOCK])

@@ -85,13 +85,20 @@ def test_a_failed_migration_keeps_the_application_from_starting(stage: Stage) ->
 
 
 @on_two
-def test_a_newer_database_is_told_or_refused(stage: Stage) -> None:
+def test_a_newer_database_is_told_once_or_refused(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.write_three()
     bm.upgrade(**stage.options)
     stage.project.revision_file("003_three").unlink()
     for mode in ("upgrade", "check", "wait"):
         report = start(mode=mode, **stage.options)
-        assert report.notices == ("The database is newer than these files: 003_three.",)
+        assert report.notices == (
+            "003_three is applied and has no file: the file was deleted, or the database is newer "
+            "than these files.",
+        )
+        assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [*report.notices]
+        caplog.clear()
         with pytest.raises(MissingRevision):
             start(mode=mode, on_ahead="error", **stage.options)
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from budeval_migrations.engine.fingerprint import take
+from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
 from budeval_migrations.history.effort import Entry, JournalEvent
-from budeval_migrations.history.lock import NoLock
+from budeval_migrations.history.lock import Lock, NoLock
 from budeval_migrations.model import Direction
+from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.settle import BACKFILL, REPEATABLE, Settler
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql.effects import effect
@@ -51,7 +53,9 @@ def intent(session: Session, text: str, **values: object) -> Entry:
 
 
 def settler(session: Session, tell: object = ignore, lock: object | None = None) -> Settler:
-    return Settler(session, lock or NoLock(), tell, patience=5)  # type: ignore[arg-type]
+    held: Lock = lock or NoLock()  # type: ignore[assignment]
+    hosts = Hosts(session)
+    return Settler(session, held, tell, hosts, Barrier(session, hosts, held), patience=5)  # type: ignore[arg-type]
 
 
 # --- running --------------------------------------------------------------------------------

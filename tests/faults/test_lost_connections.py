@@ -82,7 +82,7 @@ DEEDS = {
     ),
     "insert values": Deed(f"INSERT INTO t {_IT} VALUES (1), (2), (3)", _ROWS, "0\t0", "3\t6"),
     "slow insert values": Deed(
-        f"INSERT INTO t {_IT} VALUES (1 + (SELECT sleep(1.4))), (2), (3)",
+        f"INSERT INTO t {_IT} VALUES (1 + (SELECT sleep(2.4))), (2), (3)",
         _ROWS, "0\t0", "3\t6",
     ),
     "slow insert select": Deed(
@@ -131,7 +131,7 @@ class Case:
         return f"{what.get(self.match, 'heartbeat of ')}{self.deed}: {self.how.name}{said}{where}"
 
 
-ON, LATE = "gone on", {"seconds": 2.5}
+ON, LATE = "gone on", {"seconds": 4.0}
 CASES = [
     # The server never saw it: surely not applied, sent again.
     Case("create", How.SWALLOWED, ON, 1),
@@ -182,21 +182,21 @@ CASES = [
     # The server works on it, and is waited for.
     Case("slow insert values", How.CUT_AT_ONCE, ON, 1),
     Case("slow insert values", How.BALANCER, ON, 1, fault={"status": 504}),
-    Case("slow insert values", How.LATE, ON, 1, fault=LATE, options="?timeout=1"),
+    Case("slow insert values", How.LATE, ON, 1, fault=LATE, options="?timeout=2"),
     Case(
         "slow insert values", How.LATE, ON, 1, server="connect", fault=LATE,
-        options="?send_receive_timeout=1",
+        options="?send_receive_timeout=2",
     ),
     Case("slow insert select", How.CUT_AT_ONCE, ON, 1, server="old"),
     Case("slow insert select", How.CUT_ANSWER, ON, 1, server="old"),
     Case("slow insert select", How.BALANCER, ON, 1, server="old"),
     Case("slow insert select", How.LATE, ON, 1, server="old", fault=LATE,
-         options="?timeout=1"),
+         options="?timeout=2"),
     # Nothing tells whether rows that nobody counted are all there: a person is asked.
     Case("slow insert select", How.CUT_AT_ONCE, "unknown", 1),
     Case("slow insert select", How.CUT_ANSWER, "unknown", 1, server="connect"),
     Case("slow insert select", How.BALANCER, "unknown", 1),
-    Case("slow insert select", How.LATE, "unknown", 1, fault=LATE, options="?timeout=1"),
+    Case("slow insert select", How.LATE, "unknown", 1, fault=LATE, options="?timeout=2"),
     # An answer that comes late, and in time all the same.
     Case("create", How.LATE, ON, 1, fault={"seconds": 1.5}),
     Case("slow insert select", How.LATE, ON, 1, fault={"seconds": 0.5}, server="connect"),
@@ -211,7 +211,7 @@ CASES = [
     Case("slow insert select", How.CUT_ANSWER, ON, 1, match=_OUTCOME, server="connect"),
     Case("insert values", How.CUT_ANSWER, ON, 1, match=_LEDGER),
     Case("insert values", How.BALANCER, ON, 1, match=_LEDGER),
-    Case("create", How.LATE, ON, 1, match=_LEDGER, fault=LATE, options="?timeout=1"),
+    Case("create", How.LATE, ON, 1, match=_LEDGER, fault=LATE, options="?timeout=2"),
     Case("insert values", How.SWALLOWED, ON, 1, match=_INTENT),
     Case("slow insert select", How.SWALLOWED, ON, 1, match=_OUTCOME),
     Case("insert values", How.SWALLOWED, ON, 1, match=_LEDGER),

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from xml.sax.saxutils import escape
 
 from tests.support.process import HOST, free_port
-from tests.support.servers import OldServer
+from tests.support.server import QueryError
+from tests.support.servers import OldServer, hostile_password
 from tests.support.zookeeper import ZooKeeper
 
 
 class Node(OldServer):
-    """One server of a cluster; its ports are known before it starts."""
+    """One server of a cluster; its ports are known before it starts.
+
+    Replicas of 18.16 send some work on to their leader as ``default`` without a password.
+    """
 
     def __init__(self, directory: Path, shard: int, replica: int) -> None:
         super().__init__(directory)
         self.shard, self.replica = shard, replica
+        self.user = "admin"
+        self.users = {"admin": hostile_password(), "reader": hostile_password()}
+        self.more_users = (
+            f"<default><password/><networks><ip>{HOST}</ip></networks>"
+            "<profile>default</profile><quota>default</quota></default>"
+        )
         self.http_port, self.tcp_port = free_port(), free_port()
         self.interserver_port = free_port()
+        self._read = 0  # of the error log, in characters
+
+    def query(self, sql: str, user: str | None = None, **params: str) -> str:
+        """Run one statement; again, where the host has just lost its session with ZooKeeper."""
+        for _ in range(20):
+            try:
+                return super().query(sql, user, **params)
+            except QueryError as error:
+                if error.code != 999 or "Session expired" not in str(error):
+                    raise
+                time.sleep(1)
+        return super().query(sql, user, **params)
+
+    def has_lost_its_worker(self) -> bool:
+        """Whether the server has given up on the cluster's queue since it was last asked."""
+        log = self.directory / "error.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        news, self._read = text[self._read :], len(text)
+        return "DDLWorker: Unexpected ZooKeeper error" in news
 
 
 class Cluster:
@@ -28,12 +57,16 @@ class Cluster:
 
     Args:
         shards: How many replicas each shard has.
+        session_timeout: Seconds after which Keeper forgets a host that is silent.
 
     """
 
     name = "crew"
 
-    def __init__(self, directory: Path, shards: Sequence[int] = (2,)) -> None:
+    def __init__(
+        self, directory: Path, shards: Sequence[int] = (2,), session_timeout: float = 20
+    ) -> None:
+        self._session_timeout = session_timeout
         self.zookeeper = ZooKeeper(directory / "zookeeper")
         self.nodes = [
             Node(directory / f"node-{shard}-{replica}", shard, replica)
@@ -54,13 +87,21 @@ class Cluster:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+    def add(self, shard: int = 1) -> Node:
+        """Start one more host, empty, and tell the others of it; they read it by themselves."""
+        replica = 1 + max(node.replica for node in self.nodes if node.shard == shard)
+        added = Node(self.nodes[0].directory.parent / f"node-{shard}-{replica}", shard, replica)
+        added.users = self.nodes[0].users
+        self.nodes.append(added)
+        for node in self.nodes:
+            node.more_config = self._config(node)
+            if node is not added:
+                node.write_config()
+        self._stack.enter_context(added)
+        return added
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def _config(self, node: Node) -> str:
         shards = ""
@@ -75,8 +116,8 @@ class Cluster:
         return f"""
   <zookeeper>
     <node><host>{HOST}</host><port>{self.zookeeper.port}</port></node>
-    <session_timeout_ms>4000</session_timeout_ms>
-    <operation_timeout_ms>2000</operation_timeout_ms>
+    <session_timeout_ms>{int(self._session_timeout * 1000)}</session_timeout_ms>
+    <operation_timeout_ms>{int(self._session_timeout * 500)}</operation_timeout_ms>
   </zookeeper>
   <remote_servers incl="none"><{self.name}>{shards}</{self.name}></remote_servers>
   <macros>

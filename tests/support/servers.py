@@ -115,6 +115,7 @@ class OldServer(Server):
         self.tcp_port = 0
         self.interserver_port = 0
         self.more_config = ""
+        self.more_users = ""
 
     @staticmethod
     def is_installed() -> bool:
@@ -141,14 +142,17 @@ class OldServer(Server):
         """End the process; it would wait ten seconds for clients that keep connections alive."""
         super().stop(timeout)
 
-    def _start_once(self) -> None:
+    def write_config(self) -> None:
+        """Write the configuration; a server that runs reads parts of it again."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        config = self.directory / "config.xml"
-        config.write_text(self._config())
+        (self.directory / "config.xml").write_text(self._config())
         (self.directory / "users.xml").write_text(self._users_config())
+
+    def _start_once(self) -> None:
+        self.write_config()
         with (self.directory / "stdout.txt").open("a") as output:
             self._process = subprocess.Popen(
-                ["clickhouse-server", f"--config-file={config}"],
+                ["clickhouse-server", f"--config-file={self.directory / 'config.xml'}"],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -210,7 +214,7 @@ class OldServer(Server):
     <readonly><log_queries>1</log_queries><readonly>1</readonly></readonly>
   </profiles>
   <quotas><default/></quotas>
-  <users>{users}</users>
+  <users>{users}{self.more_users}</users>
 </yandex>
 """
 

@@ -67,7 +67,7 @@ class ZooKeeper(Process):
         data.mkdir(parents=True, exist_ok=True)
         config = self.directory / "zoo.cfg"
         config.write_text(
-            f"tickTime=500\ndataDir={data}\nclientPort={self.port}\nclientPortAddress={HOST}\n"
+            f"tickTime=500\nmaxSessionTimeout=60000\ndataDir={data}\nclientPort={self.port}\nclientPortAddress={HOST}\n"
             "admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n"
         )
         java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]

@@ -28,10 +28,15 @@ DEFAULTS = {
     "database": "",
     "environment": "production",
     "cluster": "",
+    "ddl_timeout": 180.0,
+    "max_lag": 60.0,
+    "allow_inactive": False,
     "lock": "auto",
     "lock_timeout": 600.0,
     "lock_lease": 30.0,
+    "jobs": 1,
     "versions": (),
+    "schema": "",
     "server_version": "26.0",
 }
 
@@ -42,10 +47,15 @@ TEXTS = {
     "database": ("a", "b", "c", "d"),
     "environment": ("a", "b", "c", "development"),
     "cluster": ("a", "auto", "{cluster}", "crew"),
+    "ddl_timeout": ("1", "2.5", "0", "4"),
+    "max_lag": ("1", "2.5", "0", "4"),
+    "allow_inactive": ("yes", "no", "TRUE", "0"),
     "lock": ("off", "auto", "off", "off"),
     "lock_timeout": ("1", "2.5", "0", "4"),
     "lock_lease": ("1", "2.5", "3", "4"),
+    "jobs": ("2", "64", "1", "3"),
     "versions": ("/a", "/b", "/c", "/d"),
+    "schema": ("schema.sql", "app.models:metadata", "./wanted.sql", "a:b"),
     "server_version": ("18.16", "19.1", "22.8", "24.8"),
 }
 
@@ -56,8 +66,12 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_as(name: str, text: str) -> object:
-    if name in ("lock_timeout", "lock_lease"):
+    if name in ("ddl_timeout", "max_lag", "lock_timeout", "lock_lease"):
         return float(text)
+    if name == "jobs":
+        return int(text)
+    if name == "allow_inactive":
+        return text in ("yes", "TRUE")
     return (text,) if name == "versions" else text
 
 
@@ -228,8 +242,8 @@ UNKNOWN = (
         {"zzz": "1"},
         {},
         "Unknown -x option zzz.",
-        "Known: url, database, environment, cluster, lock, lock_timeout, lock_lease, versions, "
-        "server_version.",
+        "Known: url, database, environment, cluster, ddl_timeout, max_lag, allow_inactive, lock, "
+        "lock_timeout, lock_lease, jobs, versions, schema, server_version.",
     ),
 )
 
@@ -378,7 +392,7 @@ def test_settings_are_shown_with_their_values_and_without_the_password() -> None
 
     assert shown == (
         "Settings(url='clickhouse+http://u:***@h:8123/d', database='', environment='production', "
-        "cluster='', lock='off', lock_timeout=600.0, lock_lease=30.0, versions=(), server_version='26.0', "
+        "cluster='', ddl_timeout=180.0, max_lag=60.0, allow_inactive=False, lock='off', lock_timeout=600.0, lock_lease=30.0, jobs=1, versions=(), schema='', server_version='26.0', "
         "config='')"
     )
 

@@ -12,7 +12,7 @@ from alembic.config import Config
 
 import budeval_migrations as bm
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, Unsupported
+from budeval_migrations.errors import EngineError, StatementFailed, Unsupported
 from budeval_migrations.settings import Settings
 from tests.support.project import REPOSITORY
 from tests.support.targets import Target, engine_parameters
@@ -128,11 +128,24 @@ def test_a_writer_beside_the_upgrade_loses_no_row_and_none_counts_twice(budeval:
     with ResultsWriter(budeval) as writer:
         while writer.count < 20 and writer.error is None:
             pass
-        report = bm.upgrade(**budeval.options)
+        applied = upgrade_again_where_it_refuses(budeval)
     assert writer.error is None
-    assert report.applied == tuple(IDS[3:])
+    assert applied == tuple(IDS[3:])
     assert budeval.rows("SELECT toUInt32(count()) FROM dataset_results") == [(writer.count,)]
     assert budeval.rows(TRENDS_OF_VIEW) == budeval.rows(TRENDS_OF_BASE)
+
+
+def upgrade_again_where_it_refuses(budeval: Budeval) -> tuple[str, ...]:
+    """Upgrade as 004 says: where it refuses beside a writer (395), nothing is lost, run it again."""
+    applied: tuple[str, ...] = ()
+    for left in reversed(range(5)):
+        try:
+            return applied + bm.upgrade(**budeval.options).applied
+        except StatementFailed as refused:
+            if refused.code != 395 or not left or refused.report is None:
+                raise
+            applied += refused.report.applied
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import threading
 import time
 from functools import partial
 
+import chdb
 import pytest
 
 from budeval_migrations.errors import StatementFailed
@@ -71,10 +72,24 @@ def test_004_is_exact_when_the_first_rows_arrive_while_it_runs() -> None:
     database = Database()
     database.upgrade("003")
     with ResultsWriter(database, seed=1, pause=0.01):
-        database.run(TRENDS)
+        run_again_where_it_refuses(database, TRENDS)
 
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
     database.drop()
+
+
+def run_again_where_it_refuses(database: Database, revision: str) -> None:
+    """Run a revision as a tool would that goes on at the statement which refused (Code 395)."""
+    for statement in compile_(revision, "upgrade"):
+        for left in reversed(range(5)):
+            try:
+                database.send(statement, guards=True)
+            except chdb.ChdbError as error:
+                if "Code: 395" not in str(error) or not left:
+                    raise
+                time.sleep(0.5)
+            else:
+                break
 
 
 def known_at(revision: str) -> Database:

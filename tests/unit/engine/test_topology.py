@@ -25,7 +25,8 @@ def test_clusters_do_not_matter_unless_one_is_asked_for() -> None:
 
 def test_a_named_cluster_is_taken_with_all_its_hosts() -> None:
     found = arrange("crew", "d", "Atomic", {"crew": GRID, "other": PAIR}, {})
-    assert found == Topology(Arrangement.ON_CLUSTER, "crew", GRID)
+    assert found == Topology(Arrangement.ON_CLUSTER, "crew", GRID, replica="", uuids=True)
+    assert (found.on_cluster, found.shards, found.majority) == (True, 2, 3)
     assert str(found) == "cluster crew: 4 hosts in 2 shards"
 
 
@@ -71,11 +72,37 @@ def test_a_cluster_that_is_not_there_is_an_error(
     assert refused.value.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("macros", "replica"),
+    [
+        ({"shard": "1", "replica": "a"}, "{shard}-{replica}"),
+        ({"replica": "a"}, "{replica}"),
+        ({"shard": "1"}, ""),
+        ({}, ""),
+    ],
+)
+def test_replicas_are_told_apart_by_the_macros_that_there_are(
+    macros: dict[str, str], replica: str
+) -> None:
+    assert arrange("crew", "d", "Atomic", {"crew": PAIR}, macros).replica == replica
+
+
+@pytest.mark.parametrize(("engine", "uuids"), [("Atomic", True), ("Ordinary", False), ("", False)])
+def test_only_an_atomic_database_gives_uuids(engine: str, uuids: bool) -> None:
+    assert arrange("crew", "d", engine, {"crew": PAIR}, {}).uuids is uuids
+
+
+@pytest.mark.parametrize(("count", "majority"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
+def test_two_majorities_have_a_host_in_common(count: int, majority: int) -> None:
+    hosts = tuple(Host(1, n, "h", n) for n in range(count))
+    assert Topology(Arrangement.ON_CLUSTER, "crew", hosts).majority == majority
+
+
 @pytest.mark.parametrize("engine", ["Replicated", "Shared"])
 @pytest.mark.parametrize("wanted", ["", "auto", "crew"])
 def test_a_database_that_replicates_itself_is_never_told_on_cluster(
     wanted: str, engine: str
 ) -> None:
     found = arrange(wanted, "d", engine, {"crew": GRID, "d": PAIR}, {"cluster": "crew"})
-    assert found == Topology(Arrangement.SELF_REPLICATING, "", PAIR)
+    assert found == Topology(Arrangement.SELF_REPLICATING, "", PAIR, uuids=True)
     assert str(found) == "replicated database: 2 hosts in 1 shard"

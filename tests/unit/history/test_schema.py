@@ -151,7 +151,7 @@ def test_an_old_table_is_widened_in_one_statement() -> None:
 
 
 def test_the_lock_is_a_table_whose_inserts_are_compared() -> None:
-    assert schema.create_lock() == LOCK_NEW
+    assert schema.create_lock(NEW) == LOCK_NEW
 
 
 def test_the_version_view_reads_the_heads_from_the_ledger() -> None:
@@ -189,7 +189,9 @@ def test_the_server_says_when_a_journal_row_was_written() -> None:
         schema.create_journal(NEW),
         schema.widen_ledger(NEW),
         schema.create_version_view(),
-        schema.create_lock(),
+        schema.create_lock(NEW),
+        schema.create_lock(OLD),
+        schema.create_lock(NEW, replicated=True),
     ],
 )
 def test_every_statement_is_one_statement(text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionMap
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -167,13 +168,22 @@ def test_a_random_graph_is_read_as_it_was_written_parents_first(
     shelf = Shelf(tmp_path_factory.mktemp("graph"))
     shelf.put_all(parents)
 
-    graph = shelf.graph()
+    directory = shelf.directory
+    graph = load_graph(directory, shelf.files)
 
     assert {name: node.parents for name, node in graph.items()} == parents
     seen: set[str] = set()
     for name, node in graph.items():
         assert set(node.parents) <= seen
         seen.add(name)
+    # What ``alembic current`` asks for, found in one walk, is what Alembic finds.
+    revisions = directory.revision_map
+    assert type(revisions) is not RevisionMap
+    some = data.draw(st.sets(st.sampled_from(names), min_size=1))
+    targets = [revisions.get_revision(name) for name in sorted(some)]
+    assert revisions._filter_into_branch_heads(targets) == RevisionMap._filter_into_branch_heads(
+        revisions, targets
+    )
 
 
 # --- files that are not right ---------------------------------------------------------------

@@ -22,9 +22,10 @@ from budeval_migrations.model import (
     RevisionNode,
     RevisionState,
 )
-from budeval_migrations.run.planner import Position, checksum_state, is_settled
+from budeval_migrations.run.planner import Position, checksum_state
 from budeval_migrations.run.problems import find_problems, refuse
 from budeval_migrations.run.statuses import revision_statuses
+from budeval_migrations.sql.checksum import summary
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 CHAIN = {"001_a": (), "002_b": ("001_a",), "003_c": ("002_b",)}
@@ -82,72 +83,6 @@ def changed(revision: str) -> str:
 
 def uncalled(revision: str) -> str:
     raise AssertionError(f"{revision} was compiled for nothing")
-
-
-# --- is_settled ---------------------------------------------------------------------------
-
-
-def test_a_database_at_head_is_settled() -> None:
-    assert is_settled(files(*CHAIN), LedgerState(Ground.READY, applied(CHAIN)))
-
-
-def test_no_files_and_no_rows_are_settled_where_there_is_a_ledger() -> None:
-    assert is_settled({}, LedgerState(Ground.READY))
-
-
-UNSETTLED = {
-    "no database": LedgerState(Ground.NO_DATABASE),
-    "no ledger": LedgerState(Ground.EMPTY),
-    "an older tool's ledger": LedgerState(Ground.LEGACY, applied(CHAIN)),
-    "another tool's version table": LedgerState(Ground.READY, applied(CHAIN), ("003_c",)),
-    "an empty one of another tool": LedgerState(Ground.READY, applied(CHAIN), ()),
-    "a pending revision": LedgerState(Ground.READY, applied(CHAIN)[:2]),
-    "a failed revision": LedgerState(
-        Ground.READY, (*applied(CHAIN)[:2], row("003_c", 3, success=False))
-    ),
-    "a revision that was taken back": LedgerState(
-        Ground.READY, (*applied(CHAIN), row("003_c", 4, direction=Direction.DOWN))
-    ),
-    "an edited file": LedgerState(
-        Ground.READY, (*applied(CHAIN)[:2], row("003_c", 3, checksum="another"))
-    ),
-    "a row without a checksum": LedgerState(
-        Ground.READY, (*applied(CHAIN)[:2], row("003_c", 3, checksum=""))
-    ),
-    "a row that was not adopted": LedgerState(Ground.READY, (*applied(CHAIN)[:2], row("003_c", 0))),
-    "a revision without a file": LedgerState(
-        Ground.READY, (*applied(CHAIN), row("004_d", 4, ("003_c",)))
-    ),
-}
-
-
-@pytest.mark.parametrize("state", UNSETTLED.values(), ids=UNSETTLED)
-def test_a_database_with_something_to_do_is_not_settled(state: LedgerState) -> None:
-    assert not is_settled(files(*CHAIN), state)
-
-
-def test_an_adopted_revision_is_settled_whatever_its_file_says() -> None:
-    rows = (*applied(CHAIN)[:2], row("003_c", 3, operation=Operation.ADOPT, checksum="another"))
-
-    assert is_settled(files(*CHAIN), LedgerState(Ground.READY, rows))
-
-
-def test_a_newer_database_is_settled_for_who_tolerates_it() -> None:
-    state = LedgerState(Ground.READY, (*applied(CHAIN), row("004_d", 4, ("003_c",))))
-
-    assert is_settled(files(*CHAIN), state, tolerate_ahead=True)
-
-
-def test_a_hole_in_the_files_is_not_tolerated() -> None:
-    state = LedgerState(Ground.READY, applied(CHAIN))
-
-    assert not is_settled(files("001_a", "003_c"), state, tolerate_ahead=True)
-
-
-def test_a_failed_downgrade_leaves_a_database_settled() -> None:
-    failed = row("003_c", 4, success=False, direction=Direction.DOWN)
-
-    assert is_settled(files(*CHAIN), LedgerState(Ground.READY, (*applied(CHAIN), failed)))
 
 
 # --- Position -----------------------------------------------------------------------------
@@ -382,27 +317,17 @@ def test_what_has_no_file_is_missing_under_known_revisions_and_else_ahead(
 
 
 @given(standings())
-def test_a_settled_database_has_nothing_pending_and_no_problem(
+def test_where_names_and_checksums_sum_up_to_the_same_nothing_is_to_be_done(
     standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
     dag, up, known = standing
     here = stand(dag, up, known)
 
-    settled = is_settled(here.files, here.state)
+    recorded = summary((name, row.checksum) for name, row in here.state.recorded.items())
+    wanted = summary((file.revision, file.checksum) for file in here.files.values())
 
-    assert settled == (here.pending == () and find_problems(here, uncalled) == ([], []))
-
-
-@given(standings())
-def test_who_tolerates_a_newer_database_still_wants_what_known_revisions_need(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
-) -> None:
-    dag, roots, known = standing
-    here = stand(dag, below(dag, roots), known)
-
-    settled = is_settled(here.files, here.state, tolerate_ahead=True)
-
-    assert settled == (here.pending == () and here.missing == ())
+    nothing = here.pending == () and find_problems(here, uncalled) == ([], [])
+    assert (recorded == wanted) == nothing
 
 
 # --- checksums ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.engine.fingerprint import Fingerprint
+from budeval_migrations.engine.topology import Topology
 from budeval_migrations.history.effort import Entry, JournalEvent, fold
 from budeval_migrations.history.ledger import Attempt
 from budeval_migrations.model import (
@@ -85,7 +86,7 @@ class World:
         self.sent.append((task, tuple(self.entries)))
 
 
-SESSION: Any = SimpleNamespace(database="d")
+SESSION: Any = SimpleNamespace(database="d", topology=Topology())
 
 
 @pytest.fixture(autouse=True)

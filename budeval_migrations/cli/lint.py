@@ -1,0 +1,144 @@
+"""``budeval-migrate lint``."""
+
+from __future__ import annotations
+
+import click
+from rich.markup import escape
+
+from budeval_migrations import ahead
+from budeval_migrations.cli.app import App
+from budeval_migrations.cli.output import Output
+from budeval_migrations.errors import ConfigError, RevisionError
+from budeval_migrations.findings import Finding, LintReport, Severity
+from budeval_migrations.linter import formats
+from budeval_migrations.linter.registry import rules
+
+_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path())
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    help="How to print it (default: text).",
+)
+@click.option("--select", multiple=True, metavar="CODES", help="Only these rules: BM001,BM002.")
+@click.option("--ignore", multiple=True, metavar="CODES", help="All but these rules.")
+@click.option("--list", "show_rules", is_flag=True, help="Show the rules, and look at no file.")
+@click.pass_obj
+def lint(
+    app: App,
+    files: tuple[str, ...],
+    form: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    show_rules: bool,
+) -> None:
+    """Look for what is doubtful in revision files, without a server.
+
+    FILES are the revisions to report (default: all); the others are read as well, to know
+    the tables. Exit 3 when there is an error among the findings.
+
+    \b
+    A comment allows a finding, with a reason, on the statement or above it:
+        -- lint: allow BM004: because the table is small
+    Example: budeval-migrate lint versions/007_add_comment.py --ignore BM012
+    """
+
+    def work() -> int:
+        chosen = _format(app, form)
+        if show_rules:
+            if files or chosen in ("github", "sarif"):
+                raise ConfigError(
+                    "--list shows the rules, as text or JSON, and looks at no file.",
+                    hint="budeval-migrate lint --list",
+                )
+            _print_rules(chosen, app.output)
+            return 0
+        report = ahead.lint(files, select=select, ignore=ignore, **app.settings)
+        _print(report, chosen, app.output)
+        return 0 if report.ok else RevisionError.exit_code
+
+    app.run(work)
+
+
+def _format(app: App, form: str | None) -> str:
+    if app.output.as_json and form not in (None, "json"):
+        raise ConfigError(
+            f"--json and --format {form} cannot both be.", hint="Leave one of the two out."
+        )
+    return "json" if app.output.as_json else form or "text"
+
+
+def _print(report: LintReport, form: str, output: Output) -> None:
+    if form == "json":
+        output.dump(report.as_dict())
+    elif form == "sarif":
+        output.dump(formats.sarif(report))
+    elif form == "github":
+        for line in formats.github(report):
+            click.echo(line)
+    else:
+        _print_text(report, output)
+
+
+def _print_text(report: LintReport, output: Output) -> None:
+    say = output.print
+    for finding in report.findings:
+        if output.quiet and finding.severity is not Severity.ERROR:
+            continue
+        say(_head(finding))
+        say(f"  {escape(finding.message)}\n  fix: {escape(finding.fix)}")
+    if output.quiet:
+        return
+    for waived in report.waived if output.verbose else ():
+        say(_head(waived.finding, " (waived)"))
+        say(f"  {escape(waived.finding.message)}\n  reason: {escape(waived.reason)}")
+    for revision in report.dynamic:
+        say(
+            f"[yellow]note[/] {escape(revision)} reads the database while it runs, so that not all "
+            "of its statements could be looked at"
+        )
+    say(_summary(report))
+
+
+def _head(finding: Finding, mark: str = "") -> str:
+    line = f":{finding.line}" if finding.line else ""
+    style, name = _STYLE[finding.severity], rules()[finding.rule].name
+    place = escape(f"{finding.file or finding.revision}{line}")
+    return f"{place}: [{style}]{finding.severity.value}{mark}[/] {finding.rule} {name}"
+
+
+def _summary(report: LintReport) -> str:
+    counts = [
+        _counted(report.count(severity), severity.value)
+        for severity in Severity
+        if report.count(severity)
+    ]
+    counts += [f"{len(report.waived)} waived"] if report.waived else []
+    looked_at = _counted(len(report.revisions), "revision")
+    return f"{looked_at}: {', '.join(counts) or 'nothing found'}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 and word != 'info' else ''}"
+
+
+def _print_rules(form: str, output: Output) -> None:
+    if form == "json":
+        listed = [
+            {
+                "code": rule.code,
+                "name": rule.name,
+                "severity": rule.severity.value,
+                "why": rule.why,
+                "fix": rule.fix,
+            }
+            for rule in rules().values()
+        ]
+        output.dump({"rules": listed})
+        return
+    for rule in rules().values():
+        click.echo(f"{rule.code}  {rule.severity.value:<7}  {rule.name:<24}{rule.why}")

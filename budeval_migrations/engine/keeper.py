@@ -1,0 +1,83 @@
+"""Ask what is in Keeper, through a server that may have lost it for a moment; read-only.
+
+https://clickhouse.com/docs/operations/system-tables/zookeeper
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from budeval_migrations.engine.failures import ABORTED, KEEPER_EXCEPTION, NO_ZOOKEEPER
+from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.wires import Row
+from budeval_migrations.errors import EngineError
+from budeval_migrations.sql import quote
+
+# Seconds that Keeper may be away: an election, or a restart.
+PATIENCE = 60.0
+_POLL = 0.25
+_T = TypeVar("_T")
+
+
+def patiently(ask: Callable[[], _T]) -> _T:
+    """Return an answer that needs Keeper, as soon as the server has it again.
+
+    Args:
+        ask: Asks what may be asked again.
+
+    Raises:
+        EngineError: The server refused; or it has had no Keeper for a minute.
+
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except EngineError as error:
+            if not is_away(error) or time.monotonic() >= until:
+                raise
+        time.sleep(_POLL)
+
+
+def query(session: Session, sql: str) -> list[Row]:
+    """Return the rows of a SELECT that the server answers with Keeper's help.
+
+    Raises:
+        EngineError: See :func:`patiently`.
+
+    """
+    return patiently(lambda: session.query(sql))
+
+
+def read_children(session: Session, path: str, columns: str = "name", where: str = "") -> list[Row]:
+    """Return what ``system.zookeeper`` has below a path; nothing where there is no such path.
+
+    Args:
+        columns: Of ``system.zookeeper``, as in a SELECT.
+        where: A further condition.
+
+    Raises:
+        EngineError: See :func:`patiently`.
+
+    """
+    also = f" AND {where}" if where else ""
+    try:
+        return query(
+            session,
+            f"SELECT {columns} FROM system.zookeeper WHERE path = {quote.string(path)}{also}",
+        )
+    except EngineError as error:
+        if error.code == KEEPER_EXCEPTION and "No node" in error.message:
+            return []
+        raise
+
+
+def is_away(error: EngineError) -> bool:
+    """Return whether an error says that the server has no Keeper now."""
+    if error.code == KEEPER_EXCEPTION:
+        return "No node" not in error.message and "Node exists" not in error.message
+    # A replica that opens a new session lets go of who waits for its queue.
+    letting_go = error.code == ABORTED and "Shutdown is called" in error.message
+    return letting_go or error.code == NO_ZOOKEEPER

@@ -1,0 +1,26 @@
+"""Ask the server's catalogue which tables hang together.
+
+https://clickhouse.com/docs/operations/system-tables/tables
+"""
+
+from __future__ import annotations
+
+from budeval_migrations.engine.session import Session
+from budeval_migrations.sql.touch import Ties, tie
+
+
+def read_ties(session: Session) -> Ties:
+    """Return how the tables of the server hang together; read-only.
+
+    Raises:
+        EngineError: The catalogue cannot be read.
+
+    """
+    # MergeTree tables feed nobody by themselves, and read where a column asks a dictionary.
+    rows = session.query(
+        "SELECT name, engine, if(engine NOT LIKE '%MergeTree' "
+        "OR match(create_table_query, '(?i)dict|join'), create_table_query, '') "
+        "FROM system.tables "
+        "WHERE database NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA')"
+    )
+    return tie((str(name), str(engine), str(text)) for name, engine, text in rows)

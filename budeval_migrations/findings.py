@@ -1,0 +1,403 @@
+"""What is found by looking ahead: of lint, of two schemas, of a rehearsal. Data only.
+
+Imports ``model`` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from budeval_migrations.model import Direction, Failure
+
+
+class Severity(Enum):
+    """How bad a finding is: an ERROR is refused, the others are told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule of lint has to say of a revision.
+
+    Attributes:
+        rule: Its code, ``BM001``.
+        statement: Number of the statement, from 1; None where it is about the revision.
+        line: 1-based line of the file; None where it is not known.
+        fix: What to do about it, in one sentence.
+        direction: Whose statement it is, upgrade()'s or downgrade()'s.
+
+    """
+
+    rule: str
+    severity: Severity
+    revision: str
+    message: str
+    fix: str
+    file: str | None = None
+    line: int | None = None
+    statement: int | None = None
+    direction: Direction | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        direction = self.direction.value if self.direction else None
+        return {**vars(self), "severity": self.severity.value, "direction": direction}
+
+
+@dataclass(frozen=True)
+class Waived:
+    """A finding that the revision's author answers for.
+
+    Attributes:
+        reason: Why, in the author's words.
+
+    """
+
+    finding: Finding
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {**self.finding.as_dict(), "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """What lint found in the revision files.
+
+    Attributes:
+        findings: Parents' before children's, then by line.
+        waived: What a comment with a reason allows.
+        revisions: Those that were looked at; the others of the directory are context.
+        dynamic: Those among them that read the database while they run, so that their
+            statements could not be looked at.
+
+    """
+
+    findings: tuple[Finding, ...] = ()
+    waived: tuple[Waived, ...] = ()
+    revisions: tuple[str, ...] = ()
+    dynamic: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that is an error."""
+        return not self.count(Severity.ERROR)
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings are of a severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "revisions": list(self.revisions),
+            "dynamic": list(self.dynamic),
+            "counts": {severity.value: self.count(severity) for severity in Severity}
+            | {"waived": len(self.waived)},
+            "findings": [finding.as_dict() for finding in self.findings],
+            "waived": [waived.as_dict() for waived in self.waived],
+        }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two schemas are not the same.
+
+    Attributes:
+        name: Of the table, view, dictionary or function.
+        kind: ``table``, ``view``, ``materialized view``, ``dictionary``, ``function``.
+        part: What of it: ``column status``, ``ORDER BY``; empty for all of it.
+        before: The text on the one side; None where it is not there.
+        after: The text on the other side; None where it is not there.
+
+    """
+
+    name: str
+    kind: str
+    part: str
+    before: str | None
+    after: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an upgrade did on a stage.
+
+    Attributes:
+        engine: The version of the server that it was tried on.
+        server: The version of the server that it is meant for.
+        applied: Revisions that went through, in order.
+        failed: What stopped it; None when nothing did.
+        changes: What it makes of the schema.
+        taken_back: The downgrade ran to its end.
+        back: What the downgrade leaves different from the start.
+        back_failed: Why there is no way back, in a sentence; empty when there is.
+        back_error: The statement of the downgrade that failed.
+        notes: What was not the same as on the live server.
+        elapsed_ms: Wall time in milliseconds.
+
+    """
+
+    engine: str
+    server: str
+    applied: tuple[str, ...] = ()
+    failed: Failure | None = None
+    changes: tuple[Difference, ...] = ()
+    taken_back: bool = False
+    back: tuple[Difference, ...] = ()
+    back_failed: str = ""
+    back_error: Failure | None = None
+    notes: tuple[str, ...] = ()
+    elapsed_ms: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """True when production may go ahead."""
+        return self.failed is None and self.back_error is None and not self.back
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "engine": self.engine,
+            "server": self.server,
+            "applied": list(self.applied),
+            "failed": self.failed.as_dict() if self.failed else None,
+            "changes": [difference.as_dict() for difference in self.changes],
+            "downgrade": {
+                "taken_back": self.taken_back,
+                "impossible": self.back_failed or None,
+                "failed": self.back_error.as_dict() if self.back_error else None,
+                "differences": [difference.as_dict() for difference in self.back],
+            },
+            "notes": list(self.notes),
+            "elapsed_ms": self.elapsed_ms,
+        }
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Where a live database is not what its applied revisions yield.
+
+    Attributes:
+        differences: ``before`` is what the revisions yield, ``after`` what is there.
+        notes: What could not be compared.
+
+    """
+
+    database: str
+    revisions: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when there is no difference."""
+        return not self.differences
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "database": self.database,
+            "revisions": list(self.revisions),
+            "differences": [difference.as_dict() for difference in self.differences],
+            "notes": list(self.notes),
+        }
+
+
+class Cost(Enum):
+    """What a statement has the server do."""
+
+    METADATA = "metadata only"
+    MUTATION = "mutation"
+    REWRITE = "rewrite"
+    MOVEMENT = "data movement"
+    QUERY = "query"
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What is in a table that a statement goes through.
+
+    Attributes:
+        bytes: On disk.
+        parts: Active ones.
+
+    """
+
+    table: str
+    rows: int
+    bytes: int
+    parts: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class PlannedStatement:
+    """A statement as it would be sent, without its secrets.
+
+    Attributes:
+        position: Its number in the revision, from 1.
+        everywhere: Every host of the cluster would run it; None for a single server.
+        touched: The tables whose rows it goes through.
+
+    """
+
+    position: int
+    sql: str
+    file: str | None
+    line: int | None
+    everywhere: bool | None
+    cost: Cost
+    touched: tuple[Touched, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        touched = [table.as_dict() for table in self.touched]
+        return {**vars(self), "cost": self.cost.value, "touched": touched}
+
+
+@dataclass(frozen=True)
+class PlannedRevision:
+    """A revision that would be applied.
+
+    Attributes:
+        dynamic: It reads the database while it runs, so that its statements are
+            known only then.
+
+    """
+
+    revision: str
+    doc: str
+    dynamic: bool
+    statements: tuple[PlannedStatement, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        statements = [statement.as_dict() for statement in self.statements]
+        return {**vars(self), "statements": statements}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an upgrade would do.
+
+    Attributes:
+        topology: The servers that it would be done on, as a sentence; empty for a
+            single one.
+        rehearsal: What it did on a stage; None where it was not tried.
+
+    """
+
+    database: str
+    topology: str
+    revisions: tuple[PlannedRevision, ...]
+    notices: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    rehearsal: Rehearsal | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "database": self.database,
+            "topology": self.topology or "single server",
+            "revisions": [revision.as_dict() for revision in self.revisions],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "rehearsal": self.rehearsal.as_dict() if self.rehearsal else None,
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How one revision went up, down and up again on an empty server.
+
+    Attributes:
+        failed: What stopped it; None when nothing did.
+        direction: Which way that was.
+        back: What the downgrade left different from what was there before.
+        again: What the second upgrade made different from the first.
+        no_way_back: It has no downgrade.
+        unstable: Compiled twice, it says two things.
+
+    """
+
+    revision: str
+    failed: Failure | None = None
+    direction: str = ""
+    back: tuple[Difference, ...] = ()
+    again: tuple[Difference, ...] = ()
+    no_way_back: bool = False
+    unstable: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when it does what it should, both ways."""
+        return self.failed is None and not (self.back or self.again or self.unstable)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "revision": self.revision,
+            "ok": self.ok,
+            "failed": self.failed.as_dict() if self.failed else None,
+            "direction": self.direction or None,
+            "downgrade_leaves": [difference.as_dict() for difference in self.back],
+            "second_upgrade_differs": [difference.as_dict() for difference in self.again],
+            "no_downgrade": self.no_way_back,
+            "unstable": self.unstable,
+        }
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What there is to say of all revisions, on an empty server.
+
+    Attributes:
+        heads: More than one is a problem.
+        revisions: In the order in which they are applied, up to one that fails.
+        untried: Those behind it.
+
+    """
+
+    engine: str
+    heads: tuple[str, ...]
+    revisions: tuple[Verified, ...]
+    untried: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when every revision is in order, and they have one head."""
+        refused = any(finding.severity is Severity.ERROR for finding in self.findings)
+        good = all(revision.ok for revision in self.revisions)
+        return good and len(self.heads) < 2 and not refused and not self.untried
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "ok": self.ok,
+            "engine": self.engine,
+            "heads": list(self.heads),
+            "revisions": [revision.as_dict() for revision in self.revisions],
+            "untried": list(self.untried),
+            "findings": [finding.as_dict() for finding in self.findings],
+            "notes": list(self.notes),
+        }

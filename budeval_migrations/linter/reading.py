@@ -1,0 +1,45 @@
+"""One statement's text, read once for the tables and for every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from budeval_migrations.sql.alteration import Alteration, read_alteration
+from budeval_migrations.sql.changes import Effect
+from budeval_migrations.sql.definition import Definition, read_definition
+from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.reader import Lexeme, lexemes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the text of a statement says, each part of it read when it is asked for."""
+
+    text: str
+
+    @cached_property
+    def effect(self) -> Effect:
+        """What it changes."""
+        return effect(self.text)
+
+    @cached_property
+    def definition(self) -> Definition | None:
+        """What a CREATE says; None for any other statement."""
+        return read_definition(self.text)
+
+    @cached_property
+    def alteration(self) -> Alteration | None:
+        """What an ALTER TABLE says; None for any other statement, and when in doubt."""
+        return read_alteration(self.text)
+
+    @cached_property
+    def lexemes(self) -> Sequence[Lexeme]:
+        """Its significant tokens; not for an INSERT, whose rows may be anything."""
+        return lexemes(self.text)
+
+    @property
+    def words(self) -> list[str]:
+        """Its bare words outside brackets, in capitals."""
+        return [lexeme.word for lexeme in self.lexemes if lexeme.word and not lexeme.depth]

@@ -1,0 +1,85 @@
+"""BM002: rows or columns that go for good, and nobody has said that they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from budeval_migrations.findings import Severity
+from budeval_migrations.linter.registry import Rule, Spot
+from budeval_migrations.linter.subject import Said, Subject, shown
+from budeval_migrations.sql.classify import Kind
+
+_CLAUSES = {
+    ("DROP", "PARTITION"): "drops a partition of",
+    ("DROP", "PART"): "drops a part of",
+    ("DROP", "DETACHED"): "drops detached parts of",
+    ("REPLACE", "PARTITION"): "replaces the rows of a partition of",
+    ("CLEAR", "COLUMN"): "empties a column of",
+}
+
+
+def _check(subject: Subject) -> Iterator[Spot]:
+    if subject.destructive:
+        return
+    for said in subject.up:
+        for what in _losses(said):
+            yield Spot(f"the upgrade {what}, and the file does not say that it may", said)
+
+
+def _losses(said: Said) -> Iterator[str]:
+    if said.kind in (Kind.DROP, Kind.DETACH):
+        yield from _dropped(said)
+    elif said.kind is Kind.TRUNCATE:
+        for name in said.effect.targets:
+            if not said.makes(said.before.get(name)):
+                yield f"truncates {shown(name)}"
+        if not said.effect.targets and "TEMPORARY" not in said.words:
+            yield "truncates every table of a database"
+    elif said.kind is Kind.CREATE_TABLE and said.definition is not None:
+        table = said.before.get(said.definition.name)
+        replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
+        if replaces and table is not None and table.holds_rows and not said.makes(table):
+            yield f"replaces the table {shown(said.definition.name)}, rows and all"
+    elif said.alteration is not None:
+        yield from _altered(said)
+
+
+def _dropped(said: Said) -> Iterator[str]:
+    words = said.words
+    gone = said.kind is Kind.DROP or "PERMANENTLY" in words
+    if words[1:2] == ["TEMPORARY"] or not gone:
+        return
+    verb = "drops" if said.kind is Kind.DROP else "detaches for good"
+    if words[1:2] == ["DATABASE"]:
+        yield from (f"{verb} the database {name.name}" for name in said.effect.targets)
+        return
+    for name in said.effect.targets if words[1:2] in (["TABLE"], ["VIEW"]) else ():
+        table = said.before.get(name)
+        holds = words[1] == "TABLE" if table is None else table.holds_rows
+        if holds and not said.makes(table):
+            yield f"{verb} {shown(name)}"
+
+
+def _altered(said: Said) -> Iterator[str]:
+    assert said.alteration is not None
+    table = said.before.get(said.alteration.table)
+    if said.makes(table):
+        return
+    name = shown(said.alteration.table)
+    for clause in said.alteration.clauses:
+        if clause.head == ("DROP", "COLUMN"):
+            column = next((element.name for element in clause.elements()), "a column")
+            if table is None or table.added.get(column) != said.maker:
+                yield f"drops the column {column} of {name}"
+        elif clause.head in _CLAUSES:
+            yield f"{_CLAUSES[clause.head]} {name}"
+
+
+RULE = Rule(
+    "BM002",
+    "destructive",
+    Severity.ERROR,
+    "What an upgrade drops does not come back: ClickHouse has no transaction to roll back.",
+    'Say that it may go and why: destructive = "reason" beside revision = …; or keep it.',
+    _check,
+)

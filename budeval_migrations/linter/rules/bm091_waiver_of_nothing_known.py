@@ -1,0 +1,14 @@
+"""BM091: a waiver of a rule that does not exist."""
+
+from __future__ import annotations
+
+from budeval_migrations.findings import Severity
+from budeval_migrations.linter.registry import Rule
+
+RULE = Rule(
+    "BM091",
+    "unknown-waiver",
+    Severity.WARNING,
+    "A waiver with a slip in its code waives nothing.",
+    "Correct the code; budeval-migrate lint --list shows them all.",
+)

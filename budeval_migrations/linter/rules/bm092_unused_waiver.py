@@ -1,0 +1,14 @@
+"""BM092: a waiver that waives nothing."""
+
+from __future__ import annotations
+
+from budeval_migrations.findings import Severity
+from budeval_migrations.linter.registry import Rule
+
+RULE = Rule(
+    "BM092",
+    "unused-waiver",
+    Severity.WARNING,
+    "A waiver that is left over hides what comes later.",
+    "Take the comment out, or move it to the statement it is meant for.",
+)

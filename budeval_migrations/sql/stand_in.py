@@ -1,0 +1,166 @@
+"""Say what a statement becomes on a stage: an embedded server with nothing around it.
+
+No Keeper, no other hosts, no queues, buckets or foreign databases: what would reach
+for them gets a stand-in, or is left out. Reads by tokens, never by substrings. May
+import the other modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.on_cluster import take_off_cluster
+from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, lexemes, read_head
+from budeval_migrations.sql.replicated import engine_of, named_engine
+
+NOTHING = "SELECT 1"
+_REPLICATED = re.compile(r"(?:Replicated|Shared)(?=\w*MergeTree$)")
+# They are made of what is in the server alone.
+_INSIDE = re.compile(
+    r"\w*MergeTree|(Stripe|Tiny)?Log|Memory|Null|Set|Join|Buffer|Merge|Distributed|Dictionary"
+    r"|View|MaterializedView|LiveView|WindowView|GenerateRandom|Alias|TimeSeries|Loop"
+)
+# https://clickhouse.com/docs/sql-reference/table-functions
+_OUTSIDE = re.compile(
+    r"(?i)remote(secure)?|s3(cluster)?|gcs|oss|cosn|url(cluster)?|hdfs(cluster)?|file(cluster)?"
+    r"|azureblobstorage(cluster)?|mysql|postgresql|mongodb|redis|sqlite|jdbc|odbc|executable"
+    r"|iceberg\w*|deltalake\w*|hudi\w*|paimon\w*|arrowflight|ytsaurus|bigquery|kafka"
+    r"|cluster(allreplicas)?"
+)
+_NOT_HERE = {
+    Kind.ACCESS: "it is about users",
+    Kind.BACKUP: "it writes a backup",
+    Kind.RESTORE: "it needs a backup",
+    Kind.SYSTEM: "it is about the server",
+    Kind.KILL: "it is about the server",
+}
+_QUERIES = frozenset(
+    {Kind.INSERT, Kind.SELECT, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW, Kind.CREATE_TABLE}
+)
+
+
+class StandIn(NamedTuple):
+    """A statement for the stage, and what is not the same; empty when all is."""
+
+    text: str
+    note: str = ""
+
+
+def stand_in(text: str) -> StandIn:
+    """Return what the stage runs in a statement's place.
+
+    Raises:
+        StatementSyntaxError: Something that had to be read is not closed.
+
+    """
+    said = classify(text)
+    kind = said.kind
+    if kind in _NOT_HERE:
+        return StandIn(NOTHING, f"not run: {_NOT_HERE[kind]}")
+    if kind in _QUERIES:
+        # Rows may be anything.
+        found = _outside(text, kind, read_head(text)[0] if said.inline_data else lexemes(text))
+        if found:
+            return StandIn(NOTHING, f"not run: it reaches outside with {found}")
+    if kind is Kind.INSERT:
+        return StandIn(text)
+    if kind is Kind.CREATE_DATABASE:
+        return _database(take_off_cluster(text))
+    text = _without_definer(take_off_cluster(text))
+    engine = engine_of(text)
+    plain = _REPLICATED.sub("", engine)
+    if plain != engine:
+        return StandIn(_unreplicated(text))
+    if engine and not _INSIDE.fullmatch(engine):
+        return StandIn(_null(text), f"ENGINE = Null stands for {engine}")
+    return StandIn(text)
+
+
+def _outside(text: str, kind: Kind, found: Sequence[Lexeme]) -> str:
+    """Return what of a statement reads or writes outside of the server; empty without."""
+    if kind is Kind.SELECT and any(lexeme.word == "OUTFILE" for lexeme in found):
+        return "INTO OUTFILE"
+    before = {"FROM", "JOIN", "FUNCTION", "INTO"} | ({"AS"} if kind is Kind.CREATE_TABLE else set())
+    for word, name, bracket in zip(found, found[1:], found[2:], strict=False):
+        calls = bracket.kind is TokenKind.OPEN and text[bracket.start] == "("
+        if word.word in before and name.word and calls:
+            said = text[name.start : name.end]
+            if _OUTSIDE.fullmatch(said):
+                return f"{said}(…)"
+    return ""
+
+
+def _database(text: str) -> StandIn:
+    """Make a database of the stage's own kind, whatever its engine is."""
+    found = lexemes(text)
+    start = next((at for at, lx in enumerate(found) if lx.word == "ENGINE" and not lx.depth), None)
+    if start is None:
+        return StandIn(text)
+    name = next((lx for lx in found[start + 1 :] if lx.word), found[-1])
+    engine = text[name.start : name.end]
+    end = next((lx.start for lx in found[start:] if lx.word == "COMMENT"), found[-1].end)
+    plain = f"{text[: found[start].start]}{text[end:]}".rstrip()
+    own = engine in ("Atomic", "Ordinary", "Memory", "Lazy", "Replicated", "Shared")
+    return StandIn(plain, "" if own else f"an empty database stands for {engine}")
+
+
+def _without_definer(text: str) -> str:
+    """Take off ``DEFINER = user``: the users are not on the stage."""
+    if classify(text).kind not in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
+        return text
+    found = [lx for lx in lexemes(text) if lx.depth == 0]
+    for here, equals, user in zip(found, found[1:], found[2:], strict=False):
+        if here.word == "DEFINER" and text[equals.start : equals.end] == "=":
+            return f"{text[: here.start]}{text[user.end :]}"
+    return text
+
+
+def _unreplicated(text: str) -> str:
+    """Take off Replicated or Shared, and the path and the replica's name behind it."""
+    reader = Reader(text)
+    found = named_engine(reader)
+    assert found is not None  # its name was read
+    name, bracket, _ = found
+    plain = _REPLICATED.sub("", text[name.start : name.end])
+    if bracket is None:
+        return f"{text[: name.start]}{plain}{text[name.end :]}"
+    inside = reader.rest[reader.rest.index(bracket) + 1 :]
+    end = next(at for at, lexeme in enumerate(inside) if lexeme.depth == bracket.depth)
+    arguments = _arguments(inside[:end])
+    if len(arguments) > 1 and all(_is_literal(argument) for argument in arguments[:2]):
+        arguments = arguments[2:]
+    listed = ", ".join(text[each[0].start : each[-1].end] for each in arguments)
+    return f"{text[: name.start]}{plain}({listed}){text[inside[end].end :]}"
+
+
+def _arguments(inside: Sequence[Lexeme]) -> list[list[Lexeme]]:
+    groups: list[list[Lexeme]] = [[]]
+    for lexeme in inside:
+        if lexeme.kind is TokenKind.COMMA and lexeme.depth == inside[0].depth:
+            groups.append([])
+        else:
+            groups[-1].append(lexeme)
+    return [group for group in groups if group]
+
+
+def _is_literal(argument: Sequence[Lexeme]) -> bool:
+    return len(argument) == 1 and argument[0].kind is TokenKind.STRING
+
+
+def _null(text: str) -> str:
+    """Write ENGINE = Null in the place of an engine and of all that belongs to it."""
+    found = [lx for lx in lexemes(text) if lx.depth == 0]
+    start = next(lx.start for lx in found if lx.word == "ENGINE")
+    behind = [lx for lx in found if lx.start > start]
+    end = behind[-1].end
+    for here, following in pairwise(behind):
+        query = here.word == "AS" and begins_query([following])
+        if query or (here.word == "COMMENT" and following.kind is TokenKind.STRING):
+            end = here.start
+            break
+    return f"{text[:start]}ENGINE = Null {text[end:]}".rstrip()

@@ -1,0 +1,164 @@
+"""Say which tables a statement may touch, so that those apart can run at the same time.
+
+Goes by names alone, and takes a word for a table where it may be one: two statements
+that are said to be apart are apart, and many that are said not to be would be, too.
+A table stands for every table of its name, in whatever database. May import the other
+modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import NAMES, Reader, lexemes
+
+# What these change is what they name first, and the tables that are tied to it.
+_CLEAR = frozenset(
+    {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
+)
+# They read tables that they do not name, or what every statement changes.
+_FAR_READING = frozenset({"merge", "system", "information_schema", "generateserialid"})
+# What a materialized view keeps its rows in: in Ordinary databases, and in Atomic ones by UUID.
+_INNER, _INNER_ID = ".inner.", ".inner_id."
+_STRINGS = frozenset({TokenKind.STRING, TokenKind.HEREDOC})
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What statements may touch.
+
+    Attributes:
+        writes: Tables that they change.
+        names: These, and whatever else they name.
+        unclear: It cannot be told; nothing is apart from it.
+
+    """
+
+    writes: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    unclear: bool = False
+
+    def __bool__(self) -> bool:
+        return self.unclear or bool(self.names)
+
+    def __or__(self, other: Touch) -> Touch:
+        return Touch(
+            self.writes | other.writes, self.names | other.names, self.unclear or other.unclear
+        )
+
+
+NOTHING = Touch()
+_UNCLEAR = Touch(unclear=True)
+
+
+def touch(text: str) -> Touch:
+    """Return what a statement may touch."""
+    try:
+        found = effect(text)
+    except StatementSyntaxError:
+        return _UNCLEAR
+    if found.kind not in _CLEAR or not found.targets:
+        return _UNCLEAR
+    return Touch(writes=frozenset(target.name for target in found.targets)) | reads(text)
+
+
+def reads(text: str) -> Touch:
+    """Return what a query, or an expression, may read."""
+    try:
+        names = frozenset(_names(text))
+    except StatementSyntaxError:
+        return _UNCLEAR  # rows inline that are not read here
+    return _UNCLEAR if _reads_far(names) else Touch(names=names)
+
+
+def binds(text: str) -> bool:
+    """Return whether a statement holds for its connection alone: SET, USE, temporary tables."""
+    kind = classify(text).kind
+    if kind in (Kind.SET, Kind.USE):
+        return True
+    return kind is Kind.CREATE_TABLE and any(
+        lexeme.word == "TEMPORARY" for lexeme in lexemes(text)[:4]
+    )
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Which tables are one lot, since what is done to one may be done to another.
+
+    Attributes:
+        lots: By table, a name for its lot; what is not there is a lot by itself.
+        unclear: Lots that touch nobody knows what.
+
+    """
+
+    lots: Mapping[str, str] = field(default_factory=dict)
+    unclear: frozenset[str] = frozenset()
+
+    def apart(self, one: Touch, other: Touch) -> bool:
+        """Return whether two may run at the same time, and come to the same as in turn."""
+        if not one or not other:
+            return True
+        ones, others = self._of(one.names), self._of(other.names)
+        if one.unclear or other.unclear or (ones | others) & self.unclear:
+            return False
+        return not (self._of(one.writes) & others or self._of(other.writes) & ones)
+
+    def _of(self, names: Iterable[str]) -> frozenset[str]:
+        return frozenset(self.lots.get(name, name) for name in names)
+
+
+UNTIED = Ties()
+
+
+def tie(tables: Iterable[tuple[str, str, str]]) -> Ties:
+    """Return how the tables of a server hang together.
+
+    Args:
+        tables: Name and engine of each, and its DDL where it may read or feed another
+            table: that of a view, a dictionary, ``Distributed``, ``Buffer`` …
+
+    """
+    found = list(tables)
+    lots = {name: name for name, _, _ in found}
+
+    def lot(name: str) -> str:
+        while lots[name] != name:
+            lots[name] = name = lots[lots[name]]
+        return name
+
+    unclear = set()
+    for name, engine, text in found:
+        try:
+            named = set(_names(text))
+        except StatementSyntaxError:
+            named = set(_FAR_READING)
+        if name.startswith(_INNER):
+            named.add(name.removeprefix(_INNER))
+        for other in named & lots.keys():
+            lots[lot(other)] = lot(name)
+        if engine == "Merge" or name.startswith(_INNER_ID) or _reads_far(named):
+            unclear.add(name)
+    return Ties({name: lot(name) for name in lots}, frozenset(map(lot, unclear)))
+
+
+def _reads_far(names: Iterable[str]) -> bool:
+    return any(name.lower() in _FAR_READING for name in names)
+
+
+def _names(text: str) -> Iterator[str]:
+    """Yield every word that may be the name of a table, those in strings too."""
+    reader = Reader(text)
+    for lexeme in reader.rest:
+        if lexeme.kind in NAMES:
+            yield reader.identifier(lexeme)
+        elif lexeme.kind in _STRINGS:
+            inside = reader.identifier(lexeme)
+            yield inside
+            yield from _WORD.findall(inside)

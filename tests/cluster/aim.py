@@ -1,0 +1,90 @@
+"""Point a project at a host of a cluster, and look at what the hosts have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from budeval_migrations.errors import DistributedDDLPending
+from tests.support.cluster import Cluster, Node
+from tests.support.project import Finished, Project
+from tests.support.servers import OldServer, QueryError
+
+# What every host has to have of our own.
+BOOKKEEPING = {
+    "alembic_version",
+    "schema_migrations",
+    "schema_migrations_journal",
+    "schema_migrations_lock",
+}
+
+
+def aim(project: Project, node: OldServer, database: str, **settings: str) -> None:
+    """Write an ``alembic.ini`` that leads to one host of the cluster ``crew``."""
+    settings = {"cluster": "crew", "ddl_timeout": "20", **settings}
+    project.configure(url=node.url(database=database), database=database, **settings)
+
+
+def patiently(project: Project, cluster: Cluster, *words: str) -> Finished:
+    """Run a command as an operator would who knows this server.
+
+    18.16's DDL worker ends when two replicas come to the same ALTER at the same moment
+    ("Node exists … Terminating", seen); its host is pending until it is restarted.
+    """
+    while True:
+        done = project.cli(*words, timeout=300)
+        dead = [node for node in cluster.nodes if node.has_lost_its_worker()]
+        if done.returncode != DistributedDDLPending.exit_code or not dead:
+            return done
+        for node in dead:
+            assert f"127.0.0.1:{node.tcp_port}" in done.stderr, done.output
+            node.restart()
+
+
+def drop_database(cluster: Cluster, database: str) -> None:
+    """Drop a database on every host.
+
+    18.16 finds its directory not empty while a table of it is still being dropped.
+    """
+    for left in reversed(range(10)):
+        try:
+            cluster.nodes[0].query(f"DROP DATABASE IF EXISTS {database} ON CLUSTER crew")
+            return
+        except QueryError as error:
+            if not left or "not empty" not in str(error):
+                raise
+            time.sleep(0.5)
+
+
+def tables(node: OldServer, database: str) -> set[str]:
+    """The tables of a database on one host, without the claims of the lock."""
+    found = node.query("SHOW TABLES", database=database).split()
+    return {name for name in found if not name.startswith("schema_migrations_claim_")}
+
+
+def catch_up(nodes: Iterable[OldServer], database: str, *tables: str) -> None:
+    """Wait until hosts have fetched what others have: a majority of three is two."""
+    for node in nodes:
+        for table in ("schema_migrations", *tables):
+            node.query(f"SYSTEM SYNC REPLICA {database}.{table}")
+
+
+def heads(cluster: Cluster, database: str) -> list[list[str]]:
+    """What ``alembic_version`` says on each host."""
+    catch_up(cluster.nodes, database)
+    query = "SELECT version_num FROM alembic_version ORDER BY version_num"
+    return [node.query(query, database=database).split() for node in cluster.nodes]
+
+
+def ledger(node: OldServer, database: str) -> list[tuple[str, str]]:
+    """Version and operation of every good row, in order, as one host has them."""
+    lines = node.query(
+        "SELECT version, operation FROM schema_migrations WHERE success = 1 ORDER BY sequence",
+        database=database,
+    ).splitlines()
+    return [tuple(line.split("\t")) for line in lines]  # type: ignore[misc]
+
+
+def count(nodes: Iterable[Node], database: str, table: str) -> list[int]:
+    """How many rows of a table each host has."""
+    return [int(n.query(f"SELECT count() FROM {table}", database=database)) for n in nodes]

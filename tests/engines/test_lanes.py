@@ -1,0 +1,401 @@
+"""Several statements at a time: faster, and otherwise the same."""
+
+from __future__ import annotations
+
+import random
+import threading
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.errors import ConfigError, RevisionCompileError, StatementFailed
+from budeval_migrations.events import Event, RevisionFinished, StatementFinished, StatementStarted
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+modern = pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http"), indirect=True
+)
+embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+
+TABLE = "CREATE TABLE {} (k UInt64, v UInt64) ENGINE = MergeTree ORDER BY k"
+SLOW = "INSERT INTO {} SELECT number, sleepEachRow(0.1) FROM numbers(6) SETTINGS max_block_size = 1"
+BROKEN = "INSERT INTO {} SELECT nowhere"
+
+
+def upgrade(stage: Stage, jobs: int = 4, **settings: Any) -> tuple[bm.Report, list[Event]]:
+    told: list[Event] = []
+    report = bm.upgrade(jobs=jobs, on_event=told.append, **{**stage.options, **settings})
+    return report, told
+
+
+def fail(stage: Stage, told: list[Event] | None = None) -> StatementFailed:
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(jobs=4, on_event=(told if told is not None else []).append, **stage.options)
+    return caught.value
+
+
+def seen(told: list[Event]) -> list[tuple[str, str, int]]:
+    """Which statements began and ended, in order."""
+    return [
+        ("begins" if isinstance(e, StatementStarted) else "ends", e.revision, e.index)
+        for e in told
+        if isinstance(e, (StatementStarted, StatementFinished))
+    ]
+
+
+def overlap(told: list[Event], one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether both had begun before either ended."""
+    order = seen(told)
+    begins = max(order.index(("begins", *one)), order.index(("begins", *other)))
+    return begins < min(order.index(("ends", *one)), order.index(("ends", *other)))
+
+
+def journal(stage: Stage) -> list[tuple[str, int, str]]:
+    rows = stage.rows(
+        "SELECT revision, position, argMax(event, sequence) FROM schema_migrations_journal "
+        "GROUP BY revision, position ORDER BY revision, position"
+    )
+    return [(str(r), int(p), str(e)) for r, p, e in rows]
+
+
+def counts(stage: Stage, *tables: str) -> list[int]:
+    return [int(stage.rows(f"SELECT count() FROM {name}")[0][0]) for name in tables]
+
+
+def test_statements_about_different_tables_are_on_their_way_together(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [TABLE.format("a"), TABLE.format("b")])
+    stage.project.write_revision(
+        "002_b", "001_a", [SLOW.format("a"), SLOW.format("b"), "INSERT INTO b SELECT k, v FROM a"]
+    )
+    report, told = upgrade(stage)
+    assert report.applied == ("001_a", "002_b")
+    assert overlap(told, ("002_b", 1), ("002_b", 2))
+    order = seen(told)
+    assert order.index(("begins", "002_b", 3)) > order.index(("ends", "002_b", 1))
+    assert order.index(("begins", "002_b", 3)) > order.index(("ends", "002_b", 2))
+    assert counts(stage, "a", "b") == [6, 12]
+    assert [r.state.value for r in bm.status(**stage.options).revisions] == ["applied"] * 2
+
+
+def test_with_one_job_nothing_overlaps(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a", None, [TABLE.format("a"), TABLE.format("b"), SLOW.format("a"), SLOW.format("b")]
+    )
+    _, told = upgrade(stage, jobs=1)
+    order = seen(told)
+    assert order == [(word, "001_a", n) for n in (1, 2, 3, 4) for word in ("begins", "ends")]
+
+
+def test_branches_go_on_beside_one_another_and_a_merge_waits_for_both(stage: Stage) -> None:
+    write = stage.project.write_revision
+    write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
+    write("002_a", "001_base", SLOW.format("a"))
+    write("002_b", "001_base", SLOW.format("b"))
+    write("003_a", "002_a", SLOW.format("a"))
+    write("003_b", "002_b", SLOW.format("b"))
+    write("004_merge", ("003_a", "003_b"), "INSERT INTO a SELECT k, v FROM b")
+    report, told = upgrade(stage)
+    assert overlap(told, ("002_a", 1), ("002_b", 1))
+    assert overlap(told, ("003_a", 1), ("003_b", 1))
+    order = seen(told)
+    for branch in "ab":
+        first, second = (
+            order.index(("ends", f"002_{branch}", 1)),
+            order.index(("begins", f"003_{branch}", 1)),
+        )
+        assert first < second
+    assert order.index(("begins", "004_merge", 1)) == len(order) - 2
+    finished = [e.revision for e in told if isinstance(e, RevisionFinished)]
+    assert tuple(finished) == report.applied
+    assert counts(stage, "a", "b") == [24, 12]
+    assert report.current == ("004_merge",)
+    down: list[Event] = []
+    bm.downgrade("001_base", jobs=4, on_event=down.append, **stage.options)
+    assert bm.status(**stage.options).current == ("001_base",)
+
+
+def test_a_view_ties_what_the_statements_do_not_name(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [
+            *map(TABLE.format, "abc"),
+            "CREATE MATERIALIZED VIEW m TO b AS SELECT k, v FROM a",
+            SLOW.format("a"),
+            SLOW.format("c"),
+            "ALTER TABLE b ADD COLUMN w UInt8 DEFAULT 7",
+        ],
+    )
+    _, told = upgrade(stage)
+    assert overlap(told, ("001_a", 5), ("001_a", 6))
+    assert not overlap(told, ("001_a", 5), ("001_a", 7))
+    assert counts(stage, "a", "b", "c") == [6, 6, 6]
+
+
+def test_when_one_fails_the_others_come_to_their_end_and_nothing_more_is_sent(
+    stage: Stage,
+) -> None:
+    stage.project.write_revision("001_a", None, [*map(TABLE.format, "abc")])
+    stage.project.write_revision(
+        "002_b",
+        "001_a",
+        [SLOW.format("a"), BROKEN.format("b"), "INSERT INTO c SELECT k, v FROM a"],
+    )
+    error = fail(stage)
+    assert (error.revision, error.index) == ("002_b", 2)
+    assert "1 statement of this revision took effect; the next run goes on at" in error.outcome
+    assert counts(stage, "a", "b", "c") == [6, 0, 0]
+    assert [e for e in journal(stage) if e[0] == "002_b"] == [
+        ("002_b", 1, "applied"),
+        ("002_b", 2, "failed"),
+    ]
+    stage.project.write_revision(
+        "002_b",
+        "001_a",
+        [SLOW.format("a"), SLOW.format("b"), "INSERT INTO c SELECT k, v FROM a"],
+    )
+    _, told = upgrade(stage)
+    assert [e.index for e in told if isinstance(e, StatementStarted)] == [2, 3]
+    assert counts(stage, "a", "b", "c") == [6, 6, 6]
+
+
+def test_every_failure_is_told_and_the_first_in_the_plan_is_the_error(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [*map(TABLE.format, "abc")])
+    late = "INSERT INTO {} SELECT number, throwIf(number = 3 AND sleepEachRow(0.3) = 0) "
+    late += "FROM numbers(6) SETTINGS max_block_size = 1"
+    stage.project.write_revision(
+        "002_b", "001_a", [late.format("a"), late.format("b"), SLOW.format("c")]
+    )
+    error = fail(stage)
+    assert error.index == 1
+    assert error.report is not None
+    [notice] = error.report.notices
+    assert notice.startswith("002_b failed in more than one place: statement 2 ")
+    assert "ClickHouse 395" in notice
+    assert {e[1]: e[2] for e in journal(stage) if e[0] == "002_b"}[3] == "applied"
+
+
+def test_a_branch_that_was_stopped_by_another_says_so_and_goes_on_later(stage: Stage) -> None:
+    write = stage.project.write_revision
+    write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
+    write("002_a", "001_base", BROKEN.format("a"))
+    write("002_b", "001_base", [SLOW.format("b"), "INSERT INTO b SELECT 9, 9"])
+    error = fail(stage)
+    assert (error.revision, error.index) == ("002_a", 1)
+    found = {r.revision: r for r in bm.status(**stage.options).revisions}
+    assert found["002_b"].state.value == "failed"
+    assert found["002_b"].error is not None
+    assert "It was not sent, since 002_a failed." in found["002_b"].error
+    assert counts(stage, "b") == [6]
+    write("002_a", "001_base", SLOW.format("a"))
+    _, told = upgrade(stage)
+    started = [(e.revision, e.index) for e in told if isinstance(e, StatementStarted)]
+    assert sorted(started) == [("002_a", 1), ("002_b", 2)]
+    assert counts(stage, "a", "b") == [6, 7]
+
+
+@modern
+def test_two_mutations_are_on_their_way_together(stage: Stage) -> None:
+    stage.prepare(
+        *(TABLE.format(name) for name in "ab"),
+        *(f"INSERT INTO {name} SELECT number, 0 FROM numbers(4)" for name in "ab"),
+    )
+    slow = "ALTER TABLE {} UPDATE v = 1 + sleepEachRow(0.1) WHERE 1"
+    stage.project.write_revision("001_a", None, [slow.format("a"), slow.format("b")])
+    _, told = upgrade(stage)
+    assert overlap(told, ("001_a", 1), ("001_a", 2))
+    assert stage.rows("SELECT sum(v) FROM a") == stage.rows("SELECT sum(v) FROM b") == [(4,)]
+
+
+@modern
+def test_two_backfills_are_on_their_way_together(stage: Stage) -> None:
+    stage.prepare(
+        *(TABLE.format(name) for name in "sab"),
+        "INSERT INTO s SELECT number, number FROM numbers(40)",
+    )
+    call = (
+        'op.backfill("{}", "SELECT k, v + sleepEachRow(0.01) FROM s WHERE {{chunk}}", '
+        'source="s", by="k", chunk_rows=10)'
+    )
+    stage.project.write_revision(
+        "001_a",
+        None,
+        body=f"def upgrade():\n    {call.format('a')}\n    {call.format('b')}\n"
+        "def downgrade():\n    pass\n",
+    )
+    _, told = upgrade(stage)
+    assert overlap(told, ("001_a", 1), ("001_a", 2))
+    sums = "SELECT count(), sum(k), sum(v) FROM "
+    assert stage.rows(sums + "a") == stage.rows(sums + "b") == stage.rows(sums + "s")
+
+
+@embedded
+def test_in_a_block_what_is_unclear_goes_together(stage: Stage) -> None:
+    stage.prepare(*(TABLE.format(name) for name in "abc"))
+    stage.project.write_revision(
+        "001_a",
+        None,
+        body='def upgrade():\n    with op.parallel():\n        op.execute("DROP TABLE a")\n'
+        f'        op.execute("{SLOW.format("b")}")\n    op.execute("DROP TABLE c")\n'
+        "def downgrade():\n    pass\n",
+    )
+    _, told = upgrade(stage)
+    assert overlap(told, ("001_a", 1), ("001_a", 2))
+    assert seen(told)[-2:] == [("begins", "001_a", 3), ("ends", "001_a", 3)]
+    assert stage.tables() == {"b"}
+
+
+@embedded
+@pytest.mark.parametrize(
+    ("block", "complaint"),
+    [
+        ('op.execute("INSERT INTO a SELECT 1")\n        op.execute("TRUNCATE TABLE a")', "a is changed here and in line 11"),
+        ("with op.parallel():\n            pass", "op.parallel() stands in another op.parallel()"),
+    ],
+)  # fmt: skip
+def test_a_block_that_nobody_could_resume_is_refused(
+    stage: Stage, block: str, complaint: str
+) -> None:
+    body = f"def upgrade():\n    with op.parallel():\n        {block}\ndef downgrade():\n    pass\n"
+    stage.project.write_revision("001_a", None, body=body)
+    with pytest.raises(RevisionCompileError) as caught:
+        upgrade(stage, jobs=1)
+    assert complaint in caught.value.message
+    assert stage.project.path.name in caught.value.message or "001_a.py" in caught.value.message
+
+
+@embedded
+def test_what_holds_for_one_connection_makes_all_go_in_turn(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [*map(TABLE.format, "ab"), "SET max_block_size = 1", SLOW.format("a"), SLOW.format("b")],
+    )
+    report, told = upgrade(stage)
+    assert report.notices == (
+        "jobs is 4; statements are sent one after the other, since 001_a statement 3 holds for "
+        "its connection alone.",
+    )
+    assert not overlap(told, ("001_a", 4), ("001_a", 5))
+
+
+@embedded
+def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
+    write = stage.project.write_revision
+    write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
+    write("002_a", "001_base", SLOW.format("a"))
+    write(
+        "002_b",
+        "001_base",
+        body="def upgrade():\n    n = op.get_bind().exec_driver_sql('SELECT count() FROM a').scalar()\n"
+        "    op.execute(f'INSERT INTO b SELECT {n}, 1')\ndef downgrade():\n    pass\n",
+    )
+    write("003_c", ("002_a", "002_b"), "INSERT INTO b SELECT 1, 1")
+    report, _ = upgrade(stage)
+    assert set(report.applied) == {"001_base", "002_a", "002_b", "003_c"}
+    assert stage.rows("SELECT k FROM b ORDER BY k") in ([(1,), (6,)], [(0,), (1,)])
+
+
+@embedded
+@pytest.mark.parametrize("jobs", ["0", "many", "-1", "1000"])
+def test_a_number_of_jobs_that_makes_no_sense_is_refused(stage: Stage, jobs: str) -> None:
+    with pytest.raises(ConfigError, match="jobs must be a number from 1 to 64"):
+        upgrade(stage, jobs=jobs)  # type: ignore[arg-type]
+
+
+# --- the law ----------------------------------------------------------------------------------
+
+_TABLES = "abcd"
+
+
+def _statement(chance: random.Random) -> str:
+    one, other = chance.choice(_TABLES), chance.choice(_TABLES)
+    n = chance.randrange(1000)
+    return chance.choice(
+        [
+            f"INSERT INTO {one} (k, v) SELECT number + {n}, {n} FROM numbers({n % 7 + 1})",
+            f"INSERT INTO {one} (k, v) SELECT k + {n}, v FROM {other} ORDER BY k, v LIMIT 20",
+            f"INSERT INTO {one} (k, v) SELECT {n}, sum(v) FROM {other}",
+            f"ALTER TABLE {one} UPDATE v = v + {n} WHERE k % 2 = {n % 2}",
+            f"ALTER TABLE {one} DELETE WHERE k % 5 = {n % 5}",
+            f"ALTER TABLE {one} ADD COLUMN IF NOT EXISTS w{n % 3} UInt64 DEFAULT k + v",
+            f"TRUNCATE TABLE {one}",
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS m{n % 2} TO {one} AS "
+            f"SELECT k + 1 AS k, v FROM {other} WHERE k % 3 = 0"
+            if one > other
+            else f"INSERT INTO {one} (k, v) SELECT {n}, {n}",
+            f"DROP VIEW IF EXISTS m{n % 2}",
+        ]
+    )
+
+
+def _plan(stage: Stage, chance: random.Random) -> list[str]:
+    """Write revisions in branches; return their names."""
+    for file in stage.project.versions.glob("*.py"):
+        file.unlink()
+    names = ["000_base"]
+    base = [TABLE.format(name) for name in _TABLES]
+    base += [f"INSERT INTO {name} SELECT number, 1 FROM numbers(5)" for name in _TABLES]
+    stage.project.write_revision("000_base", None, base)
+    tips = ["000_base"]
+    for n in range(1, chance.randint(2, 5)):
+        name = f"{n:03}_step"
+        below = chance.choice([*tips, chance.choice(names)])
+        texts = [_statement(chance) for _ in range(chance.randint(1, 4))]
+        stage.project.write_revision(name, below, texts)
+        tips = [tip for tip in tips if tip != below] + [name]
+        names.append(name)
+    return names
+
+
+def _content(stage: Stage, database: str) -> list[object]:
+    return [
+        stage.rows(f"SELECT * FROM {database}.{name} ORDER BY ALL") for name in _TABLES
+    ] + stage.rows(
+        f"SELECT replaceAll(create_table_query, '{database}', '') FROM system.tables "
+        f"WHERE database = '{database}' AND name NOT LIKE '%migration%' "
+        "AND name != 'alembic_version' ORDER BY name"
+    )
+
+
+@embedded
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "part",
+    [
+        0,
+        *(pytest.param(part, marks=pytest.mark.exhaustive) for part in range(1, 11)),
+    ],
+)
+def test_several_at_a_time_come_to_the_same_as_one_after_the_other(stage: Stage, part: int) -> None:
+    together = 0
+    stage.prepare()
+    for seed in range(part * 40, part * 40 + 40):
+        chance = random.Random(seed)
+        names = _plan(stage, chance)
+        found = []
+        for jobs in (1, 4):
+            database = f"{stage.target.database}_{seed}_{jobs}"
+            report, told = upgrade(stage, jobs=jobs, database=database)
+            assert sorted(report.applied) == names
+            order = [word for word, _, _ in seen(told)]
+            together += jobs == 4 and ("begins", "begins") in pairwise(order)
+            found.append(_content(stage, database))
+        assert found[0] == found[1], f"seed {seed}"
+        stage.prepare(*(f"DROP DATABASE {stage.target.database}_{seed}_{n} SYNC" for n in (1, 4)))
+    assert together > 20  # plans in which there was something to do at the same time
+
+
+def test_events_come_one_after_the_other(stage: Stage) -> None:
+    stage.project.write_revision("001_a", None, [*map(TABLE.format, "abcd")])
+    inside = threading.Lock()
+
+    def told(event: Event) -> None:
+        assert inside.acquire(blocking=False), "two at once"
+        inside.release()
+
+    bm.upgrade(jobs=4, on_event=told, **stage.options)
+    assert stage.tables() >= set("abcd")

@@ -1,0 +1,1 @@
+"""The embedded server as a stage: rehearsals, drift, verification."""

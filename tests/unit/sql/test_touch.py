@@ -1,0 +1,143 @@
+"""Which statements may run at the same time."""
+
+from __future__ import annotations
+
+import pytest
+
+from budeval_migrations.sql.touch import UNTIED, Ties, Touch, binds, tie, touch
+
+MV = "CREATE MATERIALIZED VIEW d.m TO d.b (`k` UInt8) AS SELECT k FROM d.a"
+
+
+def are_apart(one: str, other: str, ties: Ties = UNTIED) -> bool:
+    first, second = touch(one), touch(other)
+    found = ties.apart(first, second)
+    assert ties.apart(second, first) == found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("INSERT INTO a SELECT 1", "INSERT INTO b SELECT 1"),
+        ("INSERT INTO a SELECT k FROM s", "INSERT INTO b SELECT k FROM s"),
+        ("ALTER TABLE a UPDATE v = 1 WHERE k > 2", "ALTER TABLE b DELETE WHERE k > 2"),
+        ("CREATE TABLE a (k Int8) ENGINE = Log", "CREATE TABLE b (k Int8) ENGINE = Log"),
+        ("CREATE TABLE a AS s", "INSERT INTO b SELECT k FROM s"),
+        ("TRUNCATE TABLE a", "DELETE FROM b WHERE k = 1"),
+        ("INSERT INTO a SELECT 1", "/* a */ INSERT INTO b SELECT 1 -- of a"),
+    ],
+)
+def test_statements_about_different_tables_are_apart(one: str, other: str) -> None:
+    assert are_apart(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("INSERT INTO a SELECT 1", "INSERT INTO a SELECT 2"),
+        ("INSERT INTO a SELECT 1", "INSERT INTO b SELECT k FROM a"),
+        ("INSERT INTO a SELECT 1", "INSERT INTO b SELECT k FROM other_database.a"),
+        ("INSERT INTO a SELECT 1", "INSERT INTO `b` SELECT k FROM `a`"),
+        ("INSERT INTO a SELECT 1", "ALTER TABLE b UPDATE v = 1 WHERE k IN (SELECT k FROM a)"),
+        ("INSERT INTO a SELECT 1", "INSERT INTO b SELECT dictGet('d.a', 'v', k) FROM s"),
+        ("INSERT INTO a SELECT 1", "INSERT INTO b SELECT * FROM remote('h', 'd.a')"),
+        ("CREATE TABLE a (k Int8) ENGINE = Log", "CREATE TABLE b AS a"),
+        ("ALTER TABLE a MOVE PARTITION 1 TO TABLE b", "INSERT INTO b SELECT 1"),
+    ],
+)
+def test_statements_about_one_table_are_not_apart(one: str, other: str) -> None:
+    assert not are_apart(one, other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE MATERIALIZED VIEW m TO b AS SELECT k FROM a",
+        "CREATE DICTIONARY d (k UInt64) PRIMARY KEY k SOURCE(NULL()) LAYOUT(FLAT()) LIFETIME(0)",
+        "RENAME TABLE a TO b",
+        "EXCHANGE TABLES a AND b",
+        "DROP TABLE a",
+        "SYSTEM RELOAD DICTIONARIES",
+        "INSERT INTO FUNCTION file('x.csv') SELECT 1",
+        "INSERT INTO a SELECT count() FROM system.parts",
+        "INSERT INTO a SELECT * FROM merge('d', '.*')",
+        "INSERT INTO a SELECT generateSerialID('n')",
+        "CREATE TEMPORARY TABLE a (k Int8)",
+        "INSERT INTO a FORMAT CSV\n1,'",
+        "GRANT SELECT ON a TO u",
+        "SELECT 1",
+    ],
+)
+def test_nothing_is_apart_from_what_is_unclear(text: str) -> None:
+    assert touch(text).unclear
+    assert not are_apart(text, "INSERT INTO elsewhere SELECT 1")
+
+
+def test_nothing_at_all_is_apart_from_everything() -> None:
+    assert UNTIED.apart(Touch(), Touch(unclear=True))
+
+
+def test_tables_that_a_view_ties_are_one() -> None:
+    ties = tie([("a", "MergeTree", ""), ("b", "MergeTree", ""), ("c", "MergeTree", ""),
+                ("m", "MaterializedView", MV)])  # fmt: skip
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO b SELECT 1", ties)
+    assert not are_apart("INSERT INTO a SELECT 1", "ALTER TABLE m MODIFY QUERY SELECT 1", ties)
+    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+
+
+def test_ties_reach_on_through_other_tables() -> None:
+    ties = tie([
+        ("a", "MergeTree", ""), ("b", "MergeTree", ""), ("x", "MergeTree", ""),
+        ("m", "MaterializedView", MV),
+        ("n", "MaterializedView", "CREATE MATERIALIZED VIEW d.n TO d.x (k UInt8) AS SELECT k FROM d.b"),
+    ])  # fmt: skip
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO x SELECT 1", ties)
+
+
+@pytest.mark.parametrize(
+    ("engine", "text"),
+    [
+        ("Distributed", "CREATE TABLE d.o (k UInt8) ENGINE = Distributed('crew', 'd', 'a', rand())"),
+        ("Buffer", "CREATE TABLE d.o (k UInt8) ENGINE = Buffer('d', 'a', 1, 1, 1, 1, 1, 1, 1)"),
+        ("Dictionary", "CREATE DICTIONARY d.o (k UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(TABLE 'a'))"),
+        ("Dictionary", "CREATE DICTIONARY d.o (k UInt64) PRIMARY KEY k SOURCE(CLICKHOUSE(QUERY 'SELECT k FROM d.a'))"),
+        ("MergeTree", "CREATE TABLE d.o (k UInt8 DEFAULT dictGet('d.a', 'v', 1)) ENGINE = MergeTree ORDER BY k"),
+    ],
+)  # fmt: skip
+def test_an_engine_that_reads_or_feeds_another_table_ties(engine: str, text: str) -> None:
+    ties = tie([("a", "MergeTree", ""), ("o", engine, text), ("c", "Log", "")])
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO o SELECT 1", ties)
+    assert are_apart("INSERT INTO c SELECT 1", "INSERT INTO o SELECT 1", ties)
+
+
+def test_what_reads_by_pattern_is_apart_from_nothing() -> None:
+    merge = "CREATE TABLE d.o (k UInt8) ENGINE = Merge('d', '^x')"
+    ties = tie([("a", "Log", ""), ("c", "Log", ""), ("o", "Merge", merge)])
+    assert not are_apart("INSERT INTO a SELECT k FROM o", "INSERT INTO c SELECT 1", ties)
+    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+
+
+def test_a_view_that_is_fed_and_reads_by_pattern_makes_its_source_unclear() -> None:
+    view = "CREATE MATERIALIZED VIEW d.m TO d.b (k UInt8) AS SELECT k FROM d.a, merge('d', '^x')"
+    ties = tie([("a", "Log", ""), ("b", "Log", ""), ("c", "Log", ""), ("m", "MaterializedView", view)])  # fmt: skip
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+
+
+def test_the_inner_table_of_a_view_is_its_view() -> None:
+    view = "CREATE MATERIALIZED VIEW d.m (k UInt8) ENGINE = Log AS SELECT k FROM d.a"
+    ties = tie([("a", "Log", ""), (".inner.m", "Log", ""), ("m", "MaterializedView", view)])
+    assert not are_apart("INSERT INTO a SELECT 1", "TRUNCATE TABLE `.inner.m`", ties)
+
+
+@pytest.mark.parametrize(
+    "text", ["SET max_threads = 1", "USE d", "CREATE TEMPORARY TABLE t (a Int8)"]
+)
+def test_what_holds_for_a_connection_is_known(text: str) -> None:
+    assert binds(text)
+
+
+def test_settings_of_a_statement_hold_for_no_connection() -> None:
+    assert not binds("INSERT INTO a SELECT 1 SETTINGS max_threads = 1")
+    assert not binds("CREATE TABLE t (`TEMPORARY` Int8) ENGINE = Log")
