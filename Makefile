@@ -45,8 +45,9 @@ faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/f
 	mkdir -p build
 	$(FAST) $(PYTHON) -m tests.faults --jobs $(WORKERS) --kills 2000 --table build/faults.md
 
-bench: $(READY) ## what the bookkeeping costs
-	$(PYTHON) bench/run.py
+bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=--quick for a look
+	mkdir -p build/bench
+	$(FAST) $(PYTHON) -m bench --json build/bench/figures.json --svg build/bench/figures.svg $(BENCH)
 
 unit: $(READY) ## the tests that need no engine
 	$(PYTHON) -m pytest tests/unit
