@@ -17,17 +17,9 @@ import pytest
 from tests.cli.shell import Shell, failed_in_alembic, one_object, refused
 from tests.support.project import REPOSITORY, Project
 from tests.support.servers import ChdbFront
+from tests.support.waiting import wait_until
 
 SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(40) SETTINGS max_block_size = 1"
-
-
-def _wait_until(condition: object, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.mark.parametrize("module", ["budeval_migrations", "alembic"])
@@ -39,7 +31,7 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
     args = ("--json", "up") if module == "budeval_migrations" else ("upgrade", "head")
     process = shell.project.start(module, *args)
     try:
-        _wait_until(
+        wait_until(
             lambda: any(
                 r["query"].startswith("SELECT sum(sleepEachRow") and r["database"] == shell.database
                 for r in modern.running()

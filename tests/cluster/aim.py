@@ -21,7 +21,7 @@ BOOKKEEPING = {
 
 def aim(project: Project, node: OldServer, database: str, **settings: str) -> None:
     """Write an ``alembic.ini`` that leads to one host of the cluster ``crew``."""
-    settings = {"cluster": "crew", "ddl_timeout": "20", **settings}
+    settings = {"cluster": "crew", "ddl_timeout": "60", **settings}
     project.configure(url=node.url(database=database), database=database, **settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from budeval_migrations.settings import Settings
 from tests.cluster.aim import drop_database
 from tests.support import targets
 from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.old
 
@@ -47,11 +47,8 @@ def _hosts(cluster: Cluster) -> list[str]:
 def _answers(session: Session, statement: str, after: str, count: int) -> list[Answer]:
     entry = find_entry(session, statement, after)
     assert entry is not None
-    deadline = time.monotonic() + 30
-    while len(found := read_answers(session, entry)) < count:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
+    wait_until(lambda: len(read_answers(session, entry)) >= count)
+    return read_answers(session, entry)
 
 
 def test_every_host_answers(pair: Cluster, session: Session, database: str) -> None:
@@ -81,11 +78,8 @@ def test_what_a_host_refuses_is_told_with_its_code(
     # The leader of the replicas does it for the others, which may say that all is well.
     entry = find_entry(session, statement, before)
     assert entry is not None
-    refused: list[Answer] = []
-    deadline = time.monotonic() + 30
-    while not refused:
-        assert time.monotonic() < deadline
-        refused = [answer for answer in read_answers(session, entry) if answer.code]
+    wait_until(lambda: any(answer.code for answer in read_answers(session, entry)))
+    refused = [answer for answer in read_answers(session, entry) if answer.code]
     assert refused[0].code == 44
     assert "column with this name already exists" in refused[0].error
 

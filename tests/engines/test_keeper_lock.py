@@ -30,6 +30,7 @@ from budeval_migrations.sql.splitter import split
 from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront
+from tests.support.waiting import PATIENCE
 from tests.support.zookeeper import ZooKeeper
 
 DATABASE = "d"
@@ -181,7 +182,7 @@ def test_a_keeper_that_is_down_is_no_reason_for_another_lock(
 
 
 def _when_keeper_is_back(session: Session) -> LeaseLock:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return take(session)
@@ -335,7 +336,7 @@ def test_a_keeper_that_goes_away_costs_the_holder_its_lock(
         with open_session(front, lock_lease=2.0) as session:
             lock = take(session)
             keeper.kill()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             with pytest.raises(LockLost):
                 while time.monotonic() < deadline:
                     lock.check()

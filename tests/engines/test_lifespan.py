@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from budeval_migrations.errors import (
 from tests.engines.stage import Stage
 from tests.support.server import free_port
 from tests.support.targets import engine_parameters
+from tests.support.waiting import PATIENCE, wait_until
 
 on_two = pytest.mark.parametrize(
     "engine_url", engine_parameters("embedded", "modern-http"), indirect=True
@@ -194,16 +194,17 @@ def test_four_uvicorn_workers_start_together_and_migrate_once(stage: Stage) -> N
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 90
-        while len(reports := list(stage.project.path.glob("report-*.json"))) < 4:
-            assert server.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as response:
+        reports = stage.project.path
+        wait_until(
+            lambda: server.poll() is not None or len(list(reports.glob("report-*.json"))) == 4
+        )
+        assert server.poll() is None
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as response:
             assert json.load(response) == "up"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-    told = [json.loads(report.read_text()) for report in reports]
+        server.wait(timeout=PATIENCE)
+    told = [json.loads(report.read_text()) for report in reports.glob("report-*.json")]
     assert [report["current"] for report in told] == [["003_three"]] * 4
     assert sorted(len(report["applied"]) for report in told) == [0, 0, 0, 3]
     rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")

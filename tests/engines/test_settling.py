@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql.effects import effect
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
+from tests.support.waiting import wait_until
 
 APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
 servers = pytest.mark.parametrize(
@@ -79,10 +79,8 @@ def prepare(stage: Stage) -> None:
 
 
 def wait_until_running(session: Session, query_id: str) -> None:
-    deadline = time.monotonic() + 30
-    while not session.query(f"SELECT 1 FROM system.processes WHERE query_id = '{query_id}'"):
-        assert time.monotonic() < deadline, "the slow query never began"
-        time.sleep(0.01)
+    found = f"SELECT 1 FROM system.processes WHERE query_id = '{query_id}'"
+    wait_until(lambda: session.query(found), "the slow query never began", pause=0.01)
 
 
 @servers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import gzip
 import re
-import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from tests.support.project import Project
 from tests.support.proxy import RecordingProxy
 from tests.support.servers import HOST, ChdbFront, OldServer, QueryError
 from tests.support.targets import Target
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'clickhouse:")
 
@@ -273,7 +273,9 @@ class TestOldServer:
     def test_logs_queries(self, old_server: OldServer, database: str) -> None:
         old_server.query(f"SELECT '{database}'", query_id=database)
         ask = f"SELECT count() FROM system.query_log WHERE query_id = '{database}' AND type = 2"
-        wait_until(lambda: table_exists(old_server) and old_server.query(ask) == "1\n", seconds=10)
+        wait_until(
+            lambda: table_exists(old_server) and old_server.query(ask) == "1\n",
+        )
 
     @pytest.mark.parametrize("dialect", ["clickhouse+http", "clickhouse+native"])
     def test_url_carries_the_password_whole(self, old_server: OldServer, dialect: str) -> None:
@@ -383,11 +385,3 @@ def through(server: ChdbFront, proxy: RecordingProxy) -> sa.Engine:
 def table_exists(server: OldServer) -> bool:
     """Whether the query log's table has been made yet."""
     return server.query("EXISTS TABLE system.query_log") == "1\n"
-
-
-def wait_until(condition: Any, seconds: float = 5) -> None:
-    """Wait for a condition; fail when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

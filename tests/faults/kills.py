@@ -24,6 +24,7 @@ from tests.faults.cases import CASES, CLIENT, ENGINE, SEAMS, VICTIMS, Case
 from tests.faults.nursery import Client, Front, HarnessError
 from tests.support.project import Project
 from tests.support.server import QueryError
+from tests.support.waiting import PATIENCE
 
 INTENT = (
     r"\s*INSERT INTO [`\w.]*schema_migrations_journal\b.*"
@@ -31,7 +32,6 @@ INTENT = (
 )
 LEDGER = r'\s*INSERT INTO [`\w.]*\bschema_migrations`?\s*\(.*"version": "{revision}".*'
 _REPAIR = re.compile(r"repair --revision (\S+) --statement (\d+)")
-_PATIENCE = 60
 
 
 class LeaseLost(Exception):
@@ -242,7 +242,7 @@ class Scene:
             client.end()
         try:
             self.front.arm({})
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + PATIENCE
             while self._is_busy() and time.monotonic() < deadline:
                 time.sleep(0.02)
             for name in (self.database, f"{self.database}_more"):
@@ -296,7 +296,7 @@ class Scene:
         """Run a command to its end."""
         client = self.start(*args)
         client.go()
-        if client.wait(_PATIENCE) is None:
+        if client.wait(PATIENCE) is None:
             client.end()
         return client
 
@@ -466,10 +466,10 @@ class Experiment:
     def _await_kill(self, client: Client) -> str:
         """Wait until the victim is dead, and the engine is back; what is wrong with that."""
         if self._order.victim == CLIENT:
-            if client.wait(_PATIENCE) != -9:
+            if client.wait(PATIENCE) != -9:
                 self._refuse_to_judge(client, "the client was not killed")
             return ""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         code = None
         while code is None and time.monotonic() < deadline:
             # A client that ends by itself has not come as far as the seam.
@@ -484,9 +484,9 @@ class Experiment:
         elif self._order.restart == "late":
             time.sleep(1)
         self._front.start()
-        if client.wait(_PATIENCE) is None:
+        if client.wait(PATIENCE) is None:
             client.end()
-            return f"the client hangs for {_PATIENCE} s after its engine came back"
+            return f"the client hangs for {PATIENCE} s after its engine came back"
         return ""
 
     def _refuse_to_judge(self, client: Client, why: str) -> None:

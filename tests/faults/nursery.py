@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.support.server import HOST, QueryError
+from tests.support.waiting import PATIENCE
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -212,7 +213,7 @@ class Front:
 
     def running(self) -> list[dict[str, Any]]:
         """The requests that run now."""
-        connection = HTTPConnection(HOST, self.port, timeout=60)
+        connection = HTTPConnection(HOST, self.port, timeout=PATIENCE)
         connection.request("GET", "/running")
         found: list[dict[str, Any]] = json.loads(connection.getresponse().read())
         connection.close()
@@ -230,7 +231,7 @@ class Front:
         return sorted((r for r in found if r["database"] == database), key=lambda r: r["time"])
 
     def _post(self, target: str, body: bytes) -> tuple[int, bytes]:
-        connection = HTTPConnection(HOST, self.port, timeout=120)
+        connection = HTTPConnection(HOST, self.port, timeout=PATIENCE)
         headers = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": self.password}
         try:
             connection.request("POST", target, body, headers)

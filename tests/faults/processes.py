@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import quote
 
 from tests.cli.shell import Shell, one_object
 from tests.support.servers import ChdbFront
-
-_PATIENCE = 60
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for what has to come."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+from tests.support.waiting import wait_until
 
 
 def works_on(shell: Shell, start: str) -> bool:

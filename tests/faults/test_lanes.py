@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
-from tests.faults.processes import outcomes, started, states, wait_until, works_on
+from tests.faults.processes import outcomes, started, states, works_on
 from tests.support.project import Project
 from tests.support.servers import ChdbFront
+from tests.support.waiting import PATIENCE, wait_until
 
 TABLES = ("a", "b", "c", "s")
 TABLE = "CREATE TABLE {} (k UInt64, v UInt64) ENGINE = MergeTree ORDER BY k"
@@ -120,7 +121,7 @@ def test_all_that_is_on_its_way_is_stopped_on_the_server_and_recorded(
                 lambda name=name: works_on(shell, f"INSERT INTO {name} "), "it did not start"
             )  # type: ignore[misc]
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number, stderr
     assert "Traceback" not in stderr, stderr
     assert json.loads(stdout)["exit_code"] == 128 + number

@@ -336,7 +336,7 @@ def test_a_line_that_breaks_never_loses_nor_doubles_a_statement(case: Case, plac
     place.proxy.add(Fault(case.how, case.match, **case.fault))
     for more in case.more:
         place.proxy.add(Fault(**more))
-    heartbeat = {"lock_lease": 3.0} if case.match == _HEARTBEAT else {}
+    heartbeat = {"lock_lease": 6.0} if case.match == _HEARTBEAT else {}
     error = place.up(**place.options(case.options), **heartbeat)
     said = "\n".join(place.said)
     effect = "\n".join(place.rows(deed.look))

@@ -16,11 +16,11 @@ from tests.faults.processes import (
     started,
     states,
     tells_no_secret,
-    wait_until,
     works_on,
 )
 from tests.support.project import Project
 from tests.support.servers import ChdbFront, OldServer
+from tests.support.waiting import wait_until
 
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 SELECT = (

@@ -16,12 +16,12 @@ from tests.faults.processes import (
     started,
     states,
     tells_no_secret,
-    wait_until,
     works_on,
 )
 from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront
+from tests.support.waiting import PATIENCE, wait_until
 
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 # Can be stopped after each row, and takes longer than anybody waits.
@@ -69,7 +69,7 @@ def test_the_statement_is_stopped_on_the_server_and_the_next_run_finishes(
     with started(shell, module, *args) as process:
         wait_until(lambda: works_on(shell, "INSERT INTO t "), "the statement did not start")
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == EXIT[number], stderr
     assert not works_on(shell, "INSERT INTO t ")
     assert "Traceback" not in stderr, stderr
@@ -102,7 +102,7 @@ def test_a_statement_that_cannot_be_stopped_is_waited_for_and_recorded_as_applie
     with started(shell, "budeval_migrations", "up") as process:
         wait_until(lambda: works_on(shell, "INSERT INTO t "), "the statement did not start")
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == EXIT[number], stderr
     assert _is_free(shell)
     rows, last = shell.rows("SELECT count() FROM t"), outcomes(shell, "001_it")
@@ -129,7 +129,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_the_next_run_finds_the_statement(
             "the server was not asked to stop it",
         )
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr, stderr
     assert _is_free(shell)
@@ -159,7 +159,7 @@ def test_on_chdb_it_takes_effect_when_the_statement_ends_which_is_recorded_as_ap
             assert line, seen
             seen += line
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             process.kill()

@@ -14,6 +14,7 @@ from tests.faults.processes import executed, started, states, tells_no_secret
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront
+from tests.support.waiting import PATIENCE
 
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 INSERT = "INSERT INTO t /* 'it' */ VALUES (1), (2), (3)"
@@ -23,7 +24,7 @@ AFTER = "INSERT INTO t VALUES (4)"
 @pytest.fixture
 def shell(tmp_path: Path, modern: ChdbFront, database: str) -> Iterator[Shell]:
     """A short lease on ClickHouse 26 over HTTP."""
-    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "2"})
+    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "5"})
     modern.query(f"DROP DATABASE IF EXISTS {database}")
 
 
@@ -41,14 +42,14 @@ def test_a_zombie_sends_nothing_more_and_says_that_it_lost_the_lock(
         url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
         held = proxy.add(Fault(How.HELD, match))
         with started(shell, "budeval_migrations", "--json", "--url", url, "up") as zombie:
-            assert held.answered.wait(60)
+            assert held.answered.wait(PATIENCE)
             zombie.send_signal(signal.SIGSTOP)
             successor = shell.ok("up")
             taken = modern.queries()[-1]["time"]
             held.release()
             proxy.clear()
             zombie.send_signal(signal.SIGCONT)
-            stdout, stderr = zombie.communicate(timeout=60)
+            stdout, stderr = zombie.communicate(timeout=PATIENCE)
         assert zombie.returncode == 5, stderr
         # A renewal may have been on its way when it was stopped: of a generation that is over.
         looks = ("SELECT", "INSERT INTO `schema_migrations_lock`")

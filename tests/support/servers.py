@@ -27,6 +27,7 @@ from tests.support.server import (
     free_port,
     hostile_password,
 )
+from tests.support.waiting import PATIENCE
 
 __all__ = [
     "HOST",
@@ -86,7 +87,7 @@ class ChdbFront(Server):
                 stderr=errors,
                 text=True,
             )
-        line = _first_line(self._process, timeout=60)
+        line = _first_line(self._process, timeout=PATIENCE)
         if not line.startswith("listening "):
             self.kill()
             raise ServerStartError(f"chdb_front did not start: {self.errors.read_text()[-2000:]}")
@@ -159,7 +160,7 @@ class OldServer(Server):
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError):
                 self.query("SELECT 1")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tests.support.process import HOST, Process, ServerStartError, free_port
+from tests.support.waiting import PATIENCE
 
 _JAR = Path("/usr/share/java/zookeeper.jar")
 _MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -82,7 +83,7 @@ class ZooKeeper(Process):
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self._process.poll() is None:
             if self._is_ok():
                 return
