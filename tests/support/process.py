@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,11 +21,16 @@ class ServerStartError(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that was free a moment ago, and that nobody is given by chance.
+
+    Below the range that systems take the near ends of connections from: a server whose port was
+    chosen some seconds before it starts would find it taken by a client now and then.
+    """
+    while True:
+        port = 12_000 + secrets.randbelow(20_000)  # not seeded: tests run side by side
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 class Process:
