@@ -74,9 +74,10 @@ def all_goals(results: Results) -> list[Goal]:
         found.append(Goal(text, limit, " ×", results.ratio(work, floor) if work else None))
     for engine in (EMBEDDED, HTTP, NATIVE):
         on = f", {TITLES[engine]}"
+        imports = "importing Alembic and the dialect" + (", and chDB" if engine == EMBEDDED else "")
         found.append(
             Goal(
-                f"`alembic upgrade head` at head over importing Alembic and the dialect{on}",
+                f"`alembic upgrade head` at head over {imports}{on}",
                 1.15,
                 " ×",
                 _largest_below(results, engine),

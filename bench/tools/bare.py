@@ -48,13 +48,16 @@ class Bare(Tool):
         return [self.python, "-m", "bench.bare", "select"]
 
     def imports_of(self, place: Place) -> Command:
-        """The interpreter, Alembic and the dialect; no connection."""
+        """The interpreter, Alembic and the dialect; no connection, but chDB's engine is started."""
         modules = {
             EMBEDDED: "chdb_sqlalchemy.dialect",
             NATIVE: "clickhouse_sqlalchemy.drivers.native.base",
         }
         dialect = modules.get(place.engine, "clickhouse_sqlalchemy.drivers.http.base")
-        return [self.python, "-c", f"import alembic.config, alembic.command, {dialect}"]
+        source = f"import alembic.config, alembic.command, {dialect}"
+        if place.engine == EMBEDDED:
+            source += "\nfrom bench import bare\nbare.main('select')"
+        return [self.python, "-c", source]
 
     def tables(self, place: Place) -> Command:
         """How many tables ``t1``, ``t2`` … there are."""

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from budeval_migrations.engine import keeper
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, MigrationError
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.lease import Claim, Holder, holder_name, is_won, lease_row
 from budeval_migrations.sql import quote
 
@@ -76,7 +76,7 @@ class ClaimStore:
             "value, toUInt64(ctime), toUInt64(now())",
             "name = 'columns'",
         )
-        rows = replication.read(
+        rows = quorum.read(
             session,
             "SELECT toUInt64(max(at)), countIf(event = 'release'), argMax(doing, at) "
             f"FROM {self.table} WHERE generation = {int(newest)} GROUP BY generation",
@@ -104,7 +104,7 @@ class ClaimStore:
         return f"(SELECT max(name) FROM system.zookeeper WHERE path = {path}) = {number}"
 
     def _append(self, session: Session, claim: Claim, event: str, doing: str) -> None:
-        replication.insert(session, self.table, [lease_row(claim, event, doing)])
+        quorum.insert(session, self.table, [lease_row(claim, event, doing)])
 
     def _forget(self, session: Session, generation: int) -> None:
         """Drop an old claim, on whichever host it is."""
@@ -125,7 +125,7 @@ def _numbers(session: Session) -> list[str]:
 
 
 def _path(session: Session) -> str:
-    return f"{replication.path(session.database)}/claims"
+    return f"{schema.keeper_path(session.database)}/claims"
 
 
 def _number(generation: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from budeval_migrations.engine.failures import NOT_AS_OURS
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, schema
 from budeval_migrations.model import Direction, Operation
 from budeval_migrations.sql.checksum import SALTS
 
@@ -88,7 +88,7 @@ def glance(session: Session) -> Glance | None:
 
     """
     try:
-        [row] = replication.read(session, _GLANCE)
+        [row] = quorum.read(session, _GLANCE)
     except EngineError as error:
         if error.code not in NOT_AS_OURS:
             raise

@@ -18,7 +18,7 @@ from budeval_migrations.engine.failures import BEHIND, NO_QUORUM
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, schema
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
@@ -82,7 +82,7 @@ def append_fenced(
 
     """
     types = {column.name: column.type for column in columns}
-    settings = dict(replication.writing(session))
+    settings = dict(quorum.writing(session))
     if settings and session.features.insert_deduplication_token:
         # The same rows sent twice are one block, and no other rows are the same block.
         settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
@@ -104,7 +104,7 @@ def append_fenced(
             if error.code not in _PENDING or not session.topology.hosts:
                 raise
             if time.monotonic() >= until:
-                raise replication.no_majority(session, error) from error
+                raise quorum.no_majority(session, error) from error
             if _arrived(session, table, rows[-1], until, error):
                 return
             time.sleep(_POLL)
@@ -117,7 +117,7 @@ def _arrived(
     while time.monotonic() < until:
         time.sleep(_POLL)
         with suppress(ConnectionFailed):
-            [[count]] = replication.read(
+            [[count]] = quorum.read(
                 session,
                 f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
                 f"AND sequence = {int(row['sequence'])}",

@@ -27,7 +27,7 @@ from budeval_migrations.engine.failures import KEEPER_EXCEPTION
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import NOTHING
 from budeval_migrations.errors import EngineError, MigrationError
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, schema
 from budeval_migrations.sql import quote
 
 # Generations that stay in Keeper for people to look at; older ones are deleted.
@@ -133,7 +133,7 @@ class TokenStore:
 
     def is_moved(self, session: Session) -> bool:
         """Return whether the lock was moved to Keeper; read-only."""
-        [[moved]] = replication.read(
+        [[moved]] = quorum.read(
             session,
             f"SELECT countIf(event = 'moved') FROM {self.table} "
             f"WHERE generation = (SELECT max(generation) FROM {self.table})",
@@ -169,7 +169,7 @@ class TokenStore:
         more: Mapping[str, str] = NOTHING,
     ) -> None:
         compared = {**_COMPARED, "insert_deduplication_token": token, **more}
-        replication.insert(session, self.table, [lease_row(claim, event, doing)], compared)
+        quorum.insert(session, self.table, [lease_row(claim, event, doing)], compared)
 
     def _has_newer_switch(self, session: Session) -> bool:
         version = session.server_version
@@ -304,7 +304,7 @@ def is_won(store: LeaseStore, session: Session, claim: Claim, refusal: EngineErr
 
 
 def _holder(session: Session, table: str, sql: str) -> Holder | None:
-    rows = replication.read(session, sql)
+    rows = quorum.read(session, sql)
     if not rows:
         return None
     number, owner, name, since, alive, doing = rows[0]

@@ -13,7 +13,7 @@ from budeval_migrations.engine.failures import NOT_AS_OURS, UNKNOWN_DATABASE, UN
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError, LedgerError
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.history.tables import read_engines
@@ -76,7 +76,7 @@ class Ledger:
 
         """
         try:
-            found = replication.read(self._session, _READ)
+            found = quorum.read(self._session, _READ)
         except EngineError as error:
             if error.code not in NOT_AS_OURS:
                 raise
@@ -184,7 +184,7 @@ class Ledger:
         if error.code == UNKNOWN_DATABASE:
             return LedgerState(Ground.NO_DATABASE)
         try:
-            return self._ready(replication.read(self._session, _ATTEMPTS), thorough=True)
+            return self._ready(quorum.read(self._session, _ATTEMPTS), thorough=True)
         except EngineError as still:
             error = still
         if error.code == UNKNOWN_TABLE:
@@ -192,7 +192,7 @@ class Ledger:
         if error.code not in NOT_AS_OURS:
             raise error
         try:
-            found = replication.read(self._session, _LEGACY_ATTEMPTS)
+            found = quorum.read(self._session, _LEGACY_ATTEMPTS)
         except EngineError as still:
             raise LedgerError(
                 f"The table {self._session.database}.{schema.LEDGER} is not a ledger of "

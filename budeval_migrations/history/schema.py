@@ -189,6 +189,11 @@ def create_keeper_lock(database: str) -> str:
     )
 
 
+def keeper_path(database: str) -> str:
+    """Return where Keeper has what is ours of a database."""
+    return f"/clickhouse/budeval_migrations/{place(database)}"
+
+
 def place(database: str) -> str:
     """Return a database's name as a part of a path in Keeper."""
     return "".join(c if (c.isascii() and c.isalnum()) or c in "_-" else _hex(c) for c in database)

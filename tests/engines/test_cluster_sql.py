@@ -17,7 +17,7 @@ from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.topology import Arrangement, Host, Topology
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.history import replication, schema
+from budeval_migrations.history import quorum, schema
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.revisions.script import open_directory
 from budeval_migrations.run import cluster, comparison
@@ -92,7 +92,7 @@ def test_hosts_are_looked_at_by_names_that_there_are(session: Analysed) -> None:
 
 def test_the_settings_that_are_sent_are_settings(session: Analysed) -> None:
     fake: Session = session  # type: ignore[assignment]
-    names = {*replication.writing(fake), *distributed.SUBMIT}
+    names = {*quorum.writing(fake), *distributed.SUBMIT}
     assert names == {
         "distributed_ddl_task_timeout",
         "insert_quorum",
@@ -109,7 +109,7 @@ def test_the_settings_that_are_sent_are_settings(session: Analysed) -> None:
 
 def test_quorums_are_a_majority_and_not_parallel(session: Analysed) -> None:
     fake: Session = session  # type: ignore[assignment]
-    assert replication.writing(fake) == {
+    assert quorum.writing(fake) == {
         "select_sequential_consistency": "1",
         "insert_quorum": "2",
         "insert_quorum_timeout": "30000",
@@ -128,7 +128,7 @@ def test_quorums_are_a_majority_and_not_parallel(session: Analysed) -> None:
     ],
 )
 def test_the_bookkeeping_on_a_cluster_parses(session: Analysed, table: str, text: str) -> None:
-    path = f"{replication.path('d')}/{table}"
+    path = f"{schema.keeper_path('d')}/{table}"
     placed = put_on_cluster(replicate(text, path, CREW.replica), "crew")
     assert "ON CLUSTER `crew`" in placed
     assert "{shard}" not in path

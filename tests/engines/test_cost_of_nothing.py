@@ -65,6 +65,21 @@ def test_with_clickhouse_connect_its_own_handshake_comes_on_top(
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
+def test_at_head_alembic_imports_nothing_of_what_would_run(stage: Stage) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    program = (
+        "import sys\nfrom alembic.config import main\n"
+        "main(argv=['upgrade', 'head'])\n"
+        "loaded = {name for name in sys.modules if name.startswith('budeval_migrations.')}\n"
+        "assert 'budeval_migrations.history.glance' in loaded\n"
+        "rooms = {name.split('.')[1] for name in loaded}\n"
+        "assert not {'run', 'shadow', 'linter', 'cli'} & rooms, rooms\n"
+    )
+    _run(stage, program)
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
 def test_at_head_neither_alembic_nor_a_revision_file_is_imported(stage: Stage) -> None:
     stage.write_three()
     bm.upgrade(**stage.options)
@@ -76,6 +91,11 @@ def test_at_head_neither_alembic_nor_a_revision_file_is_imported(stage: Stage) -
         "loaded = {'alembic', 'click', 'rich', 'chdb'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
+    _run(stage, program)
+
+
+def _run(stage: Stage, program: str) -> None:
+    """A fresh interpreter in the project."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=stage.project.path,
