@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from budeval_migrations.errors import AccessDenied, ConfigError, ConnectionFailed, EngineError
+from budeval_migrations.files import read_file
 from budeval_migrations.settings import NAMES, Settings, load_settings
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
@@ -165,7 +166,8 @@ class _Surroundings:
         self._path = from_ddl
         self._session: Session | None = None
         self._away = False
-        self.file = _read(from_ddl) if from_ddl else ""
+        wanted = "--from-ddl names a file with a CREATE TABLE."
+        self.file = read_file(from_ddl, wanted) if from_ddl else ""
         self.notices: list[str] = []
 
     @contextmanager
@@ -279,12 +281,3 @@ class _Surroundings:
                 ) from error
             self._away = error.code == _UNKNOWN_DATABASE
         return None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}", hint="--from-ddl names a file with a CREATE TABLE."
-        ) from error

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from budeval_migrations.errors import ConfigError
+from budeval_migrations.files import read_file
 
 ENV_PREFIX = "BUDEVAL_MIGRATIONS_"
 SECTION = "budeval_migrations"
@@ -203,14 +204,13 @@ def _config_path(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
 def _parse(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser({"here": str(path.resolve().parent)})
+    hint = "alembic.ini has [sections] with lines name = value."
+    text = read_file(path, hint)
     try:
-        parser.read_string(path.read_text("utf-8"), source=str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        parser.read_string(text, source=str(path))
+    except configparser.Error as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"{path} cannot be read: {reason}",
-            hint="alembic.ini has [sections] with lines name = value.",
-        ) from error
+        raise ConfigError(f"{path} cannot be read: {reason}", hint=hint) from error
     return parser
 
 

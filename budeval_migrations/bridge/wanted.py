@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.schema import CreateTable, MetaData
 
 from budeval_migrations.errors import ConfigError, StatementSyntaxError
+from budeval_migrations.files import read_file
 from budeval_migrations.model import Statement
 from budeval_migrations.sql.splitter import split
 
@@ -31,14 +31,7 @@ def read_wanted(source: str) -> tuple[Statement, ...]:
     module, colon, name = source.partition(":")
     if colon and not os.path.exists(source):
         return _of_metadata(_found(module, name), source)
-    path = Path(source)
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{source} cannot be read: {error}",
-            hint="Name a file of CREATE statements, or module:metadata.",
-        ) from error
+    text = read_file(source, "Name a file of CREATE statements, or module:metadata.")
     try:
         pieces = split(text)
     except StatementSyntaxError as error:

@@ -216,7 +216,7 @@ def test_models_of_sqlalchemy_say_what_is_wanted(shop: Project) -> None:
     ("words", "code", "said"),
     [
         ([], 2, "Which schema is wanted was not said."),
-        (["--to", "missing.sql"], 2, "missing.sql cannot be read"),
+        (["--to", "missing.sql"], 2, "missing.sql cannot be read: No such file or directory."),
         (["--to", "no.such:module"], 2, "no.such:module cannot be imported: ModuleNotFoundError"),
         (["--to", "schema.sql", "--head", "009"], 3, "009 names no head."),
         (["--to"], 2, "Option '--to' requires an argument."),
