@@ -147,6 +147,8 @@ def review_hosts(session: Session) -> tuple[HostDifference, ...]:
 
 
 def _compared(session: Session, catalogue: Catalogue) -> list[HostDifference]:
+    if not session.topology.hosts:
+        return []  # what revisions reach takes compiling them all
     with Hosts(session) as hosts:
         return compare_hosts(session, hosts, catalogue.reaches)
 
