@@ -16,6 +16,7 @@ from budeval_migrations.errors import EngineError, StatementFailed, Unsupported
 from budeval_migrations.settings import Settings
 from tests.support.project import REPOSITORY
 from tests.support.targets import Target, engine_parameters
+from tests.support.waiting import again_while
 
 from .data import TRENDS_OF_BASE, TRENDS_OF_VIEW
 
@@ -137,15 +138,16 @@ def test_a_writer_beside_the_upgrade_loses_no_row_and_none_counts_twice(budeval:
 
 def upgrade_again_where_it_refuses(budeval: Budeval) -> tuple[str, ...]:
     """Upgrade as 004 says: where it refuses beside a writer (395), nothing is lost, run it again."""
-    applied: tuple[str, ...] = ()
-    for left in reversed(range(5)):
-        try:
-            return applied + bm.upgrade(**budeval.options).applied
-        except StatementFailed as refused:
-            if refused.code != 395 or not left or refused.report is None:
-                raise
-            applied += refused.report.applied
-    raise AssertionError("unreachable")
+    applied: list[str] = []
+
+    def refused(error: Exception) -> bool:
+        if not isinstance(error, StatementFailed) or error.code != 395 or error.report is None:
+            return False
+        applied.extend(error.report.applied)
+        return True
+
+    applied.extend(again_while(refused, lambda: bm.upgrade(**budeval.options)).applied)
+    return tuple(applied)
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import threading
 import time
 from functools import partial
 
-import chdb
 import pytest
 
 from budeval_migrations.errors import StatementFailed
+from tests.support.waiting import again_while
 
 from .data import (
     LATEST_JOBS,
@@ -20,7 +20,7 @@ from .data import (
     insert_results,
     insert_results_of_the_future,
 )
-from .harness import Database, compile_
+from .harness import Database, Guarded, compile_
 from .tool import mortal, move, move_and_die_again_and_again  # noqa: F401
 
 pytestmark = pytest.mark.embedded
@@ -58,7 +58,7 @@ def test_004_counts_every_row_once_up_and_down_while_two_writers_insert(
         Reader(database, "SELECT countMerge(eval_count) FROM model_performance_trends") as reader,
     ):
         for direction in ("upgrade", "downgrade"):
-            database.run(TRENDS, direction)
+            run_again_where_it_refuses(database, TRENDS, direction)
             time.sleep(0.3)
 
     assert reader.errors == []
@@ -72,24 +72,21 @@ def test_004_is_exact_when_the_first_rows_arrive_while_it_runs() -> None:
     database = Database()
     database.upgrade("003")
     with ResultsWriter(database, seed=1, pause=0.01):
-        run_again_where_it_refuses(database, TRENDS)
+        run_again_where_it_refuses(database, TRENDS, "upgrade")
 
     assert database.query(TRENDS_OF_BASE) == database.query(TRENDS_OF_VIEW)
     database.drop()
 
 
-def run_again_where_it_refuses(database: Database, revision: str) -> None:
+def run_again_where_it_refuses(database: Database, revision: str, direction: str) -> None:
     """Run a revision as a tool would that goes on at the statement which refused (Code 395)."""
-    for statement in compile_(revision, "upgrade"):
-        for left in reversed(range(5)):
-            try:
-                database.send(statement, guards=True)
-            except chdb.ChdbError as error:
-                if "Code: 395" not in str(error) or not left:
-                    raise
-                time.sleep(0.5)
-            else:
-                break
+    for statement in compile_(revision, direction):
+        send_again_where_it_refuses(database, statement)
+
+
+def send_again_where_it_refuses(database: Database, statement: Guarded) -> None:
+    """Send a statement as a tool would that is run again when it is refused (Code 395)."""
+    again_while(lambda error: "Code: 395" in str(error), partial(database.send, statement))
 
 
 def known_at(revision: str) -> Database:
@@ -149,7 +146,7 @@ def test_004_counts_every_row_of_an_insert_that_spans_the_cut_over_moment() -> N
     slow = threading.Thread(target=insert)
     slow.start()
     for statement in compile_(TRENDS, "upgrade"):
-        database.send(statement)
+        send_again_where_it_refuses(database, statement)
         if "'exchanged', now64" in statement.sql:
             time.sleep(0.3)  # or it might be taken for one that began before
             began.set()
