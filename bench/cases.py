@@ -216,7 +216,7 @@ class Bench:
             series = self.results.at("noop", place.engine, count, IMPORTS)
             series.values.append(done.seconds)
         if tool.application and wanted & {"app", "again"}:
-            source = inside.application(tool.application)
+            source = inside.application(tool.application, place)
             done = self._try("", project, count, [tool.python, "-c", source], ("app", "again"))
             if done:
                 for case, seconds in zip(

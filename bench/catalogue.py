@@ -57,7 +57,8 @@ CASES = (
         "s",
         DRIVER,
         "The first call within a program that has imported SQLAlchemy and the driver; what else the"
-        " tool imports is in it. The floor is a connection and one SELECT.",
+        " tool imports is in it. The floor is a connection and one SELECT. A program without a"
+        " server has its chDB open, and at rest: chDB's own start is in the case above.",
     ),
     Case(
         "again",

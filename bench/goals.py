@@ -55,9 +55,6 @@ def all_goals(results: Results) -> list[Goal]:
         app = results.find("app", engine, most, _OURS)
         took = _scaled(app.values, 1000) if app else None
         text = f"no-op from an application, {most:,} revisions{on}"
-        if engine == EMBEDDED:  # the call starts the engine
-            text += ", beyond the engine"
-            took = _beyond(results, "app", engine, most, 1000)
         found.append(Goal(text, 60, " ms", took))
     trips = results.find("trips", HTTP, most, _OURS)
     text = f"round trips of a no-op, {most:,} revisions, {TITLES[HTTP]}"
@@ -177,12 +174,10 @@ def _median(series: Series) -> float:
     return Spread.of(series.values).median
 
 
-def _beyond(
-    results: Results, case: str, engine: str, count: int, factor: float = 1
-) -> Spread | None:
+def _beyond(results: Results, case: str, engine: str, count: int) -> Spread | None:
     ours = results.find(case, engine, count, _OURS)
     floor = results.find(case, engine, count, DRIVER)
     if ours is None or floor is None or not ours.values or not floor.values:
         return None
     pairs = zip(ours.values, floor.values, strict=False)
-    return Spread.of([(value - least) * factor for value, least in pairs])
+    return Spread.of([value - least for value, least in pairs])

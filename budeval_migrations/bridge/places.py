@@ -42,7 +42,11 @@ class Places:
             return lambda line, column: call if start is None else start + line - 1
         # The same text may be written twice: take the one nearest to the call.
         nearest = min(literals, key=lambda node: abs(node.lineno - call))
-        lines = list(self._lines_of(nearest))
+        written = self._segment(nearest)
+        if text in written:  # in one piece, and without escapes
+            first = nearest.lineno + written.count("\n", 0, written.index(text))
+            return lambda line, column: first + line - 1
+        lines = list(_lines_of(written, nearest.lineno))
         starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
         def find(line: int, column: int) -> int:
@@ -100,13 +104,13 @@ class Places:
         lines[0] = lines[0][node.col_offset :]
         return b"\n".join(lines).decode("utf-8", "surrogatepass")
 
-    def _lines_of(self, node: ast.Constant) -> Iterator[int]:
-        """Yield the line of the file for every character of a literal."""
-        written = self._segment(node)
-        # Parentheses let strings side by side stand on lines of their own.
-        for token in tokenize.generate_tokens(StringIO(f"({written})").readline):
-            if token.type == tokenize.STRING:
-                yield from _characters(token.string, node.lineno + token.start[0] - 1)
+
+def _lines_of(written: str, first: int) -> Iterator[int]:
+    """Yield the line of the file for every character of a literal."""
+    # Parentheses let strings side by side stand on lines of their own.
+    for token in tokenize.generate_tokens(StringIO(f"({written})").readline):
+        if token.type == tokenize.STRING:
+            yield from _characters(token.string, first + token.start[0] - 1)
 
 
 def _characters(token: str, line: int) -> Iterator[int]:

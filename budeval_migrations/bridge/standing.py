@@ -27,7 +27,8 @@ def heads_if_applied(
     """
     if target not in ("head", "heads"):
         return None
-    seen = glance(session)
+    with versions.summed_beside():
+        seen = glance(session)
     if seen is None or seen.summary != versions.summary(seen.adopted):
         return None
     # ``head`` means one of several heads, and has to be refused.

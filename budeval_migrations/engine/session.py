@@ -12,8 +12,9 @@ import os
 import re
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,6 @@ from budeval_migrations.engine.failures import (
     connection_error,
 )
 from budeval_migrations.engine.features import Features, parse_version
-from budeval_migrations.engine.topology import Topology, read_topology
 from budeval_migrations.engine.url import (
     database_name,
     is_embedded,
@@ -57,11 +57,12 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.redact import Redactor
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
+    from budeval_migrations.engine.topology import Topology
+    from budeval_migrations.sql.redact import Redactor
 
 _TRIES = 4
 
@@ -77,7 +78,6 @@ class Session:
     Attributes:
         database: The name of the target database.
         shown: The URL as people may see it.
-        redact: Takes secrets out of a text.
         absent: Hosts of a cluster, as ``name:port``, that nobody waits for.
         at: The id of the statement that is being executed; empty for none.
 
@@ -89,7 +89,6 @@ class Session:
         self.embedded = is_embedded(self.url)
         self.database = database_name(settings, self.url)
         self.shown = shown_url(self.url)
-        self.redact = Redactor(secrets_of(self.url))
         self.engine: Engine = _engine(self.url)
         self._initialise = self.engine.dialect.initialize
         self.engine.dialect.initialize = _put_off  # type: ignore[method-assign]
@@ -122,6 +121,14 @@ class Session:
         if connection is not None:
             connection.close()
         self.engine.dispose()
+
+    def redact(self, text: str) -> str:
+        """Return a text without its secrets, those of the URL among them; never raises."""
+        return self._redactor(text)
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        return _redactor_of(self.url)
 
     @property
     def connection(self) -> Connection:
@@ -340,6 +347,8 @@ class Session:
 
         """
         if self._topology is None:
+            from budeval_migrations.engine.topology import read_topology
+
             self._topology = read_topology(self)
         return self._topology
 
@@ -382,13 +391,21 @@ def _engine(url: URL) -> Engine:
             warnings.filterwarnings("ignore", message="The 'clickhouse://' URL remains")
             return create_engine(url, poolclass=NullPool)
     except Exception as error:
-        said = Redactor(secrets_of(url))(str(error))
+        said = _redactor_of(url)(str(error))
         raise ConfigError(
             f"The URL {shown_url(url)} cannot be used: {said}", hint=_option_hint(said)
         ) from error
 
 
-def _open_error(error: Exception, shown: str, redact: Redactor) -> MigrationError:
+def _redactor_of(url: URL) -> Redactor:
+    # Its patterns take longer to compile than a start-up at head should, which has
+    # nothing to say.
+    from budeval_migrations.sql.redact import Redactor
+
+    return Redactor(secrets_of(url))
+
+
+def _open_error(error: Exception, shown: str, redact: Callable[[str], str]) -> MigrationError:
     if type(error).__name__ == "ChdbUriError" or isinstance(error, (TypeError, ValueError)):
         return ConfigError(
             f"The URL {shown} cannot be used: {redact(str(error))}", hint=_option_hint(str(error))

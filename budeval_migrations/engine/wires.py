@@ -20,7 +20,6 @@ from typing import Any, Protocol
 from budeval_migrations.engine.failures import connection_error, server_error
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError, Unsupported
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import classify
 
 Row = Sequence[Any]
 Settings = Mapping[str, str]
@@ -189,7 +188,7 @@ class NativeWire:
                 which would wait for ever for blocks of data (tried on 18.16.1).
 
         """
-        if not self._takes_inline_data() and classify(sql).inline_data:
+        if not self._takes_inline_data() and _has_inline_data(sql):
             raise Unsupported(
                 "This server does not read the rows after VALUES or FORMAT over the "
                 "native protocol.",
@@ -236,6 +235,12 @@ class NativeWire:
             self._guard(lambda: _shake_hands(connection))
         info = connection.server_info
         return (info.version_major, info.version_minor) >= (19, 4)
+
+
+def _has_inline_data(sql: str) -> bool:
+    from budeval_migrations.sql.classify import classify  # a start-up at head classifies nothing
+
+    return classify(sql).inline_data
 
 
 class EmbeddedWire:

@@ -54,6 +54,9 @@ def is_revision(name: str) -> bool:
 
 def shown_path(path: str) -> str:
     """Return a path as people want to read it: relative where that is shorter."""
+    here = os.getcwd() + os.sep
+    if path.startswith(here):
+        return path.removeprefix(here)
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else path
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
 
 from budeval_migrations.cache import keep, recall
+from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import RevisionFile
 from budeval_migrations.revisions.directory import is_revision, read_files
 from budeval_migrations.settings import Settings
@@ -42,6 +45,20 @@ class Versions:
 
         """
         return read_files(self._settings)
+
+    @contextmanager
+    def summed_beside(self) -> Iterator[None]:
+        """Do what :meth:`summary` needs on a thread, while the block waits for a server."""
+        thread = threading.Thread(target=self._sum_quietly, name="budeval-migrations files")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+    def _sum_quietly(self) -> None:
+        with suppress(MigrationError):  # who asks for the summary gets it raised again
+            self._summary  # noqa: B018
 
     def summary(self, adopted: Collection[str] = ()) -> str:
         """Return names and checksums in a few numbers, to compare with a ledger's.
