@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from budeval_migrations import events
 from budeval_migrations.cli.progress import LongWork
+from budeval_migrations.cli.table import Column, table
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import (
     HostDifference,
@@ -34,13 +34,30 @@ if TYPE_CHECKING:
     from budeval_migrations.history.lease import Holder
     from budeval_migrations.revisions.generate import NewRevision
 
-_STATE_STYLE = {
-    RevisionState.APPLIED: "green",
-    RevisionState.PENDING: "yellow",
-    RevisionState.FAILED: "bold red",
-    RevisionState.RUNNING: "cyan",
-    RevisionState.UNKNOWN: "bold red",
+_STATES = {
+    RevisionState.APPLIED.value: "green",
+    RevisionState.PENDING.value: "yellow",
+    RevisionState.FAILED.value: "bold red",
+    RevisionState.RUNNING.value: "cyan",
+    RevisionState.UNKNOWN.value: "bold red",
 }
+_STATUS = (
+    Column("revision"),
+    Column("state", styles=_STATES),
+    Column("checksum", spare=1),
+    Column("executed (UTC)", spare=2),
+    Column("ms", right=True, spare=3),
+    Column("statements", right=True, spare=4),
+)
+_HISTORY = (
+    Column("#", right=True, spare=3),
+    Column("executed (UTC)", spare=1),
+    Column("operation"),
+    Column("revision"),
+    Column("result", styles={"ok": "green", "failed": "red"}),
+    Column("ms", right=True, spare=2),
+    Column("statements", right=True, spare=4),
+)
 _DONE = {
     "upgrade": "applied",
     "downgrade": "taken back",
@@ -151,13 +168,7 @@ class Output:
             return
         if self._quiet:
             return
-        table = Table(box=None, pad_edge=False, show_edge=False)
-        for title in ("revision", "state", "checksum", "executed (UTC)", "ms", "statements"):
-            right = title in ("ms", "statements")
-            table.add_column(title, justify="right" if right else "left", no_wrap=True)
-        for line in status.revisions:
-            table.add_row(*_status_cells(line))
-        self._out.print(table)
+        self._table(_STATUS, [_status_cells(line) for line in status.revisions])
         for line in status.revisions:
             if line.holder:
                 at = f" statement {line.statement}" if line.statement else ""
@@ -257,13 +268,10 @@ class Output:
         if not rows:
             self._out.print("the ledger is empty")
             return
-        table = Table(box=None, pad_edge=False, show_edge=False)
-        for title in ("#", "executed (UTC)", "operation", "revision", "result", "ms", "statements"):
-            right = title in ("#", "ms", "statements")
-            table.add_column(title, justify="right" if right else "left", no_wrap=True)
-        for row in rows:
-            table.add_row(*_history_cells(row))
-        self._out.print(table)
+        self._table(_HISTORY, [_history_cells(row) for row in rows])
+
+    def _table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+        self._out.print(table(columns, rows, self._out.width), end="", soft_wrap=True)
 
     def _person_error(self, error: MigrationError) -> None:
         self._err.print(f"[bold red]FAILED[/] {escape(error.message)}")
@@ -305,11 +313,10 @@ def _console(*, stderr: bool) -> Console:
 
 
 def _status_cells(line: RevisionStatus) -> tuple[str, ...]:
-    style = _STATE_STYLE[line.state]
     total = line.statements_total
     return (
-        escape(line.revision),
-        f"[{style}]{line.state.value}[/]",
+        line.revision,
+        line.state.value,
         line.checksum.value if line.checksum.value != "none" else "-",
         f"{line.executed_at:%Y-%m-%d %H:%M:%S}" if line.executed_at else "-",
         str(line.execution_time_ms) if line.execution_time_ms is not None else "-",
@@ -326,8 +333,8 @@ def _history_cells(row: LedgerRow) -> tuple[str, ...]:
         str(row.sequence) if row.sequence else "-",
         f"{row.executed_at:%Y-%m-%d %H:%M:%S}",
         operation,
-        escape(row.version),
-        "[green]ok[/]" if row.success else "[red]failed[/]",
+        row.version,
+        "ok" if row.success else "failed",
         str(row.execution_time_ms),
         counts,
     )

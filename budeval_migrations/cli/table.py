@@ -1,0 +1,80 @@
+"""Tables of any length, in the width that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+_GAP = 2
+_LEAST = 8  # of a name that is cut
+
+
+class Column(NamedTuple):
+    """A column.
+
+    Attributes:
+        right: Whether its cells stand at the right.
+        spare: Where there is no room, the columns with the highest number go first; 0 stays.
+        styles: A cell's text -> its style in rich's words.
+
+    """
+
+    title: str
+    right: bool = False
+    spare: int = 0
+    styles: Mapping[str, str] = {}
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Text:
+    """Return a table as one text, a line a row.
+
+    rich's own table takes a third of a millisecond for every row.
+
+    Args:
+        rows: As many cells as there are columns.
+        width: How many cells of a terminal a line may take. Spare columns go, and then
+            the widest column is cut.
+
+    """
+    sizes = [max(map(cell_len, cells)) for cells in zip(_titles(columns), *rows, strict=True)]
+    kept = _fitting(columns, sizes, width)
+    widest = max(kept, key=lambda n: sizes[n])
+    sizes[widest] = max(_LEAST, sizes[widest] - max(0, _total(sizes, kept) - width))
+    text = Text(no_wrap=True)
+    for at, row in enumerate([_titles(columns), *rows]):
+        for n in kept:
+            last = n == kept[-1]
+            style = columns[n].styles.get(row[n], "") if at else "bold"
+            text.append(_cell(row[n], sizes[n], columns[n], last=last), style)
+            text.append("\n" if last else " " * _GAP)
+    return text
+
+
+def _titles(columns: Sequence[Column]) -> list[str]:
+    return [column.title for column in columns]
+
+
+def _fitting(columns: Sequence[Column], sizes: Sequence[int], width: int) -> list[int]:
+    kept = list(range(len(columns)))
+    while _total(sizes, kept) > width:
+        spare = max(kept, key=lambda n: columns[n].spare)
+        if not columns[spare].spare:
+            break
+        kept.remove(spare)
+    return kept
+
+
+def _total(sizes: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(sizes[n] for n in kept) + _GAP * (len(kept) - 1)
+
+
+def _cell(text: str, size: int, column: Column, *, last: bool) -> str:
+    length = cell_len(text)
+    if length > size:
+        return set_cell_size(text, size - 1) + "…"
+    if column.right:
+        return " " * (size - length) + text
+    return text if last else text + " " * (size - length)
