@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import inside
-from bench.catalogue import CASES, IMPORTS, SQLALCHEMY, WORK
+from bench.catalogue import CASES, IMPORTS, LEFT, MEMORY, SQLALCHEMY, WORK
 from bench.places import EMBEDDED, Engine, Place, running
 from bench.processes import ChildFailed, Finished, run
 from bench.results import Results
@@ -106,10 +106,15 @@ class Bench:
                 home.mkdir()
                 command = [sys.executable, "-m", "bench.work", act, str(rows), str(number % 2)]
                 done = run(command, home, {"PYTHONPATH": str(_ROOT)})
-                for tool, seconds in zip(
-                    (floors[act], other), inside.two_times(done.output), strict=True
+                for tool, took in zip(
+                    (floors[act], other), inside.last_line(done.output), strict=True
                 ):
+                    seconds, misjudged, memory = took
                     self.results.at(act, EMBEDDED, 0, tool).values.append(seconds)
+                    if act == "backfill":
+                        self.results.at(MEMORY, EMBEDDED, 0, tool).values.append(memory)
+                        if misjudged is not None:
+                            self.results.at(LEFT, EMBEDDED, 0, tool).values.append(misjudged)
                 shutil.rmtree(home)
                 _tell(f"{act} of {rows:,} rows, round {number + 1}")
             self.save(self.results)

@@ -12,6 +12,8 @@ INSERT = "one INSERT … SELECT"
 BACKFILL = "op.backfill"
 IN_TURN = "--jobs 1"
 TOGETHER = "--jobs 2"
+MEMORY = "backfill-memory"
+LEFT = "backfill-left"
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class Case:
     Attributes:
         name: As on the command line.
         title: The table's heading.
-        unit: ``s``, ``MB`` or ``round trips``.
+        unit: ``s``, ``MB``, ``%`` (of a share) or ``round trips``.
         floor: The tool that the others are divided by; empty: none.
         about: What is measured, and what the floor is.
+        within: The case whose runs measure this one too; empty: it has runs of its own.
 
     """
 
@@ -32,6 +35,7 @@ class Case:
     unit: str
     floor: str
     about: str
+    within: str = ""
 
 
 CASES = (
@@ -112,6 +116,23 @@ CASES = (
         " merges have come to rest before each.",
     ),
     Case(
+        MEMORY,
+        "Move many rows: memory",
+        "MB",
+        INSERT,
+        "By how much the process grew while that was done.",
+        within="backfill",
+    ),
+    Case(
+        LEFT,
+        "Move many rows: the time left",
+        "%",
+        "",
+        "By which share the time left that `op.backfill` told was wrong at worst, between the first"
+        " tenth of the work and the last.",
+        within="backfill",
+    ),
+    Case(
         "mutations",
         "Two mutations",
         "s",
@@ -137,4 +158,4 @@ CASES = (
 )
 # What is done by this package alone: the case, and what stands beside the floor.
 WORK = {"backfill": BACKFILL, "mutations": TOGETHER, "backfills": TOGETHER}
-NAMES = tuple(case.name for case in CASES)
+NAMES = tuple(case.name for case in CASES if not case.within)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.catalogue import CASES, DRIVER, IMPORTS, STATEMENTS, WORK
+from bench.catalogue import BACKFILL, CASES, DRIVER, IMPORTS, LEFT, STATEMENTS, WORK
 from bench.places import EMBEDDED, HTTP, NATIVE, TITLES
 from bench.results import Results, Series, Spread, ratios
 from bench.table import number
@@ -69,6 +69,9 @@ def all_goals(results: Results) -> list[Goal]:
         work = results.find(case, EMBEDDED, 0, WORK[case])
         floor = next(each.floor for each in CASES if each.name == case)
         found.append(Goal(text, limit, " ×", results.ratio(work, floor) if work else None))
+    left = results.find(LEFT, EMBEDDED, 0, BACKFILL)
+    text = "error of the time left that a backfill tells, after its first tenth"
+    found.append(Goal(text, 20, " %", _scaled(left.values, 100) if left else None))
     for engine in (EMBEDDED, HTTP, NATIVE):
         on = f", {TITLES[engine]}"
         imports = "importing Alembic and the dialect" + (", and chDB" if engine == EMBEDDED else "")

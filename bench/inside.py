@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from bench.places import EMBEDDED, Place
 from bench.tools.tool import Application
@@ -45,5 +46,10 @@ def imports(modules: Sequence[str]) -> str:
 
 def two_times(output: str) -> tuple[float, float]:
     """What such a program printed last."""
-    first, second = json.loads(output.splitlines()[-1])
+    first, second = last_line(output)
     return float(first), float(second)
+
+
+def last_line(output: str) -> Any:
+    """The JSON that a program printed last."""
+    return json.loads(output.splitlines()[-1])

@@ -71,6 +71,8 @@ def amount(value: float, unit: str) -> str:
     """A value with its unit, in three digits."""
     if unit == "s":
         return f"{number(value)} s" if value >= 1 else f"{number(value * 1000)} ms"
+    if unit == "%":
+        return f"{value:.0%}"
     return f"{value:,.0f} MB" if unit == "MB" else f"{value:,.0f}"
 
 

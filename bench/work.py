@@ -1,21 +1,24 @@
-"""Long work on chDB in the process: a program that does it both ways and prints two times.
+"""Long work on chDB in the process: a program that does it both ways and prints what it took.
 
 ``python -m bench.work backfill|mutations|backfills ROWS FIRST`` works in the current directory.
 ``FIRST`` is 0 or 1: which of the two ways goes first. The engine's start, the ledger and the files
-are in neither time.
+are in neither time. What is printed is the JSON of two :class:`Took`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import budeval_migrations as bm
 from budeval_migrations.engine.session import Session
-from budeval_migrations.events import Event, RevisionFinished
+from budeval_migrations.events import BackfillProgress, Event, RevisionFinished
 from budeval_migrations.settings import Settings
 
 _URL = f"chdb:///{Path.cwd()}/data"
@@ -34,7 +37,25 @@ _CHANGE = "ALTER TABLE {} UPDATE value = sin(value) + cos(value) + log(value + 1
 
 
 _PATIENCE = 120  # seconds
-Way = Callable[[], float]
+
+
+class Took(NamedTuple):
+    """What one way of doing it took.
+
+    Attributes:
+        seconds: Of the work alone.
+        misjudged: By which share the time left was misjudged at worst, between the first tenth
+            of the work and the last; None where nobody said one.
+        memory_mb: By how much the process grew meanwhile, at most.
+
+    """
+
+    seconds: float
+    misjudged: float | None = None
+    memory_mb: float = 0.0
+
+
+Way = Callable[[], Took]
 
 
 def _write(name: str, *calls: str) -> None:
@@ -47,8 +68,8 @@ def _write(name: str, *calls: str) -> None:
     )
 
 
-def _execute(*statements: str) -> float:
-    """Send statements; return the seconds of the last one."""
+def _execute(*statements: str) -> Took:
+    """Send statements; return what the last one took."""
     seconds = 0.0
     with Session(Settings(url=_URL, database="bench")) as session:
         session.ensure_database()
@@ -56,19 +77,32 @@ def _execute(*statements: str) -> float:
             began = time.perf_counter()
             session.execute(statement)
             seconds = time.perf_counter() - began
-    return seconds
+    return Took(seconds)
 
 
-def _upgrade(name: str, jobs: int = 1) -> float:
-    """Apply a revision; return its seconds, without those of the run around it."""
+def _upgrade(name: str, jobs: int = 1) -> Took:
+    """Apply a revision; return what it took, without the run around it."""
     took: list[int] = []
+    said: list[BackfillProgress] = []
 
     def tell(event: Event) -> None:
         if isinstance(event, RevisionFinished):
             took.append(event.elapsed_ms)
+        elif isinstance(event, BackfillProgress):
+            said.append(event)
 
     bm.upgrade(name, url=_URL, database="bench", versions=["versions"], jobs=jobs, on_event=tell)
-    return took[-1] / 1000
+    return Took(took[-1] / 1000, _misjudged(said))
+
+
+def _misjudged(said: Sequence[BackfillProgress]) -> float | None:
+    """By which share the time left was misjudged at worst, between the first tenth and the last."""
+    if not said:
+        return None
+    whole = said[-1].elapsed_ms
+    between = [event for event in said if 0.1 <= event.elapsed_ms / whole <= 0.9]
+    left = [(event.left_ms or 0, whole - event.elapsed_ms) for event in between]
+    return max((abs(told - real) / real for told, real in left), default=None)
 
 
 def _make(*tables: str, rows: int = 0) -> None:
@@ -121,15 +155,40 @@ def _rest() -> None:
             time.sleep(1)
 
 
+def _watched(way: Way) -> Took:
+    """Do it, and look at the size of the process meanwhile."""
+    done = threading.Event()
+    before = most = _resident_mb()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.05):
+            most = max(most, _resident_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        took = way()
+    finally:
+        done.set()
+        watcher.join()
+    return took._replace(memory_mb=most - before)
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def main(act: str, rows: int, first: int) -> None:
-    """Do it both ways; print the seconds of the one and of the other."""
+    """Do it both ways; print what the one and the other took."""
     _write(_FIRST)
     _upgrade(_FIRST)  # makes the ledger
     ways = ACTS[act](rows)
-    figures = {}
+    figures: dict[int, Took] = {}
     for n in (first, 1 - first):
         _rest()
-        figures[n] = ways[n]()
+        figures[n] = _watched(ways[n])
     print("\n" + json.dumps([figures[0], figures[1]]))
 
 
