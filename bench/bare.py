@@ -18,6 +18,11 @@ _LEDGER = "CREATE TABLE ledger (version String, at DateTime) ENGINE = MergeTree 
 _TABLES = "SELECT count() FROM system.tables WHERE database = '{database}' AND name LIKE 't%'"
 
 
+def numbered(statement: str, n: int) -> str:
+    """Return the statement of a revision: ``{n}`` is its number, ``{m}`` one of fifty."""
+    return statement.replace("{n}", str(n)).replace("{m}", str(n % 50))
+
+
 def connect(place: dict[str, Any]) -> Callable[[str], list[Any]]:
     """Return a function that runs one statement and returns the first column of what it answers."""
     if place["engine"] == "native":
@@ -50,7 +55,7 @@ def loop(place: str, count: int, statement: str, *, rows: bool) -> None:
     run = connect(json.loads(place))
     run(_LEDGER)
     for n in range(1, count + 1):
-        run(statement.replace("{n}", str(n)))
+        run(numbered(statement, n))
         if rows:
             run(f"INSERT INTO ledger SELECT '{n}', now()")
 

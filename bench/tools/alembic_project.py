@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.bare import numbered
 from bench.places import Place
 from bench.tools.tool import Command, Tool, revision_ids
 
@@ -50,7 +51,7 @@ def write_chain(versions: Path, count: int, statement: str) -> None:
     versions.mkdir(parents=True, exist_ok=True)
     down = None
     for n, revision in enumerate(revision_ids(count), start=1):
-        text = _REVISION.format(id=revision, down=down, up=statement.replace("{n}", str(n)))
+        text = _REVISION.format(id=revision, down=down, up=numbered(statement, n))
         (versions / f"{revision}.py").write_text(text)
         down = revision
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from bench.bare import numbered
 from bench.places import EMBEDDED, NATIVE, Place
 from bench.tools.tool import Application, Command, Tool, revision_ids
 
@@ -33,7 +34,7 @@ class ClickHouseMigrations(Tool):
         directory = project / "migrations"
         directory.mkdir(exist_ok=True)
         for n, revision in enumerate(revision_ids(count), start=1):
-            (directory / f"{revision}.sql").write_text(statement.replace("{n}", str(n)) + ";\n")
+            (directory / f"{revision}.sql").write_text(numbered(statement, n) + ";\n")
 
     def environment(self, place: Place) -> dict[str, str]:
         """Everything that its options say."""

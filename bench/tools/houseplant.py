@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from bench.bare import numbered
 from bench.places import EMBEDDED, HTTP, Place
 from bench.tools.tool import Application, Command, Tool, revision_ids
 
@@ -41,7 +42,7 @@ class Houseplant(Tool):
         directory = project / "ch" / "migrations"
         directory.mkdir(parents=True, exist_ok=True)
         for n, revision in enumerate(revision_ids(count), start=1):
-            text = _FILE.format(n=n, up=statement.replace("{n}", str(n)))
+            text = _FILE.format(n=n, up=numbered(statement, n))
             (directory / f"{revision}.yml").write_text(text)
 
     def environment(self, place: Place) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from bench.bare import numbered
 from bench.places import EMBEDDED, HTTP, Place
 from bench.tools.tool import Application, Command, Tool, revision_ids
 
@@ -31,7 +32,7 @@ class PyClickHouseMigrator(Tool):
         directory = project / "migrations"
         directory.mkdir(exist_ok=True)
         for n, revision in enumerate(revision_ids(count), start=1):
-            up = statement.replace("{n}", str(n))
+            up = numbered(statement, n)
             text = f"-- migrator:up\n-- @stmt\n{up}\n\n-- migrator:down\n-- @stmt\nSELECT 1\n"
             (directory / f"{revision}.sql").write_text(text)
 

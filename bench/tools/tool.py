@@ -13,10 +13,12 @@ from bench.places import Place
 
 Command = list[str | Path]
 
-#: One statement of the fresh upgrade; ``{n}`` is the revision's number.
+#: One statement of the fresh upgrade, for :func:`bench.bare.numbered`.
 CREATE = "CREATE TABLE t{n} (a Int32) ENGINE = MergeTree ORDER BY a"
-#: One statement of a history that is only there to be looked at.
-CHEAP = "CREATE TABLE IF NOT EXISTS t (a Int32) ENGINE = Memory"
+#: One statement of a history that is only there to be looked at. Of several tables: ours writes
+#: the rows of statements that change the same thing one by one, and chDB would load the parts
+#: that this leaves, at each of its starts, until it deletes them after eight minutes.
+CHEAP = "CREATE TABLE IF NOT EXISTS t{m} (a Int32) ENGINE = Memory"
 
 #: What a program that uses clickhouse-sqlalchemy has imported, its dialects among it.
 DIALECTS = (
