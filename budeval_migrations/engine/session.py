@@ -31,6 +31,7 @@ from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.url import (
     database_name,
     is_embedded,
+    know_dialect,
     parse_url,
     secrets_of,
     shown_url,
@@ -389,6 +390,7 @@ def _engine(url: URL) -> Engine:
         with warnings.catch_warnings():
             # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.
             warnings.filterwarnings("ignore", message="The 'clickhouse://' URL remains")
+            know_dialect(url)
             return create_engine(url, poolclass=NullPool)
     except Exception as error:
         said = _redactor_of(url)(str(error))

@@ -5,23 +5,57 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
+from typing import NamedTuple
 from urllib.parse import quote
 
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.settings import DEFAULT_DATABASE, Settings
 
-# drivername -> (package to import, how to get it)
+
+class _Driver(NamedTuple):
+    package: str  # to import
+    remedy: str  # where it is missing
+    module: str  # of its dialect
+    dialect: str
+
+
+_CHDB = _Driver(
+    "chdb_sqlalchemy",
+    "pip install 'budeval-migrations[embedded]'",
+    "chdb_sqlalchemy.dialect",
+    "ChdbDialect",
+)
+_HTTP = _Driver(
+    "clickhouse_sqlalchemy",
+    "pip install clickhouse-sqlalchemy",
+    "clickhouse_sqlalchemy.drivers.http.base",
+    "ClickHouseDialect_http",
+)
+_NATIVE = _Driver(
+    "clickhouse_driver",
+    "pip install clickhouse-driver",
+    "clickhouse_sqlalchemy.drivers.native.base",
+    "ClickHouseDialect_native",
+)
+_CONNECT = _Driver(
+    "clickhouse_connect",
+    "pip install 'budeval-migrations[connect]'",
+    "clickhouse_connect.cc_sqlalchemy.dialect",
+    "ClickHouseDialect",
+)
+# By drivername.
 _DRIVERS = {
-    "chdb": ("chdb_sqlalchemy", "pip install 'budeval-migrations[embedded]'"),
-    "chdb+dbapi": ("chdb_sqlalchemy", "pip install 'budeval-migrations[embedded]'"),
-    "clickhouse": ("clickhouse_sqlalchemy", "pip install clickhouse-sqlalchemy"),
-    "clickhouse+http": ("clickhouse_sqlalchemy", "pip install clickhouse-sqlalchemy"),
-    "clickhouse+native": ("clickhouse_driver", "pip install clickhouse-driver"),
-    "clickhousedb": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
-    "clickhousedb+connect": ("clickhouse_connect", "pip install 'budeval-migrations[connect]'"),
+    "chdb": _CHDB,
+    "chdb+dbapi": _CHDB,
+    "clickhouse": _HTTP,
+    "clickhouse+http": _HTTP,
+    "clickhouse+native": _NATIVE,
+    "clickhousedb": _CONNECT,
+    "clickhousedb+connect": _CONNECT,
 }
 _PROXY = re.compile(r"//[^/@:\s]*:([^@\s]+)@")
 _SECRET_OPTIONS = ("password", "secret", "token", "key", "auth")
@@ -52,11 +86,12 @@ def parse_url(settings: Settings) -> URL:
             f"{url.drivername}:// is not a ClickHouse URL.",
             hint=f"Did you mean {near[0]}://?" if near else f"Use {known}.",
         )
-    package, remedy = _DRIVERS[url.drivername]
-    if importlib.util.find_spec(package) is None:
+    driver = _DRIVERS[url.drivername]
+    if importlib.util.find_spec(driver.package) is None:
         raise ConfigError(
-            f"A {url.drivername}:// URL needs the package {package}, which is not installed.",
-            hint=f"{remedy}.",
+            f"A {url.drivername}:// URL needs the package {driver.package}, which is not "
+            "installed.",
+            hint=f"{driver.remedy}.",
         )
     if is_embedded(url):
         if not url.database:
@@ -76,6 +111,18 @@ def parse_url(settings: Settings) -> URL:
             hint="A port is a number from 1 to 65535; ClickHouse's are 8123 (HTTP), 9000 (native).",
         )
     return url.set(database=database_name(settings, url))
+
+
+def know_dialect(url: URL) -> None:
+    """Tell SQLAlchemy where a URL's dialect is.
+
+    It would find out itself, by reading what every installed package says of itself: a
+    tenth of a start-up at head.
+    """
+    name = url.drivername.replace("+", ".")
+    if name not in registry.impls:
+        driver = _DRIVERS[url.drivername]
+        registry.register(name, driver.module, driver.dialect)
 
 
 def is_embedded(url: URL) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -120,13 +121,9 @@ def _look(directories: Sequence[str], included: Iterable[str]) -> _Looks | None:
         seen += [(path, os.stat(path)) for path in included]
     except OSError:
         return None
-    lines, newest = [], 0
-    for path, stat in sorted(seen, key=itemgetter(0)):
-        changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-        newest = max(newest, changed)
-        lines.append(
-            f"{path} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} "
-            f"{stat.st_ino} {stat.st_dev}"
-        )
-    text = "\n".join(lines)
-    return _Looks(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), newest)
+    seen.sort(key=itemgetter(0))
+    pack = struct.Struct("=QqqQQ").pack
+    numbers = [pack(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev) for _, s in seen]
+    names = "\n".join([path for path, _ in seen]).encode("utf-8", "surrogatepass")
+    times = [s.st_ctime_ns for _, s in seen] + [s.st_mtime_ns for _, s in seen]
+    return _Looks(hashlib.sha256(b"".join([*numbers, names])).hexdigest(), max(times, default=0))
