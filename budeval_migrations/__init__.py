@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         validate,
         validate_async,
     )
-    from budeval_migrations.author import diff, new
+    from budeval_migrations.author import diff, init, new
     from budeval_migrations.errors import MigrationError
     from budeval_migrations.findings import LintReport
     from budeval_migrations.lifespan import lifespan
@@ -43,6 +43,7 @@ _HOMES = {
     "Validation": "model",
     "diff": "author",
     "drift": "ahead",
+    "init": "author",
     "lifespan": "lifespan",
     "lint": "ahead",
     "new": "author",
@@ -63,6 +64,7 @@ __all__ = [
     "downgrade",
     "downgrade_async",
     "drift",
+    "init",
     "lifespan",
     "lint",
     "lock_holder",

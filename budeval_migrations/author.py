@@ -1,4 +1,4 @@
-"""Write new revisions: ``new`` and ``diff``, and what the first asks the server. Reads only."""
+"""Write what is new: a project (``init``), revisions (``new``, ``diff``). Only asks servers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,32 @@ from budeval_migrations.sql.changes import Name
 if TYPE_CHECKING:
     from budeval_migrations.engine.session import Session
     from budeval_migrations.revisions.generate import NewRevision
+    from budeval_migrations.revisions.project import NewProject
 
 # What is wrong with the SQL itself: a syntax error, an unknown type, function or identifier.
 _WRONG = frozenset({62, 50, 46, 47})
 _UNKNOWN_DATABASE = 81
+
+
+def init(directory: str, database: str = "", env_prefix: str = "") -> NewProject:
+    """Write the files of a new project, and return which; asks no server.
+
+    ``alembic upgrade head`` works in it at once, on ClickHouse in the process. Killed in
+    between, it leaves some of the files, and the next call writes the rest.
+
+    Args:
+        directory: Is made where it is missing; ``.`` is this one.
+        database: The database to migrate; by the directory's name without it.
+        env_prefix: What environment variables begin with; by the database's name without it.
+
+    Raises:
+        ConfigError: There are files that say something else, and nothing was written; or
+            the directory cannot be written to.
+
+    """
+    from budeval_migrations.revisions.project import write_project
+
+    return write_project(Path(directory), database, env_prefix)
 
 
 def new(

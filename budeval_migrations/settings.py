@@ -1,9 +1,10 @@
 """Where the settings come from, and what they are.
 
 First found wins: argument, ``alembic -x key=value``, environment
-(``BUDEVAL_MIGRATIONS_<NAME>``), ``[budeval_migrations]`` in alembic.ini,
-default. Reads files and the environment; opens no connection. Imports
-``errors`` only, so that a start-up at head pays for nothing else.
+(``BUDEVAL_MIGRATIONS_<NAME>``, or what ``env_prefix`` in alembic.ini says),
+``[budeval_migrations]`` in alembic.ini, default. Reads files and the environment;
+opens no connection. Imports ``errors`` only, so that a start-up at head pays for
+nothing else.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from budeval_migrations.errors import ConfigError
 from budeval_migrations.files import read_file
 
 ENV_PREFIX = "BUDEVAL_MIGRATIONS_"
+# Only in alembic.ini, since it says where else to look.
+_PREFIX = "env_prefix"
 SECTION = "budeval_migrations"
 DEFAULT_URL = "chdb:///./.budeval/clickhouse"
 DEFAULT_DATABASE = "budeval"
@@ -98,7 +101,8 @@ def load_settings(
 
     Args:
         config: Path of alembic.ini. Without it, ``BUDEVAL_MIGRATIONS_CONFIG``
-            and then ``./alembic.ini`` are looked at; neither has to exist.
+            and then ``./alembic.ini`` are looked at; neither has to exist. That
+            variable has this name whatever ``env_prefix`` says.
         x: The ``-x key=value`` pairs of the Alembic command line.
         environ: The environment; ``os.environ`` without it.
         **arguments: Values by name; None means not given.
@@ -112,18 +116,19 @@ def load_settings(
         _known(name, "setting")
     for name in x or {}:
         _known(name, "-x option")
-    for name in environ:
-        if name.startswith(ENV_PREFIX) and name != ENV_PREFIX + "CONFIG":
-            _known(name[len(ENV_PREFIX) :].lower(), "environment variable", ENV_PREFIX)
     path = _config_path(config, environ)
     ini = read_ini(path) if path else {}
+    prefix = checked_prefix(ini.pop(_PREFIX, ENV_PREFIX))
+    for name in environ:
+        if name.startswith(prefix) and name != ENV_PREFIX + "CONFIG":
+            _known(name[len(prefix) :].lower(), "environment variable", prefix)
     values: dict[str, Any] = {"config": str(path) if path else ""}
     for name in NAMES:
         found = arguments.get(name)
         if found is None and x:
             found = x.get(name)
         if found is None:
-            found = environ.get(ENV_PREFIX + name.upper())
+            found = environ.get(prefix + name.upper())
         if found is None:
             found = ini.get(name)
         if found is not None and found != "":
@@ -131,6 +136,21 @@ def load_settings(
     if not values.get("versions") and path:
         values["versions"] = version_locations(path)
     return Settings(**values)
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return what environment variables begin with.
+
+    Raises:
+        ConfigError: Others might begin with it too.
+
+    """
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*_", prefix):
+        raise ConfigError(
+            f"{_PREFIX} cannot be {prefix!r}.",
+            hint="Capital letters, digits and _, with _ at the end: SHOP_MIGRATIONS_.",
+        )
+    return prefix
 
 
 def read_ini(path: Path) -> dict[str, str]:
@@ -146,7 +166,7 @@ def read_ini(path: Path) -> dict[str, str]:
         return {}
     inherited = parser.defaults()
     options = {k: v for k, v in _items(parser, path).items() if k not in inherited}
-    for name in options:
+    for name in options.keys() - {_PREFIX}:
         _known(name, f"option in [{SECTION}] of {path.name}")
     return options
 

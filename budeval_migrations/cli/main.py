@@ -13,6 +13,7 @@ from budeval_migrations import api
 from budeval_migrations.cli import ahead
 from budeval_migrations.cli.app import App, Commands, Interrupted
 from budeval_migrations.cli.diff import diff
+from budeval_migrations.cli.init import init
 from budeval_migrations.cli.lint import lint
 from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
@@ -277,7 +278,7 @@ def adopt(app: App) -> None:
     app.run(lambda: _run(app, api.adopt))
 
 
-for _command in (ahead.plan, ahead.drift, ahead.verify, lint, new, diff):
+for _command in (ahead.plan, ahead.drift, ahead.verify, lint, init, new, diff):
     cli.add_command(_command)
 
 

@@ -7,6 +7,8 @@ and errors for people go to stderr. ``NO_COLOR`` and pipes are respected by rich
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ from budeval_migrations.revisions.directory import shown_path
 if TYPE_CHECKING:
     from budeval_migrations.history.lease import Holder
     from budeval_migrations.revisions.generate import NewRevision
+    from budeval_migrations.revisions.project import NewProject
 
 _STATES = {
     RevisionState.APPLIED.value: "green",
@@ -191,6 +194,21 @@ class Output:
         if status.topology:
             server += f", {status.topology}"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
+
+    def new_project(self, found: NewProject) -> None:
+        """Show the files that were written, and what to do next."""
+        if self.as_json:
+            self.dump(found.as_dict())
+            return
+        if self._quiet:
+            return
+        for name in found.files:
+            self._out.print(escape(shown_path(os.path.join(found.directory, name))), soft_wrap=True)
+        if not found.files:
+            self._out.print("everything is there already")
+        here = os.path.samefile(found.directory, os.curdir)
+        there = "" if here else f"cd {shlex.quote(found.directory)} && "
+        self.note(f"Now: {there}alembic upgrade head")
 
     def new_revision(self, found: NewRevision) -> None:
         """Show the file that was written; of a dry run, its text."""

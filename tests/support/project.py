@@ -39,6 +39,23 @@ class Finished:
         return f"$ {' '.join(self.args)}\n{self.stdout}{self.stderr}[exit {self.returncode}]"
 
 
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment for commands: this repository, 100 columns, no colours."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BUDEVAL_", "ALEMBIC_", "CLICKHOUSE_"))
+    }
+    ours = {
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONIOENCODING": "utf-8",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+    }
+    return inherited | ours | dict(extra or {})
+
+
 class Project:
     """``alembic.ini``, ``env.py`` and ``versions/`` in a directory."""
 
@@ -138,20 +155,8 @@ class Project:
         )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment commands run in: this repository, 100 columns, no colours."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("BUDEVAL_", "ALEMBIC_", "CLICKHOUSE_"))
-        }
-        ours = {
-            "PYTHONPATH": str(REPOSITORY),
-            "PYTHONIOENCODING": "utf-8",
-            "COLUMNS": "100",
-            "NO_COLOR": "1",
-            "TERM": "dumb",
-        }
-        return inherited | ours | dict(extra or {})
+        """The environment commands run in."""
+        return clean_environment(extra)
 
     def _python(
         self, module: str, args: Sequence[str], env: Mapping[str, str] | None, timeout: float

@@ -434,3 +434,22 @@ def test_the_password_of_a_url_that_is_wrong_is_not_shown_either(url: str) -> No
 
     assert "hunter2" not in shown
     assert "ter2" not in shown
+
+
+def test_a_project_may_say_what_its_environment_variables_begin_with(tmp_path: Path) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text("[budeval_migrations]\nenv_prefix = SHOP_\ndatabase = d\n")
+    environ = {"SHOP_JOBS": "3", "BUDEVAL_MIGRATIONS_DATABASE": "not ours"}
+    found = load_settings(config=ini, environ=environ)
+    assert (found.database, found.jobs) == ("d", 3)
+
+
+@pytest.mark.parametrize("prefix", ["", "shop_", "SHOP", "1_", "SHOP MIGRATIONS_"])
+def test_a_prefix_that_others_may_begin_with_is_refused(tmp_path: Path, prefix: str) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(f"[budeval_migrations]\nenv_prefix = {prefix}\n")
+    with pytest.raises(ConfigError, match="env_prefix cannot be") as refused:
+        load_settings(config=ini, environ={})
+    assert refused.value.hint == (
+        "Capital letters, digits and _, with _ at the end: SHOP_MIGRATIONS_."
+    )

@@ -1,0 +1,118 @@
+"""Write the files of a new project; never over a file that says something else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from budeval_migrations.errors import ConfigError
+from budeval_migrations.revisions.directory import shown_path
+from budeval_migrations.settings import checked_prefix
+
+# In the project -> in the templates.
+_FILES = {
+    "alembic.ini": "alembic.ini",
+    "env.py": "env.py",
+    "versions/001_create_events.py": "001_create_events.py",
+    "tests/test_revisions.py": "test_revisions.py",
+    ".github/workflows/migrations.yml": "migrations.yml",
+    ".gitignore": "gitignore",
+}
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """A project that was written.
+
+    Attributes:
+        directory: Where it is.
+        database: The database that its ``alembic.ini`` names.
+        env_prefix: What its environment variables begin with.
+        files: What was written, below the directory; without what was there already.
+
+    """
+
+    directory: str
+    database: str
+    env_prefix: str
+    files: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a JSON-ready object."""
+        return {
+            "directory": self.directory,
+            "database": self.database,
+            "env_prefix": self.env_prefix,
+            "files": list(self.files),
+        }
+
+
+def write_project(directory: Path, database: str = "", env_prefix: str = "") -> NewProject:
+    """Write a project that can be upgraded at once; killed in between, again is enough.
+
+    Args:
+        directory: Is made where it is missing.
+        database: The database to migrate; by the directory's name without it.
+        env_prefix: What environment variables begin with; by the database's name without it.
+
+    Raises:
+        ConfigError: There are files that say something else, and nothing was written; the
+            prefix is none; or the directory cannot be written to.
+
+    """
+    database = database or _word(directory.resolve().name) or "app"
+    env_prefix = env_prefix or f"{_word(database).upper() or 'APP'}_MIGRATIONS_"
+    place = str(directory.resolve())
+    if set("?%") & set(place):
+        raise ConfigError(
+            f"A URL and an ini file cannot hold the path {place}.", hint="Without ? and %."
+        )
+    # Backslashes and % mean something in an ini file, and a line is a line.
+    if not re.fullmatch(r"\w[\w.-]*", database):
+        raise ConfigError(
+            f"{database!r} cannot be written as the name of a database into alembic.ini.",
+            hint="Letters, digits and _; another one can be set by --database later.",
+        )
+    known = {"database": database, "prefix": checked_prefix(env_prefix)}
+    texts = {directory / name: _text(template, known) for name, template in _FILES.items()}
+    missing = [path for path, text in texts.items() if not _is_there(path, text)]
+    try:
+        for path in missing:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "x", encoding="utf-8") as file:
+                file.write(texts[path])
+    except OSError as error:
+        raise ConfigError(
+            f"{shown_path(str(error.filename or directory))} cannot be written: {error.strerror}.",
+            hint="Name a directory that we may write to.",
+        ) from error
+    written = tuple(path.relative_to(directory).as_posix() for path in missing)
+    return NewProject(str(directory), database, env_prefix, written)
+
+
+def _text(template: str, known: dict[str, str]) -> str:
+    place = resources.files("budeval_migrations.revisions") / "templates" / f"{template}.txt"
+    return Template(place.read_text("utf-8")).substitute(known)
+
+
+def _is_there(path: Path, text: str) -> bool:
+    """Whether a file says this already; refused where it says something else."""
+    try:
+        if path.read_text("utf-8") == text:
+            return True
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeDecodeError):
+        pass  # it is something else
+    raise ConfigError(
+        f"There is a {shown_path(str(path))} already, and it says something else.",
+        hint="Nothing was written. Name another directory, or move that file away.",
+    )
+
+
+def _word(name: str) -> str:
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
