@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> Results:
         tools=tools,
         revisions=options.revisions or ((200,) if quick else (10, 1000, 10000)),
         fresh=options.fresh or ((100,) if quick else (1000,)),
-        rounds=options.rounds or (2 if quick else 5),
+        rounds=options.rounds or (2 if quick else 3),
         rows=options.rows or (2_000_000 if quick else 50_000_000),
     )
     return Bench(plan, Results(about(plan)), lambda results: save(results, options.json)).run()
