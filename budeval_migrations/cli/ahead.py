@@ -6,12 +6,13 @@ import click
 
 from budeval_migrations import ahead
 from budeval_migrations.cli.app import App
+from budeval_migrations.cli.completion import revision_ids
 from budeval_migrations.cli.forecast import Forecast
 from budeval_migrations.errors import ConfigError, DriftDetected, RevisionError, StatementFailed
 
 
 @click.command()
-@click.argument("revision", default="heads")
+@click.argument("revision", default="heads", shell_complete=revision_ids)
 @click.option("--rehearse", is_flag=True, help="Take it back again there; exit 6 or 7 if it fails.")
 @click.option(
     "--sample", type=int, default=0, metavar="N", help="Try it with N rows of each table."

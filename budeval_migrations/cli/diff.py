@@ -6,13 +6,20 @@ import click
 
 from budeval_migrations import author
 from budeval_migrations.cli.app import App
+from budeval_migrations.cli.completion import revision_ids
 
 
 @click.command()
 @click.option("--to", default="", metavar="WANTED", help="schema.sql, or module:metadata.")
 @click.option("-m", "--message", default="", help="First line of its docstring; ends its name.")
 @click.option("--name", default="", help="The end of its name, or all of it.")
-@click.option("--head", default="", metavar="ID", help="Stand on this one of several heads.")
+@click.option(
+    "--head",
+    default="",
+    metavar="ID",
+    shell_complete=revision_ids,
+    help="Stand on this one of several heads.",
+)
 @click.option("--destructive", default="", metavar="REASON", help="Why data may be lost.")
 @click.option("--dry-run", is_flag=True, help="Print the file instead of writing it.")
 @click.pass_obj

@@ -12,6 +12,7 @@ import click
 from budeval_migrations import api
 from budeval_migrations.cli import ahead
 from budeval_migrations.cli.app import App, Commands, Interrupted
+from budeval_migrations.cli.completion import completion, revision_ids
 from budeval_migrations.cli.diff import diff
 from budeval_migrations.cli.init import init
 from budeval_migrations.cli.lint import lint
@@ -90,7 +91,7 @@ def status(app: App, exit_code: bool) -> None:
 
 
 @cli.command()
-@click.argument("revision", default="heads")
+@click.argument("revision", default="heads", shell_complete=revision_ids)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
 @click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
 @_JOBS
@@ -113,7 +114,7 @@ def up(
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("revision")
+@click.argument("revision", shell_complete=revision_ids)
 @click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
 @_JOBS
 @click.pass_obj
@@ -188,8 +189,19 @@ def reset(app: App, yes: bool) -> None:
 
 
 @cli.command()
-@click.option("--revision", "revisions", multiple=True, help="Accept this file as it is now.")
-@click.option("--forget", multiple=True, help="No longer count this revision as applied.")
+@click.option(
+    "--revision",
+    "revisions",
+    multiple=True,
+    shell_complete=revision_ids,
+    help="Accept this file as it is now.",
+)
+@click.option(
+    "--forget",
+    multiple=True,
+    shell_complete=revision_ids,
+    help="No longer count this revision as applied.",
+)
 @click.option("--statement", type=int, help="With --revision: the statement in doubt, from 1.")
 @click.option("--applied/--not-applied", default=None, help="Whether it took effect.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
@@ -278,7 +290,7 @@ def adopt(app: App) -> None:
     app.run(lambda: _run(app, api.adopt))
 
 
-for _command in (ahead.plan, ahead.drift, ahead.verify, lint, init, new, diff):
+for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff):
     cli.add_command(_command)
 
 

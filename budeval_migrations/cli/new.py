@@ -9,6 +9,7 @@ import click
 
 from budeval_migrations import author
 from budeval_migrations.cli.app import App, Commands
+from budeval_migrations.cli.completion import revision_ids
 
 _Options = dict[str, Any]
 
@@ -198,7 +199,14 @@ def _command(
             {"metavar": "TEXT", "help": "The docstring's first line and the file's name."},
         ),
         ("--name", {"metavar": "NAME", "help": "The file's name, with or without its number."}),
-        ("--head", {"metavar": "ID", "help": "The revision to stand on, where there are several."}),
+        (
+            "--head",
+            {
+                "metavar": "ID",
+                "shell_complete": revision_ids,
+                "help": "The revision to stand on, where there are several.",
+            },
+        ),
         ("--dry-run", {"is_flag": True, "help": "Print the file, and write nothing."}),
         ("--interactive", {"is_flag": True, "help": "Ask for what is missing."}),
     ]
