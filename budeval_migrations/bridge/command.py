@@ -28,7 +28,7 @@ from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Statement, Step
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.revisions.versions import Versions
-from budeval_migrations.run.logs import log_event
+from budeval_migrations.run.logs import log_as_alembic
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 
@@ -114,7 +114,7 @@ class Command:
                 catalogue,
                 self._operation(),
                 lambda now: self._decide(catalogue, now, context),
-                log_event,
+                log_as_alembic,
                 state=state,
                 tolerate=_TOLERATED.get(self._operation(), frozenset()),
             )
