@@ -21,6 +21,7 @@ from budeval_migrations.revisions.script import (
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.run.runner import Answer, Decide, Request, Runner
+from budeval_migrations.run.telemetry import traced
 
 
 def open_catalogue(session: Session, files: dict[str, RevisionFile]) -> Catalogue:
@@ -190,7 +191,9 @@ def run(
     tolerate: frozenset[str] = frozenset(),
 ) -> Report:
     """Hand a decision to the runner."""
-    return Runner(session, tell).run(_request(catalogue, operation, decide, tolerate), state)
+    request = _request(catalogue, operation, decide, tolerate)
+    with traced(operation, session.database, tell) as listener:
+        return Runner(session, listener).run(request, state)
 
 
 def _request(
