@@ -134,7 +134,9 @@ def render(draft: Draft, revision: str, down_revision: str | None, message: str 
     """
     first = _sentence(message or draft.title)
     paragraphs = [first, *("\n".join(textwrap.wrap(note, _WIDTH - 4)) for note in draft.notes)]
-    told = "\n\n".join(_escaped(paragraph, '"""') for paragraph in paragraphs)
+    # Python 3.13 compiles no docstring with a lone surrogate, however it is written.
+    whole = "\n\n".join(paragraphs).encode("utf-8", "replace").decode()
+    told = _escaped(whole, '"""')
     header = [
         f'"""{told}' + ('\n"""' if len(paragraphs) > 1 or len(told) > _WIDTH - 6 else '"""'),
         "",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from budeval_migrations.errors import ConfigError
@@ -29,6 +29,7 @@ def test_a_literal_is_the_text_but_for_line_breaks_around_it(text: str) -> None:
 
 
 @given(ANY, ANY, ANY, ANY)
+@example("", "", "\ud800", "")
 def test_every_text_reaches_its_call_as_it_is(one: str, two: str, title: str, name: str) -> None:
     columns = (one, two)
     draft = Draft(
