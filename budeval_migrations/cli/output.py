@@ -206,6 +206,8 @@ class Output:
             self._out.print(escape(shown_path(os.path.join(found.directory, name))), soft_wrap=True)
         if not found.files:
             self._out.print("everything is there already")
+        for notice in found.notices:
+            self.note(notice)
         here = os.path.samefile(found.directory, os.curdir)
         there = "" if here else f"cd {shlex.quote(found.directory)} && "
         self.note(f"Now: {there}alembic upgrade head")

@@ -22,6 +22,8 @@ _FILES = {
     ".github/workflows/migrations.yml": "migrations.yml",
     ".gitignore": "gitignore",
 }
+# What .gitignore has to have: ClickHouse's data.
+_DATA = "/.clickhouse/"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class NewProject:
         database: The database that its ``alembic.ini`` names.
         env_prefix: What its environment variables begin with.
         files: What was written, below the directory; without what was there already.
+        notices: What the person should do.
 
     """
 
@@ -40,6 +43,7 @@ class NewProject:
     database: str
     env_prefix: str
     files: tuple[str, ...]
+    notices: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as a JSON-ready object."""
@@ -48,6 +52,7 @@ class NewProject:
             "database": self.database,
             "env_prefix": self.env_prefix,
             "files": list(self.files),
+            "notices": list(self.notices),
         }
 
 
@@ -79,6 +84,7 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
         )
     known = {"database": database, "prefix": checked_prefix(env_prefix)}
     texts = {directory / name: _text(template, known) for name, template in _FILES.items()}
+    notices = _see_to_gitignore(directory / ".gitignore", texts)
     missing = [path for path, text in texts.items() if not _is_there(path, text)]
     try:
         for path in missing:
@@ -91,12 +97,21 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
             hint="Name a directory that we may write to.",
         ) from error
     written = tuple(path.relative_to(directory).as_posix() for path in missing)
-    return NewProject(str(directory), database, env_prefix, written)
+    return NewProject(str(directory), database, env_prefix, written, notices)
 
 
 def _text(template: str, known: dict[str, str]) -> str:
     place = resources.files("budeval_migrations.revisions") / "templates" / f"{template}.txt"
     return Template(place.read_text("utf-8")).substitute(known)
+
+
+def _see_to_gitignore(path: Path, texts: dict[Path, str]) -> tuple[str, ...]:
+    """Leave one that is there to the person: most repositories have one."""
+    if not path.is_file():
+        return ()
+    del texts[path]
+    held = path.read_text("utf-8", "replace").splitlines()
+    return () if _DATA in held else (f"Add {_DATA} to {shown_path(str(path))}.",)
 
 
 def _is_there(path: Path, text: str) -> bool:
@@ -109,7 +124,7 @@ def _is_there(path: Path, text: str) -> bool:
     except (OSError, UnicodeDecodeError):
         pass  # it is something else
     raise ConfigError(
-        f"There is a {shown_path(str(path))} already, and it says something else.",
+        f"There is {shown_path(str(path))} already, and it says something else.",
         hint="Nothing was written. Name another directory, or move that file away.",
     )
 

@@ -106,14 +106,25 @@ def test_again_it_writes_what_is_missing_and_nothing_else(shop: Path, tmp_path: 
 
 
 def test_a_file_that_says_something_else_is_left_and_nothing_is_written(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").write_text("/build\n")
+    (tmp_path / "alembic.ini").write_text("[alembic]\n")
     done = run(tmp_path, "init", ".")
     assert done.returncode == 2
     assert done.stderr == (
-        "FAILED There is a .gitignore already, and it says something else.\n"
+        "FAILED There is alembic.ini already, and it says something else.\n"
         "  hint: Nothing was written. Name another directory, or move that file away.\n"
     )
-    assert written(tmp_path) == {".gitignore"}
+    assert written(tmp_path) == {"alembic.ini"}
+
+
+def test_a_gitignore_that_is_there_is_left_and_the_person_told(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("/build\n")
+    done = run(tmp_path, "init", ".")
+    assert done.returncode == 0
+    told = "note Add /.clickhouse/ to .gitignore.\nnote Now: alembic upgrade head\n"
+    assert done.stderr == told
+    assert (tmp_path / ".gitignore").read_text() == "/build\n"
+    (tmp_path / ".gitignore").write_text("/build\n/.clickhouse/\n")
+    assert run(tmp_path, "init", ".").stderr == "note Now: alembic upgrade head\n"
 
 
 @pytest.mark.parametrize(
