@@ -189,6 +189,7 @@ class CompiledRevision:
     """What one direction of a revision will do, known before anything is sent.
 
     Attributes:
+        file: Where it is written; empty for what the ledger keeps of a revision without one.
         statements: In order; empty for a dynamic revision.
         dynamic: The revision reads the database while it runs, so its
             statements are known only then.

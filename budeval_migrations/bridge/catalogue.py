@@ -9,10 +9,12 @@ from alembic.script import Script, ScriptDirectory
 
 from budeval_migrations.bridge.compile import ONE_AT_A_TIME, Compiler, has_downgrade, run_live
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import RevisionError
+from budeval_migrations.errors import MissingRevision, RevisionError
+from budeval_migrations.history.kept import read_kept_downgrades
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
+    LedgerRow,
     Operation,
     Reach,
     RevisionFile,
@@ -21,7 +23,7 @@ from budeval_migrations.model import (
     Step,
 )
 from budeval_migrations.revisions.directory import shown_path
-from budeval_migrations.revisions.script import load_graph
+from budeval_migrations.revisions.script import add_strangers, load_graph
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.task import statement_hash
 from budeval_migrations.sql.checksum import statements_checksum
@@ -128,9 +130,49 @@ class Catalogue:
         """Return the steps that apply revisions, in the order given."""
         return [self.step(name, Operation.UPGRADE, Direction.UP) for name in revisions]
 
-    def downgrade_steps(self, revisions: Sequence[str]) -> list[Step]:
-        """Return the steps that take revisions back, in the order given."""
-        return [self.step(name, Operation.DOWNGRADE, Direction.DOWN) for name in revisions]
+    def downgrade_steps(
+        self, revisions: Sequence[str], position: Position | None = None
+    ) -> list[Step]:
+        """Return the steps that take revisions back, in the order given.
+
+        Args:
+            position: Where the database stands; of a revision that has no file, the
+                statements that the ledger keeps are taken. Without it all must have one.
+
+        Raises:
+            RevisionError: A revision has no downgrade.
+            MissingRevision: It has no file, and the ledger keeps no statements of it.
+
+        """
+        rows = position.applied if position else {}
+        lost = [row for name in revisions if name not in self.graph and (row := rows.get(name))]
+        kept = {
+            row.version: _kept_step(row, down)
+            for row, down in zip(lost, read_kept_downgrades(self._session, lost), strict=True)
+        }
+        return [
+            kept.get(name) or self.step(name, Operation.DOWNGRADE, Direction.DOWN)
+            for name in revisions
+        ]
+
+    def admit_strangers(self, position: Position) -> None:
+        """Let Alembic find its way down from applied revisions that have no file.
+
+        Raises:
+            MissingRevision: Nobody has recorded what one of them builds on.
+
+        """
+        strangers = {n: row for n, row in position.applied.items() if n not in self.graph}
+        for name, row in strangers.items():
+            if row is None or row.legacy or row.operation is Operation.ADOPT:
+                raise MissingRevision(
+                    f"{name} is applied and has no file, and an older tool recorded it: what it "
+                    "builds on is not known.",
+                    hint="Restore the file, or use the image that has it. To forget the record: "
+                    f"budeval-migrate repair --forget {name}",
+                    revision=name,
+                )
+        add_strangers(self.directory, {n: row.parents for n, row in strangers.items() if row})
 
     def stamp_steps(self, position: Position, heads: Sequence[str], *, purge: bool) -> list[Step]:
         """Return the steps that make ``heads`` the current heads, without running anything.
@@ -158,3 +200,15 @@ class Catalogue:
         """Run a dynamic revision over the session's own connection."""
         connection = self._session.initialised_connection()
         run_live(self.script(step.revision), step.direction, connection, emit, self._session.redact)
+
+
+def _kept_step(row: LedgerRow, down: CompiledRevision) -> Step:
+    return Step(
+        row.version,
+        Operation.DOWNGRADE,
+        Direction.DOWN,
+        row.parents,
+        row.checksum,
+        row.statements_checksum,
+        down=down,
+    )

@@ -139,13 +139,15 @@ class Command:
         self, catalogue: Catalogue, position: Position, context: MigrationContext
     ) -> list[Step]:
         heads = () if self._purge else position.heads
+        if self._operation() == "downgrade":
+            catalogue.admit_strangers(position)
+            names = [step.revision.revision for step in self._command(heads, context)]
+            return catalogue.downgrade_steps([n for n in names if n in position.applied], position)
         if self._operation() == "stamp":
             _check_heads_have_files(position, heads)
             stamped = _stamped_heads(context, heads, self._command(heads, context))
             return catalogue.stamp_steps(position, stamped, purge=self._purge)
         names = [step.revision.revision for step in self._command(heads, context)]
-        if self._operation() == "downgrade":
-            return catalogue.downgrade_steps([n for n in names if n in position.applied])
         return catalogue.upgrade_steps([n for n in names if n not in position.applied])
 
     def _operation(self) -> str:

@@ -83,7 +83,7 @@ def _upgrade_steps(catalogue: Catalogue, target: str, position: Position) -> lis
 
 
 def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listener) -> Report:
-    """Take back what is above the target.
+    """Take back what is above the target; from the ledger, where there is no file.
 
     Args:
         target: ``base``, a revision that stays applied, or ``-1``.
@@ -94,7 +94,8 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
 
     """
 
-    def decide(position: Position) -> list[str]:
+    def decide(position: Position) -> list[Step]:
+        catalogue.admit_strangers(position)
         if target != "base" and not target.startswith("-"):
             name = resolve_revision(catalogue.directory, target)
             if name not in position.applied:
@@ -105,13 +106,14 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
                     target=target,
                 )
         path = downgrade_path(catalogue.directory, target, position.heads)
-        return [script.revision for script in path if script.revision in position.applied]
+        names = [script.revision for script in path if script.revision in position.applied]
+        return catalogue.downgrade_steps(names, position)
 
     return run(
         session,
         catalogue,
         "downgrade",
-        lambda position: catalogue.downgrade_steps(decide(position)),
+        decide,
         tell,
         tolerate=ON_THE_WAY_DOWN,
     )

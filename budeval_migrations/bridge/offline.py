@@ -8,7 +8,7 @@ from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.history import schema
-from budeval_migrations.history.ledger import kept_statements
+from budeval_migrations.history.kept import kept_statements
 from budeval_migrations.model import Operation, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError, LedgerError
 from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.journal import append_fenced, entry_of
+from budeval_migrations.history.kept import kept_statements
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.history.tables import read_engines
 from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Operation
@@ -204,26 +204,6 @@ class Ledger:
 
     def _beside(self, state: LedgerState) -> LedgerState:
         return replace(state, foreign_heads=self.read_foreign_heads())
-
-
-def kept_statements(compiled: CompiledRevision | None, redact: Any) -> str:
-    """Return statements as the JSON that the ledger keeps.
-
-    Each has ``sql`` and, where a secret had to be taken out, ``replayable``
-    false: such a statement cannot be run again from the ledger.
-    """
-    if compiled is None or compiled.dynamic:
-        return ""
-    kept: list[dict[str, Any]] = []
-    for statement in compiled.statements:
-        shown = redact(statement.text)
-        entry: dict[str, Any] = {"sql": shown}
-        if shown != statement.text:
-            entry["replayable"] = False
-        if statement.unless:
-            entry["unless"] = redact(statement.unless)
-        kept.append(entry)
-    return json.dumps(kept, ensure_ascii=False)
 
 
 def _legacy_row(row: Row) -> LedgerRow:

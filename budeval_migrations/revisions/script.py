@@ -78,6 +78,33 @@ def load_graph(
     return {script.revision: _node(directory, script) for script in scripts}
 
 
+def add_strangers(directory: ScriptDirectory, parents: Mapping[str, Sequence[str]]) -> None:
+    """Let Alembic find its way down from applied revisions that have no file.
+
+    Args:
+        parents: The recorded parents of those revisions, parents before children. Those
+            of ``depends_on`` are among them, and count as ``down_revision``.
+
+    """
+    known = set(_known(directory))
+    for name, above in parents.items():
+        if name in known:
+            continue
+        module = ModuleType(name)
+        vars(module).update(
+            revision=name,
+            down_revision=tuple(parent for parent in above if parent in known) or None,
+            upgrade=_no_file,
+            downgrade=_no_file,
+        )
+        directory.revision_map.add_revision(Script(module, name, ""))
+        known.add(name)
+
+
+def _no_file() -> None:
+    raise AssertionError("what has no file is run from the ledger")
+
+
 class _Map(RevisionMap):
     """Alembic's, but for what takes it the square of the number of revisions."""
 

@@ -106,7 +106,24 @@ class Position:
         if row is not None and not row.legacy:
             return row.parents
         node = self.graph.get(revision)
-        return node.parents if node else ()
+        if node is not None:
+            return node.parents
+        tried = self.state.attempts.get(revision)
+        return tried.parents if tried else ()
+
+    def lineage(self, revision: str) -> frozenset[str] | None:
+        """Return a revision and all that it builds on; None where nobody has recorded it."""
+        tried = self.state.attempts.get(revision)
+        if revision not in self.graph and (tried is None or tried.legacy):
+            return None
+        found: set[str] = set()
+        todo = [revision]
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo.extend(self.parents(name))
+        return frozenset(found)
 
     def ancestors(self, revisions: Iterable[str]) -> tuple[str, ...]:
         """Return the revisions and everything below them, parents first."""

@@ -102,13 +102,16 @@ def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
     """
     leaving = set(revisions)
     for effort in position.half_applied:
-        if leaving & set(position.ancestors([effort.revision])):
+        below = position.lineage(effort.revision)
+        if leaving if below is None else leaving & below:
             first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
+            builds = "builds" if below is not None else "may build"
+            where = "" if effort.revision in position.graph else " of the image that has its file"
             raise LedgerError(
-                f"{effort.revision} is half applied ({_done(effort)}) and builds on what would "
+                f"{effort.revision} is half applied ({_done(effort)}) and {builds} on what would "
                 "be taken back.",
-                hint="Finish it with budeval-migrate up. Or take back by hand what it did and "
-                f"say so: budeval-migrate repair --revision {effort.revision} --statement "
+                hint=f"Finish it with budeval-migrate up{where}. Or take back by hand what it did "
+                f"and say so: budeval-migrate repair --revision {effort.revision} --statement "
                 f"{first} --not-applied, and so for each statement.",
                 revision=effort.revision,
             )
@@ -129,8 +132,9 @@ _REFUSALS: dict[str, type[LedgerError]] = {
 }
 # What a command that mends or rewrites the records must live with.
 RECORDS_ONLY = frozenset(_REFUSALS)
-# What a downgrade must live with: it is how a downgrade is finished.
-ON_THE_WAY_DOWN = frozenset({"half_taken_back"})
+# What a downgrade must live with: it is how a downgrade is finished, and how an older image
+# takes back what a newer one has applied.
+ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead"})
 
 
 def refuse(

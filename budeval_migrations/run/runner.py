@@ -322,6 +322,11 @@ class Runner:
         for sentence in refuse(position, request.statements_checksum, request.tolerate):
             self._tell(Notice(sentence))
         steps = request.decide(position)
+        kept = [step.revision for step in steps if step.work is not None and not step.work.file]
+        if kept:
+            self._tell(
+                Notice(f"Run from what the ledger keeps, without a file: {', '.join(kept)}.")
+            )
         if steps:
             steps = placement_on(self._session).place(steps)
         down = [s.revision for s in steps if s.operation is Operation.DOWNGRADE]

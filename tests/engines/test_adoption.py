@@ -95,6 +95,22 @@ def test_upgrade_widens_the_legacy_table_and_runs_only_what_is_pending(stage: St
     assert stage.heads() == {"001_one"}
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+@on_modern
+def test_an_old_record_without_a_file_is_not_taken_back(stage: Stage, adopted: bool) -> None:
+    prepare_legacy(stage)
+    if adopted:
+        bm.adopt(**stage.options)
+    for gone in ("002_two", "003_three"):
+        stage.project.revision_file(gone).unlink()
+    for target in ("001_one", "base"):
+        with pytest.raises(MissingRevision, match="what it builds on is not known") as refused:
+            bm.downgrade(target, **stage.options)
+    assert "repair --forget 002_two" in refused.value.hint
+    bm.repair(forget=["002_two"], **stage.options)
+    assert bm.downgrade("base", **stage.options).applied == ("001_one",)
+
+
 @on_modern
 def test_adopt_takes_the_records_over_and_applies_nothing(stage: Stage) -> None:
     prepare_legacy(stage)

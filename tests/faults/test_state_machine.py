@@ -120,9 +120,13 @@ class Model:
                 return ChecksumMismatch
         if not down and any(self.begun((n, DOWN)) for n in self.applied):
             return LedgerError
-        if any(name not in self.files for name in self.applied):
+        if not down and any(name not in self.files for name in self.applied):
             return MissingRevision
         return None
+
+    def file(self, name: str) -> File:
+        """What is run of a revision: the ledger keeps what its file said."""
+        return self.files.get(name) or self.applied[name]
 
     def steps_up(self, target: str) -> list[str]:
         wanted = sorted(self.files)
@@ -139,7 +143,6 @@ class Model:
         return any(
             way == UP
             and name not in self.applied
-            and name in self.files
             and self.begun((name, way))
             and any(n <= name for n in leaving)
             for name, way in self.efforts
@@ -147,7 +150,7 @@ class Model:
 
     def edited(self, steps: list[str], way: str) -> bool:
         for name in steps:
-            now = getattr(self.files[name], way)
+            now = getattr(self.file(name), way)
             for position, known in self.efforts.get((name, way), {}).items():
                 if known.how == "applied" and now[position - 1] != known.text:
                     return True
@@ -159,7 +162,7 @@ class Model:
         done = []
         for name in steps:
             key = (name, way)
-            texts = getattr(self.files[name], way)
+            texts = getattr(self.file(name), way)
             effort = self.efforts.setdefault(key, {})
             for position in self.doubtful(key):
                 known = effort[position]

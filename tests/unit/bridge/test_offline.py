@@ -9,7 +9,7 @@ from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.history import schema
-from budeval_migrations.history.ledger import kept_statements
+from budeval_migrations.history.kept import kept_statements
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
