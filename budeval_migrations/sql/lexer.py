@@ -100,12 +100,15 @@ _TOKEN = re.compile("|".join(f"({pattern})" for _, pattern in _RULES))
 _KINDS = (TokenKind.OTHER, *(kind for kind, _ in _RULES))
 _BAD_HEX = 1 + next(i for i, (_, p) in enumerate(_RULES) if p.startswith("[xXbB]"))
 
+# All of it: the search for a second atom must not cut a word, ``e1$$``, in two.
+_WHOLE_WORD = r"(?![xXbB]')[A-Za-z_][A-Za-z0-9_$]*(?![A-Za-z0-9_$])"
+
 # Stretches that hold nothing a splitter looks at, in one match. Each atom stops
 # where its token stops; what needs more context (``1e-5``, ``x.1``) is left out.
 _RUN = re.compile(
     r"(?:"
     rf"[{WHITESPACE},=<>*+%?:|]+"
-    r"|(?![xXbB]')[A-Za-z_][A-Za-z0-9_$]*(?:\.(?![xXbB]')[A-Za-z_][A-Za-z0-9_$]*)*"
+    rf"|{_WHOLE_WORD}(?:\.{_WHOLE_WORD})*"
     r"|[0-9]+\.[0-9]+(?![0-9A-Za-z_.])"
     r"|[0-9][0-9A-Za-z_]*(?![0-9A-Za-z_.]|(?<=[eEpP])[+-])"
     r"|'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*'(?!')"

@@ -73,8 +73,15 @@ def test_what_is_not_known_beforehand_is_not_kept(downgrade: CompiledRevision | 
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "7", "[1]", '[{"sq": "x"}]', '[{"sql": "x", "reach": "?"}]']
-    + ['[{"sql": "x", "backfill": {"into": "t"}}]', '{"sql": "x"}'],
+    [
+        "{",
+        "7",
+        "[1]",
+        '{"sql": "x"}',
+        '[{"sq": "x"}]',
+        '[{"sql": "x", "reach": "?"}]',
+        '[{"sql": "x", "backfill": {"into": "t"}}]',
+    ],
 )
 def test_a_text_that_nobody_wrote_is_refused(text: str) -> None:
     with pytest.raises(LedgerError, match="keeps of 001_a cannot be read"):

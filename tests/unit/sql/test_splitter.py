@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from budeval_migrations.errors import StatementSyntaxError
@@ -159,6 +159,8 @@ def test_hurrying_over_dull_stretches_changes_nothing(text: str) -> None:
 
 @settings(max_examples=3000, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+@example(".e1$$")
+@example("[e1$$]")
 def test_a_script_is_refused_for_its_lexing_whether_hurried_or_not(text: str) -> None:
     text = "select 1 " + text
     if "insert" in text:
