@@ -47,7 +47,7 @@ def diff(
         if found is not None:
             app.output.new_revision(found)
         elif app.output.as_json:
-            app.output.dump({"revision": None})
+            app.output.answer("revision", {"revision": None})
         else:
             app.output.print("The revisions yield what is wanted.")
         return 0

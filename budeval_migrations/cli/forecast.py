@@ -39,7 +39,7 @@ class Forecast:
                 self._script(revision)
             return
         if self._output.as_json:
-            self._output.dump(plan.as_dict())
+            self._output.answer("plan", plan.as_dict())
             return
         for notice in plan.notices:
             self._output.note(notice)
@@ -58,7 +58,7 @@ class Forecast:
     def drift(self, drift: Drift) -> None:
         """Show where the live schema is not what the revisions yield."""
         if self._output.as_json:
-            self._output.dump(drift.as_dict())
+            self._output.answer("drift", drift.as_dict())
             return
         for note in drift.notes:
             self._output.note(note)
@@ -71,7 +71,7 @@ class Forecast:
     def verification(self, found: Verification) -> None:
         """Show how every revision went up, down and up again."""
         if self._output.as_json:
-            self._output.dump(found.as_dict())
+            self._output.answer("verification", found.as_dict())
             return
         for note in found.notes:
             self._output.note(note)

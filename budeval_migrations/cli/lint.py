@@ -74,7 +74,7 @@ def _format(app: App, form: str | None) -> str:
 
 def _print(report: LintReport, form: str, output: Output) -> None:
     if form == "json":
-        output.dump(report.as_dict())
+        output.answer("lint", report.as_dict())
     elif form == "sarif":
         output.dump(formats.sarif(report))
     elif form == "github":
@@ -138,7 +138,7 @@ def _print_rules(form: str, output: Output) -> None:
             }
             for rule in rules().values()
         ]
-        output.dump({"rules": listed})
+        output.answer("rules", {"rules": listed})
         return
     for rule in rules().values():
         click.echo(f"{rule.code}  {rule.severity.value:<7}  {rule.name:<24}{rule.why}")

@@ -18,6 +18,7 @@ from budeval_migrations.cli.init import init
 from budeval_migrations.cli.lint import lint
 from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
+from budeval_migrations.cli.schema import schema
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.model import Report
 from budeval_migrations.version import __version__
@@ -290,7 +291,7 @@ def adopt(app: App) -> None:
     app.run(lambda: _run(app, api.adopt))
 
 
-for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff):
+for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff, schema):
     cli.add_command(_command)
 
 

@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from budeval_migrations import events
 from budeval_migrations.cli.progress import LongWork
+from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import (
@@ -123,7 +124,7 @@ class Output:
     def report(self, report: Report) -> None:
         """Show what a run did."""
         if self.as_json:
-            self.dump(report.as_dict())
+            self.answer("run", report.as_dict())
             return
         if self._quiet:
             return
@@ -148,7 +149,7 @@ class Output:
         if self.as_json:
             told = error.as_dict()
             general = {key: told[key] for key in ("error", "message", "hint", "exit_code")}
-            self.dump({**report.as_dict(), **general})
+            self.answer("run", {**report.as_dict(), **general})
         if report.applied and not self._quiet:
             word = _DONE.get(report.operation, report.operation)
             self._say(f"{len(report.applied)} {word} before the failure")
@@ -161,13 +162,13 @@ class Output:
     def error(self, error: MigrationError) -> None:
         """Show an error: the object on stdout for machines, the sentence on stderr."""
         if self.as_json:
-            self.dump(error.as_dict())
+            self.answer("error", error.as_dict())
         self._person_error(error)
 
     def status(self, status: Status) -> None:
         """Show where every revision stands."""
         if self.as_json:
-            self.dump(status.as_dict())
+            self.answer("status", status.as_dict())
             return
         if self._quiet:
             return
@@ -198,7 +199,7 @@ class Output:
     def new_project(self, found: NewProject) -> None:
         """Show the files that were written, and what to do next."""
         if self.as_json:
-            self.dump(found.as_dict())
+            self.answer("project", found.as_dict())
             return
         if self._quiet:
             return
@@ -215,7 +216,7 @@ class Output:
     def new_revision(self, found: NewRevision) -> None:
         """Show the file that was written; of a dry run, its text."""
         if self.as_json:
-            self.dump(found.as_dict())
+            self.answer("revision", found.as_dict())
             return
         if not found.written:
             sys.stdout.write(found.text)
@@ -229,7 +230,7 @@ class Output:
     def hosts(self, found: Sequence[HostDifference]) -> None:
         """Show where the hosts of a cluster differ, with what brings them level."""
         if self.as_json:
-            self.dump({"differences": [difference.as_dict() for difference in found]})
+            self.answer("hosts", {"differences": [each.as_dict() for each in found]})
             return
         if not found:
             self._out.print("The hosts are level.")
@@ -242,7 +243,7 @@ class Output:
         """Show who holds the lock."""
         if self.as_json:
             if holder is None:
-                self.dump({"unlocked": False, "holder": None})
+                self.answer("lock", {"unlocked": False, "holder": None})
             return
         if holder is None:
             self._out.print("nobody holds the lock")
@@ -256,14 +257,15 @@ class Output:
     def unlocked(self, holder: Holder) -> None:
         """Say that the lock is free."""
         if self.as_json:
-            self.dump({"unlocked": True, "holder": holder.name, "generation": holder.generation})
+            told = {"unlocked": True, "holder": holder.name, "generation": holder.generation}
+            self.answer("lock", told)
         else:
             self._out.print(f"the lock was taken from {escape(holder.name)}")
 
     def validation(self, found: Validation) -> None:
         """Show problems and warnings."""
         if self.as_json:
-            self.dump(found.as_dict())
+            self.answer("validation", found.as_dict())
             return
         if self._quiet:
             return
@@ -281,7 +283,7 @@ class Output:
     def history(self, rows: Sequence[LedgerRow]) -> None:
         """Show every attempt."""
         if self.as_json:
-            self.dump({"attempts": [_attempt(row) for row in rows]})
+            self.answer("history", {"attempts": [_attempt(row) for row in rows]})
             return
         if self._quiet:
             return
@@ -319,8 +321,17 @@ class Output:
         """Tell what a person should read besides, on stderr."""
         self._say(f"[yellow]note[/] {escape(sentence)}")
 
+    def answer(self, schema: str, value: dict[str, Any]) -> None:
+        """Write the one JSON object of an answer to stdout.
+
+        Args:
+            schema: The name of the file in ``schemas/`` that says what it looks like.
+
+        """
+        self.dump({"schema": f"{schema}/{VERSION}", **value})
+
     def dump(self, value: dict[str, Any]) -> None:
-        """Write the one JSON object of an answer to stdout."""
+        """Write a JSON object to stdout."""
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 

@@ -206,7 +206,7 @@ def test_models_of_sqlalchemy_say_what_is_wanted(shop: Project) -> None:
     text = (shop.versions / "002_add_tags.py").read_text()
     assert "ADD COLUMN IF NOT EXISTS tags Array(LowCardinality(String))" in text
     again = shop.cli("diff", "--to", "models:metadata", "--json")
-    assert json.loads(again.stdout) == {"revision": None}
+    assert json.loads(again.stdout) == {"schema": "revision/1", "revision": None}
     missing = shop.cli("diff", "--to", "models:nothing")
     assert missing.returncode == 2
     assert "models:nothing cannot be imported: AttributeError" in missing.stderr

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+from tests.support.answers import check_answer
 from tests.support.commands import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -135,8 +136,14 @@ class Project:
     def cli(
         self, *args: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> Finished:
-        """Run ``python -m budeval_migrations …`` in the project's directory."""
-        return self._python("budeval_migrations", args, env, timeout)
+        """Run ``python -m budeval_migrations …`` in the project's directory.
+
+        With ``--json``, what it prints has to be as the schema says that it names.
+        """
+        done = self._python("budeval_migrations", args, env, timeout)
+        if "--json" in args and done.stdout and args[-1] != "sarif":
+            check_answer(done.stdout)
+        return done
 
     def start(
         self, module: str, *args: str, env: Mapping[str, str] | None = None
