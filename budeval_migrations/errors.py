@@ -20,6 +20,7 @@
     ├─ ExecutionError                  6
     │  ├─ StatementFailed
     │  │  └─ MutationFailed
+    │  ├─ HookFailed
     │  └─ DistributedDDLPending       10
     ├─ DriftDetected                   7
     ├─ EngineError                     8
@@ -193,7 +194,7 @@ class LockLost(LockError):
 
 
 class ExecutionError(MigrationError):
-    """A statement ran and failed."""
+    """A statement ran and failed, or what goes with it."""
 
     exit_code = 6
 
@@ -285,6 +286,10 @@ class DistributedDDLPending(ExecutionError, StatementError):
 
 class StatementOutcomeUnknown(LedgerError, StatementError):
     """It cannot be known whether a statement took effect."""
+
+
+class HookFailed(ExecutionError):
+    """A person's own code before or after a revision raised; the run ended there."""
 
 
 class DriftDetected(MigrationError):

@@ -1,8 +1,12 @@
-"""Read a file that a person named, or say in a sentence why not."""
+"""Read a file, or import a module, that a person named; or say in a sentence why not."""
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 from budeval_migrations.errors import ConfigError
 
@@ -24,3 +28,24 @@ def read_file(path: str | Path, hint: str) -> str:
     except UnicodeDecodeError as error:
         reason = f"it is not UTF-8 ({error.reason} at byte {error.start})"
     raise ConfigError(f"{path} cannot be read: {reason}.", hint=hint)
+
+
+def import_from_here(name: str, hint: str) -> ModuleType:
+    """Return a module; the working directory is searched first.
+
+    Args:
+        hint: How to name it; for the error.
+
+    Raises:
+        ConfigError: It cannot be imported.
+
+    """
+    sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ConfigError(
+            f"{name} cannot be imported: {type(error).__name__}: {error}", hint=hint
+        ) from error
+    finally:
+        sys.path.remove(os.getcwd())

@@ -50,6 +50,7 @@ class Settings:
             alembic.ini says.
         schema: The schema that revisions shall lead to: a file of SQL, or
             ``module:metadata``; for ``diff`` and ``alembic revision --autogenerate``.
+        hooks: A module with ``before_revision(event)`` or ``after_revision(event)``.
         server_version: The ClickHouse version that a ``--sql`` script is written for.
         config: Path of alembic.ini; empty when there is none.
 
@@ -68,6 +69,7 @@ class Settings:
     jobs: int = 1
     versions: tuple[str, ...] = ()
     schema: str = ""
+    hooks: str = ""
     server_version: str = "26.0"
     config: str = ""
 

@@ -18,6 +18,7 @@ from budeval_migrations.revisions.script import (
     resolve_revision,
     upgrade_path,
 )
+from budeval_migrations.run.hooks import with_hooks
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.run.runner import Answer, Decide, Request, Runner
@@ -192,8 +193,9 @@ def run(
     state: LedgerState | None = None,
     tolerate: frozenset[str] = frozenset(),
 ) -> Report:
-    """Hand a decision to the runner."""
+    """Hand a decision to the runner; the hooks of the settings are called."""
     request = _request(catalogue, operation, decide, tolerate)
+    tell = with_hooks(session.settings.hooks, tell, session.redact)
     with traced(operation, session.database, tell) as listener:
         return Runner(session, listener).run(request, state)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from typing import Any
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.schema import CreateTable, MetaData
 
 from budeval_migrations.errors import ConfigError, StatementSyntaxError
-from budeval_migrations.files import read_file
+from budeval_migrations.files import import_from_here, read_file
 from budeval_migrations.model import Statement
 from budeval_migrations.sql.splitter import split
 
@@ -76,13 +74,8 @@ def _of_metadata(found: Any, source: str) -> tuple[Statement, ...]:
 
 
 def _found(module: str, name: str) -> Any:
-    sys.path.insert(0, os.getcwd())
+    hint = "Name it as package.module:metadata, seen from the working directory."
     try:
-        return getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise ConfigError(
-            f"{module}:{name} cannot be imported: {type(error).__name__}: {error}",
-            hint="Name it as package.module:metadata, seen from the working directory.",
-        ) from error
-    finally:
-        sys.path.remove(os.getcwd())
+        return getattr(import_from_here(module, hint), name)
+    except AttributeError as error:
+        raise ConfigError(f"{module} has no {name}.", hint=hint) from error

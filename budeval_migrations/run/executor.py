@@ -167,6 +167,8 @@ class Executor:
     def _finish(self, progress: Progress) -> None:
         step = progress.step
         self._record(progress)
+        if self._session.settings.hooks:
+            self._recorder.flush()  # a hook may count on the row
         self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))
 
     def _fail(self, progress: Progress, error: BaseException) -> StatementError:

@@ -72,6 +72,7 @@ class Stage:
                 database=source.schema.database,
                 cluster="",
                 lock="off",
+                hooks="",
             ),
             topology=Topology(Arrangement.STAGE),
         )

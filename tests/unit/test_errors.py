@@ -42,6 +42,7 @@ TREE = {
     "StatementFailed": ("ExecutionError", 6),
     "MutationFailed": ("StatementFailed", 6),
     "DistributedDDLPending": ("ExecutionError", 10),
+    "HookFailed": ("ExecutionError", 6),
     "DriftDetected": ("MigrationError", 7),
     "EngineError": ("MigrationError", 8),
     "ConnectionFailed": ("EngineError", 8),

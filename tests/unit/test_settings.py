@@ -37,6 +37,7 @@ DEFAULTS = {
     "jobs": 1,
     "versions": (),
     "schema": "",
+    "hooks": "",
     "server_version": "26.0",
 }
 
@@ -56,6 +57,7 @@ TEXTS = {
     "jobs": ("2", "64", "1", "3"),
     "versions": ("/a", "/b", "/c", "/d"),
     "schema": ("schema.sql", "app.models:metadata", "./wanted.sql", "a:b"),
+    "hooks": ("app.hooks", "hooks", "a.b.c", "tell_us"),
     "server_version": ("18.16", "19.1", "22.8", "24.8"),
 }
 
@@ -245,7 +247,7 @@ UNKNOWN = (
         {},
         "Unknown -x option zzz.",
         "Known: url, database, environment, cluster, ddl_timeout, max_lag, allow_inactive, lock, "
-        "lock_timeout, lock_lease, jobs, versions, schema, server_version.",
+        "lock_timeout, lock_lease, jobs, versions, schema, hooks, server_version.",
     ),
 )
 
@@ -394,7 +396,7 @@ def test_settings_are_shown_with_their_values_and_without_the_password() -> None
 
     assert shown == (
         "Settings(url='clickhouse+http://u:***@h:8123/d', database='', environment='production', "
-        "cluster='', ddl_timeout=180.0, max_lag=60.0, allow_inactive=False, lock='off', lock_timeout=600.0, lock_lease=30.0, jobs=1, versions=(), schema='', server_version='26.0', "
+        "cluster='', ddl_timeout=180.0, max_lag=60.0, allow_inactive=False, lock='off', lock_timeout=600.0, lock_lease=30.0, jobs=1, versions=(), schema='', hooks='', server_version='26.0', "
         "config='')"
     )
 
