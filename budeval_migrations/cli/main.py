@@ -297,7 +297,10 @@ for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, 
 
 def _run(app: App, work: Callable[..., Report]) -> int:
     try:
-        report = work(on_event=app.output.event, **app.settings)
+        try:
+            report = work(on_event=app.output.event, **app.settings)
+        finally:
+            app.output.close_live_view()
     except MigrationError as error:
         if error.report is None or app.debug:
             raise

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from budeval_migrations import events
-from budeval_migrations.cli.progress import LongWork
+from budeval_migrations.cli.progress import LiveView
 from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.errors import MigrationError
@@ -88,19 +88,13 @@ class Output:
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
         self._waiting = False
-        self._long = LongWork(self._err)
+        self._live = LiveView(self._err)
 
     def event(self, event: events.Event) -> None:
         """Show progress as it happens, on stderr."""
         if self._quiet:
             return
-        if isinstance(event, events.StatementWaiting):
-            self._long.waiting(event)
-            return
-        if isinstance(event, events.BackfillProgress):
-            self._long.backfill(event)
-            return
-        self._long.close()
+        self._show_live(event)
         if isinstance(event, events.LockWaiting) and not self._waiting:
             self._waiting = True
             doing = f", at {escape(event.doing)}" if event.doing else ""
@@ -120,6 +114,24 @@ class Output:
         elif isinstance(event, events.RevisionFinished):
             word = _DONE.get(event.operation, event.operation)
             self._say(f"  [green]{word}[/] {escape(event.revision)}  {event.elapsed_ms} ms")
+
+    def _show_live(self, event: events.Event) -> None:
+        if isinstance(event, events.StatementStarted):
+            self._live.started(event)
+        elif isinstance(event, events.StatementFinished):
+            self._live.ended((event.revision, event.index))
+        elif isinstance(event, events.StatementWaiting):
+            self._live.waiting(event)
+        elif isinstance(event, events.BackfillProgress):
+            self._live.backfill(event)
+        elif isinstance(event, events.LockWaiting):
+            self._live.lock(event)
+        elif isinstance(event, events.LockAcquired):
+            self._live.lock_taken()
+
+    def close_live_view(self) -> None:
+        """Leave the terminal as it was, before an answer is printed; idempotent."""
+        self._live.close()
 
     def report(self, report: Report) -> None:
         """Show what a run did."""
