@@ -119,6 +119,10 @@ class Cluster:
     <session_timeout_ms>{int(self._session_timeout * 1000)}</session_timeout_ms>
     <operation_timeout_ms>{int(self._session_timeout * 500)}</operation_timeout_ms>
   </zookeeper>
+  <merge_tree>
+    <!-- A host that was killed while it took its only row would refuse to start again. -->
+    <replicated_max_ratio_of_wrong_parts>1</replicated_max_ratio_of_wrong_parts>
+  </merge_tree>
   <remote_servers incl="none"><{self.name}>{shards}</{self.name}></remote_servers>
   <macros>
     <cluster>{self.name}</cluster><shard>{node.shard}</shard>
