@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin
 MEMORY := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8000000 { print "/dev/shm" }')
 FAST   := $(if $(TMPDIR),,$(if $(MEMORY),TMPDIR=$(MEMORY)))
 STAMP  := $(VENV)/.installed
-DEBIAN := clickhouse-server clickhouse-client zookeeper
+DEBIAN := clickhouse-server clickhouse-client zookeeper chromium
 
 # With the default PYTHON, commands wait for the virtual environment; with another, it is yours.
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))

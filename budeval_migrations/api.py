@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Status,
         Validation,
     )
+    from budeval_migrations.page.overview import Overview
     from budeval_migrations.revisions.versions import Versions
 
 
@@ -309,6 +310,25 @@ def history(**settings: Any) -> tuple[LedgerRow, ...]:
 
     with _session(load_settings(**settings)) as session:
         return Ledger(session).read_state().rows
+
+
+def overview(*, drift: bool = False, **settings: Any) -> Overview:
+    """Return everything that ``report`` shows of a database; read-only.
+
+    Args:
+        drift: Compare the live schema with what the applied revisions yield, too.
+        **settings: As for :func:`upgrade`.
+
+    Raises:
+        RevisionError: The files do not form a graph.
+        Unsupported: Drift is asked for, and chDB is not installed.
+        LedgerError: Drift is asked for, and the files are not those that were applied.
+
+    """
+    from budeval_migrations.bridge.review import review_overview
+
+    with _session(load_settings(**settings)) as session:
+        return review_overview(session, drift=drift)
 
 
 def check(*, on_ahead: str = "warn", **settings: Any) -> Report:

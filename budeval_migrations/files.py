@@ -1,4 +1,4 @@
-"""Read a file, or import a module, that a person named; or say in a sentence why not."""
+"""Read or write a file, or import a module, that a person named; or say in a sentence why not."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ def read_file(path: str | Path, hint: str) -> str:
     except UnicodeDecodeError as error:
         reason = f"it is not UTF-8 ({error.reason} at byte {error.start})"
     raise ConfigError(f"{path} cannot be read: {reason}.", hint=hint)
+
+
+def write_file(path: str | Path, text: str) -> None:
+    """Write a file as a whole: a crash leaves what was there, or the new text.
+
+    Raises:
+        ConfigError: It cannot be written.
+
+    """
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, "utf-8")
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True) if part.parent.is_dir() else None
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"{path} cannot be written: {reason}.", hint="Name a file in a directory that is there."
+        ) from None
 
 
 def import_from_here(name: str, hint: str) -> ModuleType:

@@ -277,6 +277,24 @@ class LedgerRow:
         """True for a row that an older tool wrote."""
         return self.sequence == 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return {
+            "sequence": self.sequence,
+            "revision": self.version,
+            "operation": self.operation.value,
+            "direction": self.direction.value,
+            "executed_at": self.executed_at.isoformat(),
+            "execution_time_ms": self.execution_time_ms,
+            "success": self.success,
+            "error": self.error_message,
+            "error_code": self.error_code,
+            "statements_applied": self.statements_applied,
+            "statements_total": self.statements_total,
+            "checksum": self.checksum,
+            "run_id": self.run_id,
+        }
+
 
 @dataclass(frozen=True)
 class RevisionStatus:

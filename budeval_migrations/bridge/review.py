@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
 from budeval_migrations.bridge.catalogue import Catalogue
 from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
+from budeval_migrations.bridge.rehearsal import find_drift
 from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
@@ -23,15 +27,19 @@ from budeval_migrations.model import (
     Problem,
     Report,
     RevisionFile,
+    RevisionNode,
     Status,
     Validation,
 )
+from budeval_migrations.page.lanes import parents_first
+from budeval_migrations.page.overview import Overview
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.comparison import compare_hosts
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
 from budeval_migrations.run.problems import find_problems, refuse
 from budeval_migrations.run.statuses import revision_statuses
+from budeval_migrations.version import __version__
 
 
 def review_status(session: Session, files: dict[str, RevisionFile]) -> Status:
@@ -45,6 +53,46 @@ def review_status(session: Session, files: dict[str, RevisionFile]) -> Status:
     """
     catalogue = open_catalogue(session, files)
     position = Position(Ledger(session).read_state(), files, catalogue.graph)
+    return _status(session, catalogue, position, _compared(session, catalogue))
+
+
+def review_overview(session: Session, *, drift: bool) -> Overview:
+    """Return everything that a report shows.
+
+    Args:
+        drift: Compare the live schema with what the applied revisions yield.
+
+    Raises:
+        RevisionError: The files do not form a graph.
+        Unsupported: Drift is asked for, and chDB is not installed.
+        LedgerError: Drift is asked for, and the files are not those that were applied.
+
+    """
+    files = read_files(session.settings)
+    catalogue = open_catalogue(session, files)
+    position = Position(Ledger(session).read_state(), files, catalogue.graph)
+    differences = _compared(session, catalogue)
+    status = _status(session, catalogue, position, differences)
+    names = [line.revision for line in status.revisions]
+    graph = {n: catalogue.graph.get(n) or RevisionNode(n, position.parents(n)) for n in names}
+    return Overview(
+        made_at=datetime.now(timezone.utc),
+        tool_version=__version__,
+        status=status,
+        graph=parents_first(graph),
+        attempts=position.state.rows,
+        hosts=session.topology.hosts,
+        differences=tuple(differences),
+        drift=find_drift(session, catalogue) if drift else None,
+    )
+
+
+def _status(
+    session: Session,
+    catalogue: Catalogue,
+    position: Position,
+    differences: Iterable[HostDifference],
+) -> Status:
     problems, warnings = find_problems(position, catalogue.statements_checksum)
     notices = [problem.message for problem in (*problems, *warnings)]
     holder = None
@@ -55,7 +103,7 @@ def review_status(session: Session, files: dict[str, RevisionFile]) -> Status:
             "Who holds the lock cannot be seen, so what is shown as unknown or failed may be "
             f"running: {error.message}"
         )
-    notices += [str(found) for found in _compared(session, catalogue)]
+    notices += [str(found) for found in differences]
     return Status(
         database=session.database,
         server_version=session.version(),

@@ -18,6 +18,7 @@ from budeval_migrations.cli.init import init
 from budeval_migrations.cli.lint import lint
 from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
+from budeval_migrations.cli.report import report
 from budeval_migrations.cli.schema import schema
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.model import Report
@@ -291,8 +292,10 @@ def adopt(app: App) -> None:
     app.run(lambda: _run(app, api.adopt))
 
 
-for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff, schema):
+for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff):
     cli.add_command(_command)
+cli.add_command(report)
+cli.add_command(schema)
 
 
 def _run(app: App, work: Callable[..., Report]) -> int:

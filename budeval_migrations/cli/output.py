@@ -208,6 +208,10 @@ class Output:
             server += f", {status.topology}"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
 
+    def say_written(self, file: str) -> None:
+        """Say where a file was written."""
+        self._out.print(escape(shown_path(file)), soft_wrap=True)
+
     def new_project(self, found: NewProject) -> None:
         """Show the files that were written, and what to do next."""
         if self.as_json:
@@ -295,7 +299,7 @@ class Output:
     def history(self, rows: Sequence[LedgerRow]) -> None:
         """Show every attempt."""
         if self.as_json:
-            self.answer("history", {"attempts": [_attempt(row) for row in rows]})
+            self.answer("history", {"attempts": [row.as_dict() for row in rows]})
             return
         if self._quiet:
             return
@@ -381,21 +385,3 @@ def _history_cells(row: LedgerRow) -> tuple[str, ...]:
         str(row.execution_time_ms),
         counts,
     )
-
-
-def _attempt(row: LedgerRow) -> dict[str, Any]:
-    return {
-        "sequence": row.sequence,
-        "revision": row.version,
-        "operation": row.operation.value,
-        "direction": row.direction.value,
-        "executed_at": row.executed_at.isoformat(),
-        "execution_time_ms": row.execution_time_ms,
-        "success": row.success,
-        "error": row.error_message,
-        "error_code": row.error_code,
-        "statements_applied": row.statements_applied,
-        "statements_total": row.statements_total,
-        "checksum": row.checksum,
-        "run_id": row.run_id,
-    }

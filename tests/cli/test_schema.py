@@ -28,6 +28,7 @@ SUMS = {
     "lock": "29df2953fbab72d5",
     "plan": "6c50f77a69739f7a",
     "project": "5793bb6423ec6c6a",
+    "report": "e372ba4462ecb558",
     "revision": "80dc86268e08727f",
     "rules": "21fa59075ce9e2e7",
     "run": "e934fc77194e584c",

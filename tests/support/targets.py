@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -98,6 +99,12 @@ def require_zookeeper() -> None:
     """Skip the test when Debian's zookeeper is missing."""
     if not ZooKeeper.is_installed():
         _missing("zookeeper is not installed (make engines)")
+
+
+def require_browser() -> None:
+    """Skip the test when Debian's Chromium is missing."""
+    if shutil.which("chromium") is None:
+        _missing("chromium is not installed (make engines)")
 
 
 def _missing(what: str) -> NoReturn:

@@ -1,0 +1,1 @@
+"""One page of HTML that shows a database's revisions; pure, knows no server."""

@@ -1,0 +1,102 @@
+"""The page of ``report --html``, as a browser draws it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import Project
+from tests.support.targets import require_browser
+
+NASTY = "<script>document.title = 'run'</script><img src=x onerror=alert(1)>"
+CREATE = "CREATE TABLE t{n} (a Int64) ENGINE = MergeTree ORDER BY a"
+
+
+def write(project: Project) -> None:
+    """Write two branches that are merged, and one revision that fails."""
+    project.write_revision("001_first", None, CREATE.format(n=1))
+    project.write_revision("002_left", "001_first", CREATE.format(n=2))
+    project.write_revision("002_right", "001_first", CREATE.format(n=3))
+    project.write_revision("003_both", ("002_left", "002_right"), CREATE.format(n=4))
+    project.write_revision(
+        "004_wrong", "003_both", f"SELECT throwIf(1, '{NASTY.replace(chr(39), '')}')"
+    )
+
+
+@pytest.fixture
+def failed(project: Project, tmp_path: Path) -> Project:
+    project.configure(url=f"chdb:///{tmp_path}/data", database="shop")
+    write(project)
+    assert project.cli("up").returncode == 6
+    return project
+
+
+def test_the_page_is_drawn_and_runs_nothing_that_an_error_says(
+    failed: Project, tmp_path: Path
+) -> None:
+    page = failed.path / "report.html"
+    done = failed.cli("report", "--html", str(page))
+    assert done.returncode == 0, done.output
+    text = page.read_text("utf-8")
+    assert "<script" not in text and "<img" not in text
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    drawn = dump(page, tmp_path)
+    assert "<title>shop: migrations</title>" in drawn
+    assert drawn.count("<circle") == 5
+    assert re.findall(r'circle [^>]*class="(\w+)"', drawn) == ["failed", *["applied"] * 4]
+    assert 'id="failures"' in drawn and "&lt;img src=x" in drawn
+    assert drawn.count("<rect") == 5
+    # The style was taken: its sum is the one that the policy names.
+    shot = tmp_path / "page.png"
+    browse(page, tmp_path, f"--screenshot={shot}", "--window-size=1000,900")
+    assert shot.stat().st_size > 10_000
+
+
+def test_json_has_the_same_content(failed: Project) -> None:
+    done = failed.cli("report", "--json")
+    assert done.returncode == 0, done.output
+    answer = json.loads(done.stdout)
+    assert {n["revision"]: n["parents"] for n in answer["graph"]}["003_both"] == [
+        "002_left",
+        "002_right",
+    ]
+    assert [row["success"] for row in answer["attempts"]] == [True] * 4 + [False]
+    assert (answer["drift"], answer["hosts"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "report was not told where to write."),
+        (("--html", "-", "--json"), "--html - and --json both want stdout"),
+        (("--html", "no/such/directory/r.html"), "cannot be written: No such file or directory."),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_sentence(
+    project: Project, tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    project.configure(url=f"chdb:///{tmp_path}/data", database="shop")
+    done = project.cli("report", *options)
+    assert done.returncode == 2
+    assert sentence in done.output
+
+
+def dump(page: Path, tmp_path: Path) -> str:
+    return browse(page, tmp_path, "--dump-dom")
+
+
+def browse(page: Path, tmp_path: Path, *options: str) -> str:
+    require_browser()
+    return subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}/browser",
+            *options, page.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
