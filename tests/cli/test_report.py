@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,25 @@ def test_json_has_the_same_content(failed: Project) -> None:
     ]
     assert [row["success"] for row in answer["attempts"]] == [True] * 4 + [False]
     assert (answer["drift"], answer["hosts"]) == (None, [])
+
+
+def test_drift_is_drawn_when_it_is_asked_for(project: Project, tmp_path: Path) -> None:
+    project.configure(url=f"chdb:///{tmp_path}/data", database="shop")
+    project.write_revision("001_first", None, CREATE.format(n=1))
+    assert project.cli("up").returncode == 0
+    page = project.path / "report.html"
+    level = "The live schema is what the applied revisions yield."
+    assert project.cli("report", "--html", "report.html", "--drift").returncode == 0
+    assert level in page.read_text("utf-8")
+    statement = "ALTER TABLE shop.t1 ADD COLUMN b String"
+    code = f"import chdb; chdb.connect({str(tmp_path / 'data')!r}).query({statement!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert project.cli("report", "--html", "report.html", "--drift").returncode == 0
+    text = page.read_text("utf-8")
+    assert level not in text
+    assert "<td>table t1</td><td>column b</td>" in text
+    assert project.cli("report", "--html", "report.html").returncode == 0
+    assert "Drift" not in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
