@@ -86,8 +86,7 @@ def status(app: App, exit_code: bool) -> None:
     def work() -> int:
         found = api.status(**app.settings)
         app.output.status(found)
-        behind = exit_code and not found.at_head
-        return PendingRevisions.exit_code if behind else 0
+        return PendingRevisions.exit_code if exit_code and found.pending else 0
 
     app.run(work)
 
@@ -96,10 +95,21 @@ def status(app: App, exit_code: bool) -> None:
 @click.argument("revision", default="heads", shell_complete=revision_ids)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
 @click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
+@click.option(
+    "--on-ahead",
+    type=click.Choice(["error", "warn"]),
+    default="error",
+    help="What to do with a database that is newer than the files (default: error).",
+)
 @_JOBS
 @click.pass_obj
 def up(
-    app: App, revision: str, lock_timeout: float | None, allow_inactive: bool, jobs: int | None
+    app: App,
+    revision: str,
+    lock_timeout: float | None,
+    allow_inactive: bool,
+    on_ahead: str,
+    jobs: int | None,
 ) -> None:
     """Apply what is pending, up to REVISION (default: all).
 
@@ -108,6 +118,7 @@ def up(
     Example: budeval-migrate up 003_add_status
     """
     given: dict[str, Any] = {
+        "on_ahead": on_ahead,
         "lock_timeout": lock_timeout,
         "allow_inactive": allow_inactive or None,
         "jobs": jobs,

@@ -273,3 +273,27 @@ def test_a_lock_that_somebody_holds_is_named_and_exit_is_5(shell: Shell) -> None
         r["revision"]: r["state"] for r in one_object(shell.run("--json", "status"))["revisions"]
     }
     assert states == {"001_step": "applied", "002_step": "running"}
+
+
+def test_a_newer_database_is_refused_or_told_and_is_not_behind(shell: Shell) -> None:
+    shell.write(2)
+    assert shell.run("status", "--exit-code").returncode == 9
+    shell.ok("up")
+    newer = shell.project.revision_file("002_step")
+    newer.unlink()
+    refused(shell.run("up"), 4, "002_step is applied and has no file")
+    told = shell.ok("up", "--on-ahead", "warn")
+    assert "note 002_step is applied and has no file" in told.stderr, told.output
+    assert shell.ledger() == ["001_step\tupgrade\t1", "002_step\tupgrade\t1"]
+    found = one_object(shell.ok("--json", "status", "--exit-code"))
+    assert (found["at_head"], found["pending"]) == (False, [])
+    shell.project.write_revision("002_own", "001_step", TABLE.format(name="own"))
+    assert shell.run("status", "--exit-code").returncode == 9
+
+
+def test_a_failed_revision_is_pending(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.project.write_revision("002_step", "001_step", "DROP TABLE missing")
+    assert shell.run("up").returncode == 6
+    assert shell.run("status", "--exit-code").returncode == 9
