@@ -9,8 +9,10 @@ from sqlalchemy import create_engine, text
 
 HERE = Path(__file__).resolve().parent
 URL = os.environ.get("SHOP_MIGRATIONS_URL", f"chdb:///{HERE}/.clickhouse")
+# upgrade, check or wait. SHOP_MIGRATIONS_… are settings of the migrations, and this is none.
+START = os.environ.get("SHOP_START", "upgrade")
 
-app = FastAPI(lifespan=lifespan(config=HERE / "alembic.ini", url=URL))
+app = FastAPI(lifespan=lifespan(mode=START, config=HERE / "alembic.ini", url=URL))
 engine = create_engine(URL)
 
 
