@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 
 from budeval_migrations import ahead
+from budeval_migrations.cli.annotations import Annotations, chosen, format_option
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.completion import revision_ids
 from budeval_migrations.cli.forecast import Forecast
@@ -19,13 +22,23 @@ from budeval_migrations.errors import ConfigError, DriftDetected, RevisionError,
 )
 @click.option("--quick", is_flag=True, help="Do not try it: no embedded server is started.")
 @click.option("--sql", is_flag=True, help="Only the statements, as a script.")
+@format_option("text", "github")
 @click.pass_obj
-def plan(app: App, revision: str, rehearse: bool, sample: int, quick: bool, sql: bool) -> None:
+def plan(
+    app: App,
+    revision: str,
+    rehearse: bool,
+    sample: int,
+    quick: bool,
+    sql: bool,
+    form: str | None,
+) -> None:
     """Show what up would do, statement by statement. Writes nothing.
 
     \b
     On a cluster the statements are as its hosts would get them. They are tried on an
-    embedded server that has the live schema, to tell what they make of it.
+    embedded server that has the live schema, to tell what they make of it. --format github
+    goes with --rehearse: what makes it fail, at the lines of a pull request.
     Example: budeval-migrate plan --rehearse --sample 1000
     """
 
@@ -36,10 +49,20 @@ def plan(app: App, revision: str, rehearse: bool, sample: int, quick: bool, sql:
             )
         if sql and (rehearse or app.output.as_json):
             raise ConfigError("--sql prints the statements only; give it alone.")
-        found = ahead.plan(
-            revision, stage=not (quick or sql), rehearse=rehearse, sample=sample, **app.settings
-        )
-        Forecast(app.output).plan(found, script=sql)
+        github = chosen(app, form) == "github"
+        if github and not rehearse:
+            raise ConfigError(
+                "--format github tells what makes a rehearsal fail.", hint="Add --rehearse."
+            )
+        annotations = Annotations(app)
+        with annotations.of_errors() if github else nullcontext():
+            found = ahead.plan(
+                revision, stage=not (quick or sql), rehearse=rehearse, sample=sample, **app.settings
+            )
+        if github:
+            annotations.of_plan(found)
+        else:
+            Forecast(app.output).plan(found, script=sql)
         tried = found.rehearsal
         if not rehearse or tried is None or tried.ok:
             return 0
@@ -68,18 +91,26 @@ def drift(app: App) -> None:
 
 
 @click.command()
+@format_option("text", "github")
 @click.pass_obj
-def verify(app: App) -> None:
+def verify(app: App, form: str | None) -> None:
     """Take every revision up, down and up again on an empty embedded server.
 
     \b
-    Looks at the files alone, and asks no other server. Exit 3 when one is not in order.
+    Looks at the files alone, and asks no other server. Exit 3 when one is not in order;
+    --format github says why at the lines of a pull request.
     Example: budeval-migrate verify
     """
 
     def work() -> int:
-        found = ahead.verify(**app.settings)
-        Forecast(app.output).verification(found)
+        github = chosen(app, form) == "github"
+        annotations = Annotations(app)
+        with annotations.of_errors() if github else nullcontext():
+            found = ahead.verify(**app.settings)
+        if github:
+            annotations.of_verification(found)
+        else:
+            Forecast(app.output).verification(found)
         return 0 if found.ok else RevisionError.exit_code
 
     app.run(work)

@@ -62,7 +62,7 @@ class Forecast:
             return
         for note in drift.notes:
             self._output.note(note)
-        self._differences(drift.differences, "expected", "found")
+        self.differences(drift.differences, "expected", "found")
         count = len(drift.differences)
         said = f"{count} difference{'s' if count != 1 else ''}" if count else "no drift"
         of = f"{len(drift.revisions)} revision{'s' if len(drift.revisions) != 1 else ''}"
@@ -103,10 +103,10 @@ class Forecast:
             self._print("  compiled twice, it says two things: a clock, a random number, a set?")
         if revision.back:
             self._print("  the downgrade does not bring the schema back")
-            self._differences(revision.back, "before", "after up and down")
+            self.differences(revision.back, "before", "after up and down")
         if revision.again:
             self._print("  the second upgrade does not do what the first one did")
-            self._differences(revision.again, "first", "second")
+            self.differences(revision.again, "first", "second")
 
     def _script(self, revision: PlannedRevision) -> None:
         self._print(f"-- {escape(revision.revision)}  {escape(revision.doc)}")
@@ -143,12 +143,12 @@ class Forecast:
             self._print(f"  [yellow]note[/] {escape(note)}")
         if tried.failed is not None:
             self._failure("would fail at", tried.failed)
-        self._differences(tried.changes, "before", "after")
+        self.differences(tried.changes, "before", "after")
         if tried.back_error is not None:
             self._failure("the downgrade would fail at", tried.back_error)
         elif tried.back:
             self._print("  [bold red]the downgrade does not bring the schema back[/]")
-            self._differences(tried.back, "before", "after up and down")
+            self.differences(tried.back, "before", "after up and down")
         elif tried.back_failed:
             self._print(f"  [yellow]there is no way back[/]: {escape(tried.back_failed)}")
         elif tried.taken_back:
@@ -161,7 +161,8 @@ class Forecast:
         self._print(f"  [bold red]{words}[/] {escape(at)}")
         self._print(f"    ClickHouse {failure.code}: {escape(failure.error)}")
 
-    def _differences(self, found: Sequence[Difference], before: str, after: str) -> None:
+    def differences(self, found: Sequence[Difference], before: str, after: str) -> None:
+        """Show differences, with what to call the two sides."""
         width = max(len(before), len(after))
         for difference in found:
             part = f" {difference.part}" if difference.part else ""
@@ -185,6 +186,14 @@ def told_of(revision: Verified) -> str:
     with output.captured() as told:
         Forecast(output).verified(revision)
     return told()
+
+
+def difference_lines(differences: Sequence[Difference], before: str, after: str) -> list[str]:
+    """Return what there is to say of differences, as plain text."""
+    output = Output(as_json=False, quiet=False, verbose=False)
+    with output.captured() as told:
+        Forecast(output).differences(differences, before, after)
+    return [line.strip() for line in told().splitlines()]
 
 
 def _short(text: str | None, part: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 from rich.markup import escape
 
 from budeval_migrations import ahead
+from budeval_migrations.cli.annotations import Annotations, chosen, format_option
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import ConfigError, RevisionError
@@ -18,12 +21,7 @@ _STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cya
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path())
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "github", "sarif"]),
-    help="How to print it (default: text).",
-)
+@format_option("text", "json", "github", "sarif")
 @click.option("--select", multiple=True, metavar="CODES", help="Only these rules: BM001,BM002.")
 @click.option("--ignore", multiple=True, metavar="CODES", help="All but these rules.")
 @click.option("--list", "show_rules", is_flag=True, help="Show the rules, and look at no file.")
@@ -48,28 +46,25 @@ def lint(
     """
 
     def work() -> int:
-        chosen = _format(app, form)
+        shown = chosen(app, form)
         if show_rules:
-            if files or chosen in ("github", "sarif"):
+            if files or shown in ("github", "sarif"):
                 raise ConfigError(
                     "--list shows the rules, as text or JSON, and looks at no file.",
                     hint="budeval-migrate lint --list",
                 )
-            _print_rules(chosen, app.output)
+            _print_rules(shown, app.output)
             return 0
-        report = ahead.lint(files, select=select, ignore=ignore, **app.settings)
-        _print(report, chosen, app.output)
+        annotations = Annotations(app)
+        with annotations.of_errors() if shown == "github" else nullcontext():
+            report = ahead.lint(files, select=select, ignore=ignore, **app.settings)
+        if shown == "github":
+            annotations.of_findings(report.findings)
+        else:
+            _print(report, shown, app.output)
         return 0 if report.ok else RevisionError.exit_code
 
     app.run(work)
-
-
-def _format(app: App, form: str | None) -> str:
-    if app.output.as_json and form not in (None, "json"):
-        raise ConfigError(
-            f"--json and --format {form} cannot both be.", hint="Leave one of the two out."
-        )
-    return "json" if app.output.as_json else form or "text"
 
 
 def _print(report: LintReport, form: str, output: Output) -> None:
@@ -77,9 +72,6 @@ def _print(report: LintReport, form: str, output: Output) -> None:
         output.answer("lint", report.as_dict())
     elif form == "sarif":
         output.dump(formats.sarif(report))
-    elif form == "github":
-        for line in formats.github(report):
-            click.echo(line)
     else:
         _print_text(report, output)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -16,19 +16,29 @@ _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 _SARIF = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
-def github(report: LintReport) -> Iterator[str]:
-    """Yield a workflow command for each finding, which GitHub shows at its line.
+def github(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield an annotation for each finding."""
+    for finding in findings:
+        title = f"{finding.rule} {rules()[finding.rule].name}"
+        text = f"{finding.message}\n{finding.fix}"
+        level = _GITHUB[finding.severity]
+        yield annotation(level, text, title=title, file=finding.file, line=finding.line)
+
+
+def annotation(level: str, text: str, *, title: str, file: str | None, line: int | None) -> str:
+    """Return a workflow command, which GitHub shows at the line of a file.
 
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+
+    Args:
+        level: ``error``, ``warning`` or ``notice``.
+
     """
-    for finding in report.findings:
-        title = f"{finding.rule} {rules()[finding.rule].name}"
-        place = {"file": finding.file, "line": finding.line, "title": title}
-        said = ",".join(
-            f"{name}={_property(str(value))}" for name, value in place.items() if value is not None
-        )
-        text = _data(f"{finding.message}\n{finding.fix}")
-        yield f"::{_GITHUB[finding.severity]} {said}::{text}"
+    place = {"file": file, "line": line, "title": title}
+    said = ",".join(
+        f"{name}={_property(str(value))}" for name, value in place.items() if value is not None
+    )
+    return f"::{level} {said}::{_data(text)}"
 
 
 def _data(text: str) -> str:

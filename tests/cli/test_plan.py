@@ -92,6 +92,9 @@ def test_secrets_are_not_shown(planned: Project) -> None:
         (["plan", "zzz"], 3, "There is no revision zzz"),
         (["plan", "001", "002"], 2, "unexpected extra argument"),
         (["plan", "--url", "nonsense"], 2, "The URL cannot be read"),
+        (["plan", "--format", "github"], 2, "hint: Add --rehearse."),
+        (["plan", "--format", "github", "--rehearse", "--json"], 2, "cannot both be"),
+        (["verify", "--format", "github", "--json"], 2, "cannot both be"),
     ],
 )
 def test_bad_words_get_a_sentence(planned: Project, words: list[str], code: int, says: str) -> None:

@@ -22,7 +22,7 @@ REPORT = LintReport((ERROR, NOTE), (Waived(ERROR, "it is small"),), ("001", "002
 
 
 def test_github_gets_a_command_a_finding_escaped() -> None:
-    assert list(github(REPORT)) == [
+    assert list(github(REPORT.findings)) == [
         "::error file=versions/a%2C b%3Ac 100%25.py,line=7,title=BM001 populate::"
         "100%25 of it:%0Alost%0AFix, it: now.",
         "::notice file=/abs/ü.py,title=BM016 on-cluster::told%0ALeave it out.",
