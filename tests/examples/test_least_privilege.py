@@ -153,7 +153,8 @@ def test_with_the_grants_of_the_page_every_command_works(guarded: Guarded) -> No
     assert failure is None, failure.output
     assert not [each for each in guarded.server.queries() if each["code"] == 497]
     named = {each.rpartition(".")[2] for each in single(SYSTEM)}
-    assert guarded.reads() - EVERYBODYS - {"query_log"} == named
+    # What became of a statement after a kill is asked of these two; nobody is killed here.
+    assert guarded.reads() - EVERYBODYS - {"query_log", "processes"} == named - {"processes"}
 
 
 @pytest.mark.parametrize("missing", MIGRATES)
