@@ -35,23 +35,28 @@ class Settings:
 
     Attributes:
         url: SQLAlchemy URL of the server; its password is never shown.
-        database: The target database. Empty means: the one in the URL, or ``budeval``.
+        database: The target database, created if it is missing. Empty means: the one in
+            the URL, or ``budeval``.
         environment: ``development`` allows ``reset``; anything else does not.
         cluster: The cluster to migrate, as in ``system.clusters``; ``auto`` finds it;
             empty means one server.
         ddl_timeout: Seconds to wait until every host of a cluster has run a statement.
         max_lag: Seconds that a replica may be behind for a run to begin.
-        allow_inactive: Whether a run begins though hosts are away or behind.
-        lock: ``auto`` takes the lock that the server can offer; ``off`` takes none.
+        allow_inactive: Whether a run begins though hosts are away or not level; also
+            ``up --allow-inactive``.
+        lock: ``auto`` takes the lock that the server can offer. ``off`` takes none: you
+            answer for it that one runner starts.
         lock_timeout: Seconds to wait for somebody else's lock.
         lock_lease: Seconds after which a holder that no longer renews is dead.
-        jobs: How many statements may run at the same time, where they are independent.
-        versions: Directories that hold the revision files; empty means: as
-            alembic.ini says.
+        jobs: How many statements may run at the same time, where they are independent;
+            also ``up --jobs`` and ``down --jobs``.
+        versions: Directories that hold the revision files, with the separator of ``PATH``
+            between them; empty means: as alembic.ini says.
         schema: The schema that revisions shall lead to: a file of SQL, or
             ``module:metadata``; for ``diff`` and ``alembic revision --autogenerate``.
         hooks: A module with ``before_revision(event)`` or ``after_revision(event)``.
-        server_version: The ClickHouse version that a ``--sql`` script is written for.
+        server_version: The ClickHouse version that a ``--sql`` script is written for, as
+            numbers: ``24.8``.
         config: Path of alembic.ini; empty when there is none.
 
     """
@@ -85,11 +90,12 @@ class Settings:
 
 
 NAMES = tuple(f.name for f in fields(Settings) if f.name != "config")
-_CHOICES = {"lock": ("auto", "off")}
-_FLAGS = ("allow_inactive",)
+CHOICES = {"lock": ("auto", "off")}
+FLAGS = ("allow_inactive",)
+MOST_JOBS = 64
+# With the least that they may be.
+SECONDS = {"ddl_timeout": 0, "max_lag": 0, "lock_timeout": 0, "lock_lease": 1}
 _SAID = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_MOST_JOBS = 64
-_SECONDS = ("ddl_timeout", "max_lag", "lock_timeout", "lock_lease")
 
 
 def load_settings(
@@ -260,31 +266,32 @@ def _known(name: str, what: str, prefix: str = "") -> None:
 
 
 def _convert(name: str, value: Any) -> Any:
-    if name in _SECONDS:
+    if name in SECONDS:
         try:
             number = float(value)
         except (TypeError, ValueError):
             number = -1.0
-        if not 0 <= number < float("inf") or (name == "lock_lease" and number < 1):
+        least = SECONDS[name]
+        if not least <= number < float("inf"):
             raise ConfigError(
                 f"{name} must be a number of seconds, not {value!r}.",
-                hint="lock_lease must be at least 1." if name == "lock_lease" else "Such as 60.",
+                hint=f"{name} must be at least {least}." if least else "Such as 60.",
             )
         return number
     if name == "jobs":
-        if not str(value).isdecimal() or not 1 <= int(value) <= _MOST_JOBS:
+        if not str(value).isdecimal() or not 1 <= int(value) <= MOST_JOBS:
             raise ConfigError(
-                f"jobs must be a number from 1 to {_MOST_JOBS}, not {value!r}.", hint="Such as 4."
+                f"jobs must be a number from 1 to {MOST_JOBS}, not {value!r}.", hint="Such as 4."
             )
         return int(value)
-    if name in _FLAGS:
+    if name in FLAGS:
         said = _SAID.get(str(value).lower())
         if said is None:
             raise ConfigError(f"{name} cannot be {value!r}.", hint="Choose yes or no.")
         return said
-    if name in _CHOICES and value not in _CHOICES[name]:
-        near = difflib.get_close_matches(str(value), _CHOICES[name], n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Choose {' or '.join(_CHOICES[name])}."
+    if name in CHOICES and value not in CHOICES[name]:
+        near = difflib.get_close_matches(str(value), CHOICES[name], n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Choose {' or '.join(CHOICES[name])}."
         raise ConfigError(f"{name} cannot be {value!r}.", hint=hint)
     if name == "versions":
         if isinstance(value, (str, os.PathLike)):

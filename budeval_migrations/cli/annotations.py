@@ -25,7 +25,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def format_option(*forms: str) -> Callable[[Command], Command]:
     """Return the option ``--format``; the first form is the default."""
     return click.option(
-        "--format", "form", type=click.Choice(forms), help=f"How to print it (default: {forms[0]})."
+        "--format",
+        "form",
+        type=click.Choice(forms),
+        show_default=forms[0],
+        help="How to print it.",
     )
 
 

@@ -33,9 +33,10 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print what completes commands, options and revision ids in a shell.
 
     \b
-    bash: add to ~/.bashrc  eval "$(budeval-migrate completion bash)"
-    zsh:  add to ~/.zshrc   eval "$(budeval-migrate completion zsh)"
-    fish: budeval-migrate completion fish > ~/.config/fish/completions/budeval-migrate.fish
+    In ~/.bashrc, in ~/.zshrc, or once for fish; no server is asked:
+        eval "$(budeval-migrate completion bash)"
+        eval "$(budeval-migrate completion zsh)"
+        budeval-migrate completion fish > ~/.config/fish/completions/budeval-migrate.fish
     Example: eval "$(budeval-migrate completion bash)"
     """
     made = get_completion_class(shell)

@@ -99,7 +99,8 @@ def status(app: App, exit_code: bool) -> None:
     "--on-ahead",
     type=click.Choice(["error", "warn"]),
     default="error",
-    help="What to do with a database that is newer than the files (default: error).",
+    show_default=True,
+    help="What to do with a database that is newer than the files.",
 )
 @_JOBS
 @click.pass_obj
@@ -112,6 +113,9 @@ def up(
     jobs: int | None,
 ) -> None:
     """Apply what is pending, up to REVISION (default: all).
+
+    A database that is newer than the files is refused, exit 4. With --on-ahead warn
+    it is told and left as it is: for what starts again beside a newer release.
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
@@ -231,8 +235,9 @@ def repair(
 
     Without options, the checksum of every applied revision whose file differs is
     recorded anew, with who did it and when. With --statement, it is recorded
-    whether a statement of an unfinished revision took effect. With --cluster, the
-    hosts are compared, and the statements are shown that bring them level.
+    whether a statement of an unfinished revision took effect: --not-applied says that
+    it did not or was taken back, and the next up sends it. With --cluster, the hosts
+    are compared, and the statements are shown that bring them level.
 
     \b
     Example: budeval-migrate repair --revision 003_add_status
@@ -267,8 +272,9 @@ def repair(
 def unlock(app: App, yes: bool) -> None:
     """Show who holds the lock, ask, and take it from them.
 
-    \b
-    A holder that is dead needs no unlock: its lease runs out by itself.
+    They send nothing more after it; what was sent already goes on, and the next run
+    waits for it. A holder that is dead needs no unlock: its lease runs out by itself.
+
     Example: budeval-migrate unlock
     """
 
