@@ -35,8 +35,9 @@ StatementError is what StatementFailed, DistributedDDLPending and
 StatementOutcomeUnknown have in common beside their branch; it is not raised by itself.
 
 The data sits in attributes and the message is built from them; ``hint`` says
-what to do next, and ``details`` is what the JSON output shows. Imports nothing
-of this package.
+what to do next, and ``details`` is what the JSON output shows. The docstring of
+each class has a paragraph on what is safe then and one on what comes next; the
+reference is made from them. Imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ if TYPE_CHECKING:
 
 class MigrationError(Exception):
     """Something that a person has to know about.
+
+    Safe: What took effect is recorded as far as the run came; a command may be run again,
+    and goes on from there.
+
+    Next: ``hint`` says it. An unexpected error (this class itself, exit 1) is shown with its
+    traceback by ``--debug``; report it.
 
     Args:
         message: What happened, and where, without secrets.
@@ -85,31 +92,68 @@ class MigrationError(Exception):
 
 
 class ConfigError(MigrationError):
-    """A setting, an option or a URL is wrong; nothing was sent to the server."""
+    """A setting, an option or a URL is wrong, or a file that it names.
+
+    Safe: Nothing was changed in a database.
+
+    Next: Correct what the message names.
+    """
 
     exit_code = 2
 
 
 class RevisionError(MigrationError):
-    """The files in ``versions/`` are not what they should be; nothing ran."""
+    """The files in ``versions/`` are not what they should be, or not what was asked for.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: Correct the file that the message names; ``budeval-migrate validate`` looks at all.
+    """
 
     exit_code = 3
 
 
 class RevisionNotFound(RevisionError):
-    """No revision, or more than one, answers to the name that was given."""
+    """No revision, or more than one, answers to the name that was given.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: ``budeval-migrate status`` lists the ids; write more of one that is ambiguous.
+
+    Args:
+        **details: ``target``, the name that was given, where there was one.
+
+    """
 
 
 class MultipleHeads(RevisionError):
-    """The graph has several heads where one was asked for."""
+    """The graph has several heads where one was asked for.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: Name one of them, say ``heads`` for all, or join them with ``alembic merge heads``.
+
+    Args:
+        **details: ``target``, the name that was given, where there was one.
+
+    """
 
 
 class RevisionCompileError(RevisionError):
-    """A revision file cannot be read, imported or turned into statements."""
+    """A revision file cannot be read, imported or turned into statements.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: Correct the file; the message names the line where it is known.
+    """
 
 
 class StatementSyntaxError(RevisionError):
     """ClickHouse cannot parse a statement.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: Correct the statement at that line and column.
 
     Args:
         reason: What is wrong with the text.
@@ -147,31 +191,77 @@ class StatementSyntaxError(RevisionError):
 
 
 class LedgerError(MigrationError):
-    """What ``schema_migrations`` says does not go together with the files."""
+    """What ``schema_migrations`` says does not go together with the files, or is not understood.
+
+    Safe: Nothing was sent on top of it, and no row of the ledger was changed.
+
+    Next: The hint names the way out: another version of this package, the files that were
+    applied, or what has to be finished first.
+    """
 
     exit_code = 4
 
 
 class ChecksumMismatch(LedgerError):
-    """The statements of an applied revision were changed afterwards."""
+    """A statement that took effect was changed in its file afterwards.
+
+    Safe: What was applied stays applied, and nothing of that revision was sent again.
+
+    Next: Restore the file, and write the change as a revision of its own, or of an unfinished
+    revision as a statement after it. ``budeval-migrate repair --revision`` accepts the file of an
+    applied revision as it is now.
+
+    Args:
+        **details: ``revision``; of an unfinished one also ``statement`` (its number), with
+            ``applied`` and ``now``, its two texts.
+
+    """
 
 
 class MissingRevision(LedgerError):
-    """An applied revision has no file."""
+    """An applied revision has no file, or its downgrade is not to be had.
+
+    Safe: No statement of a revision was sent to the server.
+
+    Next: Restore the file from version control, or use the image that has it. Where the
+    database is only newer than the files, ``up --on-ahead warn`` goes on. ``budeval-migrate
+    repair --forget`` takes a revision off the record.
+
+    Args:
+        **details: ``revision``, where it is about one.
+
+    """
 
 
 class LedgerConflict(LedgerError):
-    """Two writers appended to the ledger at the same place."""
+    """Two writers appended to the ledger at the same place.
+
+    Nothing raises it: ``status`` and ``validate`` tell of it in a sentence.
+
+    Safe: Both rows are kept.
+
+    Next: Check that both runs did the same; set ``lock = auto`` where the server allows it.
+    """
 
 
 class LockError(MigrationError):
-    """The right to run migrations could not be had, or was lost."""
+    """The right to run migrations could not be had, or was lost.
+
+    Safe: Nothing was sent without it.
+
+    Next: ``budeval-migrate status`` shows who migrates.
+    """
 
     exit_code = 5
 
 
 class LockTimeout(LockError):
     """Somebody else held the lock for longer than we were willing to wait.
+
+    Safe: Nothing was sent.
+
+    Next: Wait for it, or raise ``lock_timeout``. A dead holder's lease runs out by itself;
+    ``budeval-migrate unlock`` takes the lock from one that is alive.
 
     Args:
         holder: Who holds it, as ``user@host pid``.
@@ -190,17 +280,35 @@ class LockTimeout(LockError):
 
 
 class LockLost(LockError):
-    """The lease ran out or was taken over; nothing more was sent."""
+    """The lease ran out or was taken over; nothing more was sent.
+
+    Safe: What was on its way may have taken effect; the next run finds out.
+
+    Next: Look with ``budeval-migrate status``, then run again.
+    """
 
 
 class ExecutionError(MigrationError):
-    """A statement ran and failed, or what goes with it."""
+    """A statement ran and failed, or what goes with it.
+
+    It is raised as one of the classes below it.
+
+    Safe: What took effect is in the journal, and is not sent again.
+
+    Next: See the class that was raised.
+    """
 
     exit_code = 6
 
 
 class StatementError(MigrationError):
     """A run stopped at a statement of a revision.
+
+    It is raised as one of the classes that have it beside their branch.
+
+    Safe: ``outcome`` says what took effect; that is in the journal, and is not sent again.
+
+    Next: See the class that was raised.
 
     Args:
         revision: The revision's id.
@@ -261,15 +369,35 @@ class StatementError(MigrationError):
 
 
 class StatementFailed(ExecutionError, StatementError):
-    """The server refused a statement, or it could not be sent."""
+    """The server refused a statement, or it could not be sent.
+
+    So ends what a revision's own Python raises while it reads the database, too. Of ``drift``
+    and ``diff`` it is a statement on the embedded server.
+
+    Safe: What took effect before it is in the journal, and is not sent again; ``outcome``
+    says where this one took effect in part.
+
+    Next: Correct the statement, not those before it, and run again: the run goes on there.
+    """
 
 
 class MutationFailed(StatementFailed):
-    """A mutation was accepted and fails on the server, which goes on trying."""
+    """A mutation was accepted and fails on the server, which goes on trying.
+
+    Safe: It is still in the server's queue, and the next run waits for it again; parts that were
+    changed stay changed.
+
+    Next: Where it can never succeed, the hint has the ``KILL MUTATION`` to run; then correct the
+    statement and run again.
+    """
 
 
 class DistributedDDLPending(ExecutionError, StatementError):
     """Not every host of a cluster has run a statement yet; it stays in their queue.
+
+    Safe: They find it there when they are back; it is not sent twice.
+
+    Next: Bring them back, restart those that are there and do not take it, and run again.
 
     Args:
         hosts: Those that have not, as ``name:port``.
@@ -285,21 +413,49 @@ class DistributedDDLPending(ExecutionError, StatementError):
 
 
 class StatementOutcomeUnknown(LedgerError, StatementError):
-    """It cannot be known whether a statement took effect."""
+    """It cannot be known whether a statement took effect.
+
+    Safe: Nothing was sent for it again, and nothing after it.
+
+    Next: Look at the data, say what became of it with ``budeval-migrate repair --revision R
+    --statement N --applied`` or ``--not-applied``, and run again.
+    """
 
 
 class HookFailed(ExecutionError):
-    """A person's own code before or after a revision raised; the run ended there."""
+    """A person's own code before or after a revision raised; the run ended there.
+
+    Safe: Where it was ``before_revision``, nothing of the revision was sent; where it was
+    ``after_revision``, the revision is done and recorded.
+
+    Next: Mend the hook, or leave it out, and run again.
+
+    Args:
+        **details: ``revision``, and ``hook``, the name of the function.
+
+    """
 
 
 class DriftDetected(MigrationError):
-    """The live schema is not what the applied revisions yield."""
+    """The live schema is not what the applied revisions yield.
+
+    Nothing raises it: ``drift()`` returns the differences, and the command ends with its code; so
+    does ``plan --rehearse`` where the downgrade does not bring the schema back.
+
+    Safe: Nothing was changed; the server was only read.
+
+    Next: Read the differences; undo them, or write the revision that the files lack.
+    """
 
     exit_code = 7
 
 
 class EngineError(MigrationError):
     """The server answered something that has no better name here.
+
+    Safe: What took effect before is recorded, or found out by the next run.
+
+    Next: The server's words and its code say what it lacks; mend that, and run again.
 
     Args:
         code: ClickHouse's error code; 0 when the server gave none.
@@ -314,19 +470,44 @@ class EngineError(MigrationError):
 
 
 class ConnectionFailed(EngineError):
-    """The server could not be reached, or the connection broke."""
+    """The server could not be reached, or the connection broke.
+
+    Safe: What was sent may have run where ``sent`` is true; the next run finds out. Otherwise
+    nothing was sent.
+
+    Next: Check host, port and protocol, and that the server runs; run again.
+
+    Args:
+        **details: ``sent``, whether something may have reached the server.
+
+    """
 
 
 class AccessDenied(EngineError):
-    """The server knows us and says no: password, grant, or read-only."""
+    """The server knows us and says no: password, grant, or read-only.
+
+    Safe: What it refused was not done.
+
+    Next: Check the user and the password, or grant what the server names.
+    """
 
 
 class Unsupported(EngineError):
-    """This server, or this driver, cannot do what is asked."""
+    """This server, or this driver, cannot do what is asked.
+
+    Safe: What it cannot do was not begun.
+
+    Next: The hint names a newer version, a package to install, or another way.
+    """
 
 
 class HostsNotReady(EngineError):
     """Hosts of a cluster are away or behind; nothing was run.
+
+    Safe: Nothing was run.
+
+    Next: Bring them back; ``budeval-migrate repair --cluster`` shows what brings them level.
+    ``up --allow-inactive`` goes on without them, as long as a majority is there.
 
     Args:
         hosts: Which, as ``name:port``.
@@ -339,7 +520,18 @@ class HostsNotReady(EngineError):
 
 
 class PendingRevisions(MigrationError):
-    """There are revisions to apply, and the caller asked to be told by exit code."""
+    """There are revisions to apply, and the caller asked to be told.
+
+    By ``lifespan`` it is raised; ``status --exit-code`` ends with its code.
+
+    Safe: Nothing was changed.
+
+    Next: Run ``budeval-migrate up``.
+
+    Args:
+        **details: ``pending``, the ids of the revisions.
+
+    """
 
     exit_code = 9
 
