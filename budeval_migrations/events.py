@@ -18,7 +18,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """A sentence that the user should read."""
+    """A sentence that the user should read.
+
+    Attributes:
+        message: The sentence.
+
+    """
 
     message: str
 
@@ -29,6 +34,7 @@ class LockWaiting(Event):
 
     Attributes:
         holder: Who, on which host: ``user@host pid N``.
+        since: When they took it.
         waited_ms: How long we have waited so far.
         doing: The revision and statement that the holder is at, if it has said.
 
@@ -42,14 +48,26 @@ class LockWaiting(Event):
 
 @dataclass(frozen=True)
 class LockAcquired(Event):
-    """We hold the lock."""
+    """We hold the lock.
+
+    Attributes:
+        generation: The holder's number, which grows with every holder; 0 for chDB in the process.
+
+    """
 
     generation: int
 
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """The plan is made; ``revisions`` are what will be moved, in order."""
+    """The plan is made; ``revisions`` are what will be moved, in order.
+
+    Attributes:
+        operation: ``upgrade``, ``downgrade``, ``adopt``, ``stamp`` or ``repair``.
+        revisions: Their ids, in order.
+        run_id: What the ledger calls the run.
+
+    """
 
     operation: str
     revisions: tuple[str, ...]
@@ -58,7 +76,16 @@ class RunStarted(Event):
 
 @dataclass(frozen=True)
 class RevisionStarted(Event):
-    """A revision is about to run; ``statements`` is None for a dynamic one."""
+    """A revision is about to run; ``statements`` is None for a dynamic one.
+
+    Attributes:
+        revision: The revision's id.
+        operation: ``upgrade``, ``downgrade``, ``adopt``, ``stamp`` or ``repair``.
+        parents: Those that it builds on.
+        doc: First line of the file's docstring.
+        statements: How many there are; None for a dynamic revision.
+
+    """
 
     revision: str
     operation: str
@@ -69,7 +96,15 @@ class RevisionStarted(Event):
 
 @dataclass(frozen=True)
 class StatementStarted(Event):
-    """A statement is about to be sent; ``index`` counts from 1."""
+    """A statement is about to be sent; ``index`` counts from 1.
+
+    Attributes:
+        revision: The revision's id.
+        index: The statement's number in it, from 1.
+        total: How many there are; None for a dynamic revision.
+        sql: The statement, without its secrets.
+
+    """
 
     revision: str
     index: int
@@ -79,7 +114,17 @@ class StatementStarted(Event):
 
 @dataclass(frozen=True)
 class StatementFinished(Event):
-    """A statement took effect, or had done so already (``skipped``, and ``why``)."""
+    """A statement took effect, or had done so already (``skipped``, and ``why``).
+
+    Attributes:
+        revision: The revision's id.
+        index: The statement's number in it, from 1.
+        total: How many there are; None for a dynamic revision.
+        elapsed_ms: How long it took.
+        skipped: It was not sent.
+        why: Why it was not, in a few words.
+
+    """
 
     revision: str
     index: int
@@ -94,6 +139,8 @@ class StatementWaiting(Event):
     """We wait for a statement's work on the server; emitted again while we wait.
 
     Attributes:
+        revision: The revision's id.
+        index: The statement's number in it, from 1.
         what: What is waited for, as a sentence's end.
         elapsed_ms: How long it has been going on.
         done: Units done (rows, parts); 0 when not known.
@@ -114,8 +161,13 @@ class BackfillProgress(Event):
     """A chunk of a backfill is in its table.
 
     Attributes:
+        revision: The revision's id.
+        index: The statement's number in it, from 1.
         chunk: How many chunks are done, of ``chunks``.
+        chunks: How many there are.
         rows: Rows that were moved so far, of about ``rows_total`` that the source has.
+        rows_total: About how many rows the source has.
+        elapsed_ms: How long it has been going on.
         rows_per_second: Over the chunks that this run did; 0 before the first.
         left_ms: Time left at that rate; None when it cannot be told.
 
@@ -134,7 +186,14 @@ class BackfillProgress(Event):
 
 @dataclass(frozen=True)
 class RevisionFinished(Event):
-    """A revision is done and in the ledger."""
+    """A revision is done and in the ledger.
+
+    Attributes:
+        revision: The revision's id.
+        operation: ``upgrade``, ``downgrade``, ``adopt``, ``stamp`` or ``repair``.
+        elapsed_ms: How long it took.
+
+    """
 
     revision: str
     operation: str
@@ -143,7 +202,15 @@ class RevisionFinished(Event):
 
 @dataclass(frozen=True)
 class RevisionFailed(Event):
-    """A revision failed; the ledger has the row, the run stops."""
+    """A revision failed; the ledger has the row, the run stops.
+
+    Attributes:
+        revision: The revision's id.
+        operation: ``upgrade``, ``downgrade``, ``adopt``, ``stamp`` or ``repair``.
+        elapsed_ms: How long it took.
+        error: The failure on one line, as the ledger keeps it.
+
+    """
 
     revision: str
     operation: str

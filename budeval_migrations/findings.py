@@ -27,9 +27,13 @@ class Finding:
 
     Attributes:
         rule: Its code, ``BM001``.
-        statement: Number of the statement, from 1; None where it is about the revision.
-        line: 1-based line of the file; None where it is not known.
+        severity: ``ERROR`` is refused, ``WARNING`` and ``INFO`` are told.
+        revision: The revision's id.
+        message: What is doubtful, in one sentence.
         fix: What to do about it, in one sentence.
+        file: The file; None where it is not known.
+        line: 1-based line of the file; None where it is not known.
+        statement: Number of the statement, from 1; None where it is about the revision.
         direction: Whose statement it is, upgrade()'s or downgrade()'s.
 
     """
@@ -55,6 +59,7 @@ class Waived:
     """A finding that the revision's author answers for.
 
     Attributes:
+        finding: What was found.
         reason: Why, in the author's words.
 
     """
@@ -192,6 +197,8 @@ class Drift:
     """Where a live database is not what its applied revisions yield.
 
     Attributes:
+        database: The database.
+        revisions: Those that are applied.
         differences: ``before`` is what the revisions yield, ``after`` what is there.
         notes: What could not be compared.
 
@@ -233,6 +240,8 @@ class Touched:
     """What is in a table that a statement goes through.
 
     Attributes:
+        table: Its name.
+        rows: As ``system.parts`` counts them.
         bytes: On disk.
         parts: Active ones.
 
@@ -254,7 +263,11 @@ class PlannedStatement:
 
     Attributes:
         position: Its number in the revision, from 1.
+        sql: As it would be sent, without its secrets.
+        file: The file that holds it; None where it is not known.
+        line: 1-based line of its first token; None where it is not known.
         everywhere: Every host of the cluster would run it; None for a single server.
+        cost: What it has the server do.
         touched: The tables whose rows it goes through.
 
     """
@@ -278,8 +291,10 @@ class PlannedRevision:
     """A revision that would be applied.
 
     Attributes:
-        dynamic: It reads the database while it runs, so that its statements are
-            known only then.
+        revision: The revision's id.
+        doc: First line of the file's docstring.
+        dynamic: It reads the database while it runs, so that its statements are known only then.
+        statements: In order; empty for a dynamic revision.
 
     """
 
@@ -299,8 +314,11 @@ class Plan:
     """What an upgrade would do.
 
     Attributes:
-        topology: The servers that it would be done on, as a sentence; empty for a
-            single one.
+        database: The target database.
+        topology: The servers that it would be done on, as a sentence; empty for a single one.
+        revisions: In the order in which they would be applied.
+        notices: Sentences that the user should read.
+        findings: What lint says of these revisions.
         rehearsal: What it did on a stage; None where it was not tried.
 
     """
@@ -329,6 +347,7 @@ class Verified:
     """How one revision went up, down and up again on an empty server.
 
     Attributes:
+        revision: The revision's id.
         failed: What stopped it; None when nothing did.
         direction: Which way that was.
         back: What the downgrade left different from what was there before.
@@ -370,9 +389,12 @@ class Verification:
     """What there is to say of all revisions, on an empty server.
 
     Attributes:
+        engine: The version of the server that they were tried on.
         heads: More than one is a problem.
         revisions: In the order in which they are applied, up to one that fails.
         untried: Those behind it.
+        findings: What lint says of all revisions.
+        notes: What was not as on a server of one's own.
 
     """
 

@@ -301,6 +301,15 @@ class RevisionStatus:
     """One line of ``status``.
 
     Attributes:
+        revision: The revision's id.
+        state: ``UNKNOWN``: the outcome of ``statement`` is not recorded; the next upgrade finds
+            out.
+        checksum: How the file of an applied revision compares with what was recorded.
+        executed_at: When the attempt began that is shown, UTC; None where there is none.
+        execution_time_ms: How long it took, in milliseconds.
+        statements_applied: How many statements took effect; None where it is not recorded.
+        statements_total: How many the revision had; None where it is not recorded.
+        error: Of the last attempt, if it failed.
         statement: Number of the statement that runs, or whose outcome is unknown.
         holder: Who runs it, as ``user@host pid N``; only while it is running.
         since: Since when they hold the lock, UTC.
@@ -341,6 +350,14 @@ class Status:
     """What a database has, beside what the files want.
 
     Attributes:
+        database: The target database.
+        server_version: Empty where there is no database yet.
+        current: Applied revisions on which no applied one builds.
+        heads: The same of the files.
+        at_head: Nothing is pending, and the heads of both are the same.
+        pending: Revisions that are not applied, parents before children.
+        revisions: Those with files, then those without.
+        notices: Sentences that the user should read.
         topology: The servers that it lives on, as a sentence; empty for a single one.
 
     """
@@ -406,7 +423,15 @@ class HostDifference:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that ``validate`` found."""
+    """Something that ``validate`` found.
+
+    Attributes:
+        revision: None where it is about none, or several.
+        kind: A word for programs: ``checksum_mismatch``, ``missing_revision``, ``ahead`` …
+        message: What is the matter, as a sentence.
+        hint: What to do about it.
+
+    """
 
     revision: str | None
     kind: str
@@ -425,7 +450,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Validation:
-    """The answer of ``validate``: problems are refused, warnings are told."""
+    """The answer of ``validate``: problems are refused, warnings are told.
+
+    Attributes:
+        problems: What an upgrade refuses.
+        warnings: What should be known.
+        exit_code: With which ``budeval-migrate validate`` ends.
+
+    """
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
@@ -447,7 +479,20 @@ class Validation:
 
 @dataclass(frozen=True)
 class Failure:
-    """The attempt that stopped a run."""
+    """The attempt that stopped a run.
+
+    Attributes:
+        revision: The revision's id.
+        statement: Its number in the revision, from 1.
+        statements_total: How many the revision has; None for a dynamic one.
+        code: ClickHouse's error code; 0 where it is not the server's.
+        error: The server's words, without secrets.
+        outcome: What took effect, and what the next run will do.
+        file: The file that holds the statement; None where it is not known.
+        line: 1-based line of the statement's first token; None where it is not known.
+        hint: What to do next.
+
+    """
 
     revision: str
     statement: int
@@ -469,10 +514,16 @@ class Report:
     """What one run did.
 
     Attributes:
-        applied: Revisions that this run moved, in order; for a downgrade, the
-            revisions it took back.
+        operation: ``upgrade``, ``downgrade``, ``adopt``, ``stamp``, ``repair``, ``reset`` or
+            ``check``.
+        database: The target database.
+        applied: Revisions that this run moved, in order; for a downgrade, the revisions it took
+            back.
+        failed: What stopped the run; None when nothing did.
         pending: What is still to be applied after the run.
+        current: The heads after the run.
         elapsed_ms: Wall time of the run in milliseconds.
+        run_id: What the ledger calls the run; empty where nothing was recorded.
         notices: Sentences that the user should read.
 
     """

@@ -210,16 +210,20 @@ def reset(app: App, yes: bool) -> None:
     "--revision",
     "revisions",
     multiple=True,
+    metavar="ID",
     shell_complete=revision_ids,
     help="Accept this file as it is now.",
 )
 @click.option(
     "--forget",
     multiple=True,
+    metavar="ID",
     shell_complete=revision_ids,
     help="No longer count this revision as applied.",
 )
-@click.option("--statement", type=int, help="With --revision: the statement in doubt, from 1.")
+@click.option(
+    "--statement", type=int, metavar="N", help="With --revision: the statement in doubt, from 1."
+)
 @click.option("--applied/--not-applied", default=None, help="Whether it took effect.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
 @click.pass_obj

@@ -43,8 +43,9 @@ class Holder:
     """Who has the lock, or had it last.
 
     Attributes:
-        owner: One claimant's own mark; empty where two claims of a generation were
-            kept, which makes it nobody's.
+        generation: Grows with every holder.
+        owner: One claimant's own mark; empty where two claims of a generation were kept, which
+            makes it nobody's.
         name: ``user@host pid N``.
         since: When it was taken, UTC, by the server's clock.
         alive: Not released, and its lease has not run out.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 
 import click
 
 from budeval_migrations.cli.main import cli
-from docs.site.reference.markdown import code, inline, page, table
+from docs.site.reference.markdown import code, page, table
 
 _PROGRAM = "budeval-migrate"
+_OPTION = re.compile(r"(?<![\w`-])--[a-z]+(?:-[a-z]+)*")
 
 
 def text() -> str:
@@ -22,7 +24,8 @@ def text() -> str:
         _told(cli),
         "The options of this table may stand before or after the command.",
         _options(cli),
-        "[Exit codes](errors.md#exit-codes) · [settings](settings.md) · [what `--json` prints](json.md)",
+        "[Exit codes](errors.md#exit-codes) · [settings](settings.md) · "
+        "[what `--json` prints](json.md)",
         *_sections(cli, (), 2),
     )
 
@@ -32,8 +35,8 @@ def _sections(group: click.Group, above: tuple[str, ...], level: int) -> Iterato
         command = group.commands[name]
         path = (*above, name)
         yield f"{'#' * level} {' '.join(path)}"
+        yield f"Usage: `{_usage(command, path)}`"
         yield _told(command)
-        yield code(_usage(command, path), "text")
         yield _options(command)
         if isinstance(command, click.Group):
             yield from _sections(command, path, level + 1)
@@ -42,7 +45,7 @@ def _sections(group: click.Group, above: tuple[str, ...], level: int) -> Iterato
 def _told(command: click.Command) -> str:
     """Return the help of a command; its example and what is indented keep their lines."""
     # A \b tells click to leave the lines of a paragraph alone.
-    plain = (command.help or "").replace("\b\n", "")
+    plain = inspect.cleandoc(command.help or "").replace("\b\n", "")
     words, *examples = re.split(r"^Example: ", plain, flags=re.M)
     parts = [_paragraph(each) for each in re.split(r"\n\s*\n", words.strip()) if each]
     for example in examples:
@@ -55,7 +58,12 @@ def _paragraph(lines: str) -> str:
     said = [line for line in lines.splitlines() if not line.startswith(" ")]
     shown = [line.strip() for line in lines.splitlines() if line.startswith(" ")]
     block = "\n\n" + code("\n".join(shown), "text") if shown else ""
-    return inline(" ".join(said)) + block
+    return _marked(" ".join(said)) + block
+
+
+def _marked(text: str) -> str:
+    """Return a sentence with its options as code."""
+    return _OPTION.sub(r"`\g<0>`", text)
 
 
 def _usage(command: click.Command, path: tuple[str, ...]) -> str:
@@ -65,7 +73,9 @@ def _usage(command: click.Command, path: tuple[str, ...]) -> str:
     for each in command.params:
         if isinstance(each, click.Argument):
             name = _values(each) or each.human_readable_name
-            words.append((name if each.required else f"[{name}]") + ("..." if each.nargs < 0 else ""))
+            words.append(
+                (name if each.required else f"[{name}]") + ("..." if each.nargs < 0 else "")
+            )
     if isinstance(command, click.Group):
         words.append("COMMAND ...")
     return " ".join(words)
@@ -73,7 +83,7 @@ def _usage(command: click.Command, path: tuple[str, ...]) -> str:
 
 def _options(command: click.Command) -> str:
     rows = (
-        (_names(each), _shown(_values(each)), _shown(_default(each)), inline(each.help or ""))
+        (_names(each), _shown(_values(each)), _shown(_default(each)), _marked(each.help or ""))
         for each in command.params
         if isinstance(each, click.Option)
     )
@@ -92,7 +102,9 @@ def _values(parameter: click.Parameter) -> str:
         return "|".join(map(str, parameter.type.choices))
     if parameter.metavar or isinstance(parameter, click.Argument):
         return parameter.metavar or ""
-    return {"integer": "N", "float": "SECONDS"}.get(parameter.type.name, parameter.type.name.upper())
+    return {"integer": "N", "float": "SECONDS"}.get(
+        parameter.type.name, parameter.type.name.upper()
+    )
 
 
 def _default(option: click.Option) -> str:

@@ -12,9 +12,9 @@ from docs.site.reference.docstring import Docstring
 from docs.site.reference.markdown import bullets, code, inline, page, prose, table
 
 _ABOUT = """\
-Every error is a `MigrationError` of `budeval_migrations.errors`. Its attributes `message` and `hint` say what happened
-and what to do next; `report` says how far a run came, when one was under way. With `--json` an error is
-[an object](json.md#error).\
+Every error is a `MigrationError` of `budeval_migrations.errors`. Its attributes `message` and
+`hint` say what happened and what to do next; `report` says how far a run came, when one was under
+way. With `--json` an error is [an object](json.md#error).\
 """
 EXIT_CODES = {
     "0": "done",

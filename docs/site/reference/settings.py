@@ -11,15 +11,17 @@ from docs.site.reference import docstring
 from docs.site.reference.markdown import code, inline, page, table
 
 _WHERE = """\
-First found wins: argument, `alembic -x key=value`, environment, `[budeval_migrations]` in alembic.ini, default.
-`--url` and `--database` of the command line are arguments, as are `up --jobs` and the like.\
+First found wins: argument, `alembic -x key=value`, environment, `[budeval_migrations]` in
+alembic.ini, default. Options of a command are arguments: `--url`, `up --jobs`.\
 """
 _NAMES = f"""\
-`env_prefix` in alembic.ini is what the variables begin with instead of `{settings.ENV_PREFIX}`: two projects can
-stand side by side in one environment. Every variable that begins with it has to be a setting.
+`env_prefix` in alembic.ini is what the variables begin with instead of `{settings.ENV_PREFIX}`: two
+projects can stand side by side in one environment. Every variable that begins with it has to be a
+setting.
 
-`{settings.ENV_PREFIX}CONFIG` (whatever the prefix) or `--config` names alembic.ini; without either it is
-`./alembic.ini`. An unknown name in any of these places is an error that names the nearest one.\
+`{settings.ENV_PREFIX}CONFIG` (whatever the prefix) or `--config` names alembic.ini; without either
+it is `./alembic.ini`. An unknown name in any of these places is an error that names the nearest
+one.\
 """
 _EXAMPLE = """\
 [budeval_migrations]
@@ -27,15 +29,14 @@ url = clickhouse+http://user@host:8123
 database = shop
 lock_timeout = 60\
 """
-_URLS = """\
-| URL | what is migrated |
-|---|---|
-| `chdb:///./dir` | ClickHouse in the process, its data in a directory below the working directory |
-| `chdb:////dir` | the same, with an absolute path |
-| `clickhouse+http://user:password@host:8123` | a server over HTTP, by clickhouse-sqlalchemy |
-| `clickhouse+native://user:password@host:9000` | a server over its native protocol, by clickhouse-sqlalchemy |
-| `clickhousedb://user:password@host:8123` | a server over HTTP, by clickhouse-connect (extra `connect`) |
-
+_URLS = (
+    ("chdb:///./dir", "ClickHouse in the process, its data below the working directory"),
+    ("chdb:////dir", "the same, with an absolute path"),
+    ("clickhouse+http://user:password@host:8123", "HTTP, by clickhouse-sqlalchemy"),
+    ("clickhouse+native://user:password@host:9000", "native protocol, by clickhouse-sqlalchemy"),
+    ("clickhousedb://user:password@host:8123", "HTTP, by clickhouse-connect (extra `connect`)"),
+)
+_ENCODED = """\
 Special characters of the password are percent-encoded. In alembic.ini a `%` is written `%%`.\
 """
 
@@ -51,7 +52,8 @@ def text() -> str:
         _NAMES,
         code(_EXAMPLE, "ini"),
         "## URLs",
-        _URLS,
+        table(("URL", "what it leads to"), ((f"`{url}`", what) for url, what in _URLS)),
+        _ENCODED,
     )
 
 
