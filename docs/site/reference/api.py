@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from alembic.operations import MigrateOperation
+from alembic.operations import MigrateOperation, Operations
 
 import budeval_migrations
 from budeval_migrations import events, findings, model
@@ -15,6 +15,7 @@ from budeval_migrations.bridge import operations
 from budeval_migrations.history import lease
 from budeval_migrations.revisions import generate, project
 from docs.site.reference import docstring
+from docs.site.reference.docstring import Docstring
 from docs.site.reference.markdown import bullets, code, inline, page, prose, table
 
 _WIDTH = 88
@@ -102,19 +103,21 @@ def _functions() -> Iterator[str]:
 
 def _directives() -> Iterator[str]:
     for name, function in directives():
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
         # Of these an author sees nothing: the class, and what Alembic hands in.
-        yield from _function(f"op.{name}", function, parameters[2:])
+        seen = list(signature.parameters.values())[2:]
+        # Alembic has moved the docstring there.
+        said = docstring.read(getattr(Operations, name))
+        yield from _described(f"op.{name}", signature.replace(parameters=seen), said)
 
 
-def _function(
-    name: str, function: Callable[..., Any], parameters: Iterable[inspect.Parameter] | None = None
-) -> Iterator[str]:
-    signature = inspect.signature(function)
-    said = docstring.read(function)
-    shown = signature.parameters.values() if parameters is None else parameters
+def _function(name: str, function: Callable[..., Any]) -> Iterator[str]:
+    yield from _described(name, inspect.signature(function), docstring.read(function))
+
+
+def _described(name: str, signature: inspect.Signature, said: Docstring) -> Iterator[str]:
     yield f"### {name}"
-    yield code(_signature(name, shown, signature.return_annotation), "python")
+    yield code(_signature(name, signature), "python")
     yield prose(said.text)
     yield bullets((arg, inline(words)) for arg, words in said.args.items())
     yield inline(f"Returns: {said.returns}") if said.returns else ""
@@ -122,10 +125,11 @@ def _function(
     yield f"Raises:\n\n{raised}" if raised else ""
 
 
-def _signature(name: str, parameters: Iterable[inspect.Parameter], returns: str) -> str:
+def _signature(name: str, signature: inspect.Signature) -> str:
     """Return a signature; one that is too long has a parameter a line."""
     words: list[str] = []
-    for each in parameters:
+    returns = signature.return_annotation
+    for each in signature.parameters.values():
         if each.kind is each.KEYWORD_ONLY and not any(word.startswith("*") for word in words):
             words.append("*")
         words.append(_parameter(each))
