@@ -394,7 +394,7 @@ class Verification:
         revisions: In the order in which they are applied, up to one that fails.
         untried: Those behind it.
         findings: What lint says of all revisions.
-        notes: What was not as on a server of one's own.
+        notes: Statements that a stage runs otherwise than a server.
 
     """
 

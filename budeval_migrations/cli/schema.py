@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 # Of all of them: it grows when a reader of one would misread the other. A new key does not count.
 VERSION = 1
 _FOLDER = files("budeval_migrations") / "schemas"
+# Which commands print each, with --json.
+PRINTED_BY: dict[str, tuple[str, ...]] = {
+    "drift": ("drift",),
+    "error": (),  # every one of them
+    "history": ("history",),
+    "hosts": ("repair --cluster",),
+    "lint": ("lint",),
+    "lock": ("unlock",),
+    "plan": ("plan",),
+    "project": ("init",),
+    "report": ("report",),
+    "revision": ("new", "diff"),
+    "rules": ("lint --list",),
+    "run": ("up", "down", "adopt", "repair", "reset"),
+    "schemas": ("schema",),
+    "status": ("status",),
+    "validation": ("validate",),
+    "verification": ("verify",),
+}
 
 
 def schema_names() -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from budeval_migrations.cli.schema import VERSION, read_schema
+from budeval_migrations.cli.schema import PRINTED_BY, VERSION, read_schema
 
 # What an error knows of its matter differs from error to error.
 _OPEN = {"error"}
@@ -20,6 +21,12 @@ def check_answer(text: str) -> None:
     name, _, version = answer["schema"].partition("/")
     assert version == str(VERSION), answer["schema"]
     _validator(name).validate(answer)
+
+
+def check_printer(text: str, words: Collection[str]) -> None:
+    """Raise unless the command that printed the object is one that is said to print it."""
+    commands = PRINTED_BY[json.loads(text)["schema"].partition("/")[0]]
+    assert not commands or any({*each.split()} <= {*words} for each in commands), (commands, words)
 
 
 @cache

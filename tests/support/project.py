@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-from tests.support.answers import check_answer
+from tests.support.answers import check_answer, check_printer
 from tests.support.commands import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -138,11 +138,13 @@ class Project:
     ) -> Finished:
         """Run ``python -m budeval_migrations …`` in the project's directory.
 
-        With ``--json``, what it prints has to be as the schema says that it names.
+        With ``--json``, what it prints has to be as the schema says that it names, and
+        one that this command is said to print.
         """
         done = self._python("budeval_migrations", args, env, timeout)
         if "--json" in args and done.stdout and args[-1] != "sarif":
             check_answer(done.stdout)
+            check_printer(done.stdout, args)
         return done
 
     def start(

@@ -11,7 +11,6 @@ import click
 import pytest
 
 from budeval_migrations.cli.main import cli
-from budeval_migrations.settings import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```.*?^```", re.M | re.S)
@@ -71,11 +70,6 @@ def test_the_readme_lists_every_command() -> None:
     table = re.findall(r"^\| `budeval-migrate (\w+)[^|]*\|", (ROOT / "README.md").read_text(), re.M)
     also = re.findall(r"`(\w+) REVISION`", (ROOT / "README.md").read_text())
     assert {*table, *also} == set(cli.commands)
-
-
-def test_the_settings_table_lists_every_setting() -> None:
-    table = re.findall(r"^\| `(\w+)` \| `BUDEVAL_", (ROOT / "docs/commands.md").read_text(), re.M)
-    assert table == list(NAMES)
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))

@@ -126,6 +126,16 @@ def test_every_error_says_what_it_means(kind: type[MigrationError]) -> None:
     assert kind.__doc__.split("\n")[0].endswith(".")
 
 
+@pytest.mark.parametrize("kind", _classes().values(), ids=_classes())
+def test_every_error_says_what_is_safe_and_what_to_do_next(kind: type[MigrationError]) -> None:
+    paragraphs = inspect.cleandoc(kind.__doc__ or "").split("\n\n")
+    told = {
+        found[1] for each in paragraphs if (found := re.match(r"(Safe|Next): .*\.$", each, re.S))
+    }
+
+    assert told == {"Safe", "Next"}
+
+
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_an_error_is_json_ready(error: MigrationError) -> None:
     shown = error.as_dict()
