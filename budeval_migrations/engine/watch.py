@@ -14,6 +14,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
+from budeval_migrations.engine.failures import error_code, server_message
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConnectionFailed, EngineError
 from budeval_migrations.sql import quote
@@ -61,6 +62,7 @@ class Mutation:
     Attributes:
         parts: Parts that are still to be changed.
         reason: Why the last try at a part failed; empty when none did.
+        code: ClickHouse's code of that; 0 when none did.
 
     """
 
@@ -70,6 +72,7 @@ class Mutation:
     done: bool
     killed: bool
     reason: str
+    code: int
 
 
 def running_query(session: Session, query_id: str) -> Running | None:
@@ -143,7 +146,8 @@ def mutations(
             parts=int(parts),
             done=bool(int(done)),
             killed=bool(int(stopped)),
-            reason=session.redact(str(said)),
+            reason=session.redact(server_message(str(said))),
+            code=error_code(str(said)),
         )
         for name, command, parts, done, stopped, said in rows
     ]

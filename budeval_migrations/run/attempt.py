@@ -55,6 +55,11 @@ class Progress:
         """Say which statement it is at."""
         self.position, self.current = task.position, task.statement
 
+    def stopped(self, position: int, task: Task | None) -> None:
+        """Say that it did not get past a statement of an earlier run."""
+        self.position, self.current = position, task.statement if task else None
+        self.applied = sum(recorded.applied for recorded in self.known.values())
+
     @property
     def elapsed_ms(self) -> int:
         """Milliseconds since it began."""

@@ -159,10 +159,18 @@ class Executor:
 
     def _take_up(self, progress: Progress) -> None:
         """Find out what earlier runs did of the step."""
-        step = progress.step
-        effort = self._state.efforts.get(step.key) if step.work else None
-        if effort is not None:
-            progress.known = self._settle(step, effort, progress.total)
+        effort = self._state.efforts.get(progress.step.key) if progress.step.work else None
+        if effort is None:
+            return
+        progress.known = dict(effort.statements)
+        tasks = {task.position: task for task in self._tasks[id(progress.step)]}
+        try:
+            for recorded in effort.doubtful:
+                self._settle(progress, recorded, tasks.get(recorded.last.position))
+        except StatementError as error:
+            progress.stopped(error.index, tasks.get(error.index))
+            raise
+        check_resumable(progress.step, Effort(*progress.step.key, progress.known), tasks.values())
 
     def _finish(self, progress: Progress) -> None:
         step = progress.step
@@ -202,46 +210,40 @@ class Executor:
             elif not recorded.applied:
                 yield None
 
-    def _settle(self, step: Step, effort: Effort, total: int | None) -> dict[int, Recorded]:
-        """Find out what became of the statements in doubt, and return all that are known.
+    def _settle(self, progress: Progress, recorded: Recorded, task: Task | None) -> None:
+        """Find out what became of a statement in doubt.
 
         Raises:
             StatementOutcomeUnknown: Nobody can know.
-            ChecksumMismatch: A statement that took effect was edited afterwards.
+            MutationFailed: It took effect, and the server cannot bring it to its end.
+            ChecksumMismatch: It took effect and was edited afterwards.
 
         """
-        tasks = {task.position: task for task in self._tasks[id(step)]}
-        known = dict(effort.statements)
-        for recorded in effort.doubtful:
-            intent = recorded.intent or recorded.last
-            if recorded.last.event is JournalEvent.DOUBTFUL:
-                # The server has said how it ended; no count of rows makes that good.
-                settled = Settled(
-                    Outcome.UNKNOWN,
-                    f"the server refused it ({recorded.last.error}), and {recorded.last.note}",
-                    code=recorded.last.error_code,
-                )
-            else:
-                settled = self._hand.settler.settle(intent)
-            if settled.outcome is Outcome.UNKNOWN:
-                task = tasks.get(intent.position)
-                raise unknown(intent, total, settled, task.statement if task else None)
-            if settled.outcome is Outcome.NOT_APPLIED:
-                known[intent.position] = replace(
-                    recorded, last=replace(intent, event=JournalEvent.FAILED)
-                )
-                continue
-            # Only what is done to its end counts: a mutation may still fail.
-            self._hand.sender.wait_for_mutations(intent, total)
-            task = tasks.get(intent.position)
-            outcome = intent.outcome(JournalEvent.APPLIED, settled.why)
-            known[intent.position] = replace(recorded, last=outcome)
-            self._recorder.record(outcome)
-            static = step.work is not None and not step.work.dynamic
-            if static and (task is None or task.hash != intent.hash):
-                raise edited(step, known[intent.position], task)
-        check_resumable(step, Effort(*step.key, known), tasks.values())
-        return known
+        step, total = progress.step, progress.total
+        intent = recorded.intent or recorded.last
+        if recorded.last.event is JournalEvent.DOUBTFUL:
+            # The server has said how it ended; no count of rows makes that good.
+            settled = Settled(
+                Outcome.UNKNOWN,
+                f"the server refused it ({recorded.last.error}), and {recorded.last.note}",
+                code=recorded.last.error_code,
+            )
+        else:
+            settled = self._hand.settler.settle(intent)
+        if settled.outcome is Outcome.UNKNOWN:
+            raise unknown(intent, total, settled, task.statement if task else None)
+        if settled.outcome is Outcome.NOT_APPLIED:
+            failed = replace(intent, event=JournalEvent.FAILED)
+            progress.known[intent.position] = replace(recorded, last=failed)
+            return
+        # Only what is done to its end counts: a mutation may still fail.
+        self._hand.sender.wait_for_mutations(intent, total)
+        outcome = intent.outcome(JournalEvent.APPLIED, settled.why)
+        progress.known[intent.position] = replace(recorded, last=outcome)
+        self._recorder.record(outcome)
+        static = step.work is not None and not step.work.dynamic
+        if static and (task is None or task.hash != intent.hash):
+            raise edited(step, progress.known[intent.position], task)
 
     def _run_live(self, progress: Progress) -> None:
         step = progress.step

@@ -108,10 +108,11 @@ class Lanes(Executor):
     def _take_up_all(self) -> None:
         """Find out what earlier runs did, before anything changes what tells of it."""
         for n, step in enumerate(self._steps):
-            if step.work is None or step.key not in self._state.efforts or self._failed:
+            if step.work is None or step.key not in self._state.efforts:
                 continue
             progress = self._progress[n] = self._begin(step)
-            self._attempt(n, partial(self._take_up, progress))
+            if not self._attempt(n, partial(self._take_up, progress)):
+                return
             for item in self._schedule.of(n):
                 known = progress.known.get(item.task.position) if item.task else None
                 if item.task and known is not None and known.applied:

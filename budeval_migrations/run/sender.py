@@ -18,7 +18,6 @@ from budeval_migrations.engine.failures import (
     CANNOT_ASSIGN_ALTER,
     PASSING,
     STOPPED,
-    error_code,
 )
 from budeval_migrations.engine.fingerprint import Fingerprint, key
 from budeval_migrations.engine.hosts import Hosts
@@ -277,16 +276,16 @@ class Sender:
             now = time.monotonic()
             parts = sum(m.parts for m in left)
             most = max(most, parts)
-            reason = next((m.reason for m in left if m.reason), "")
-            failing_since = (failing_since or now) if reason else 0.0
-            if reason and now - failing_since >= _MUTATION_PATIENCE:
-                raise _mutation_failed(intent, total, left[0], database, name.name)
+            failing = next((m for m in left if m.reason), None)
+            failing_since = (failing_since or now) if failing else 0.0
+            if failing and now - failing_since >= _MUTATION_PATIENCE:
+                raise _mutation_failed(intent, total, failing, database, name.name)
             self._tell(
                 StatementWaiting(
                     intent.revision,
                     intent.position,
-                    f"{left[0].name} of {table}: {parts} parts to do"
-                    + (f", last failure: {reason}" if reason else ""),
+                    f"{left[0].name} of {table}: {_to_do(parts)}"
+                    + (f", last failure: {failing.reason}" if failing else ""),
                     int((now - began) * 1000),
                     most - parts,
                     most,
@@ -322,6 +321,10 @@ def _passing(task: Task, refused: Refused) -> str:
     )
 
 
+def _to_do(parts: int) -> str:
+    return f"{parts} part{'s' if parts != 1 else ''} to do"
+
+
 def _mutation_failed(
     intent: Entry, total: int | None, mutation: Mutation, database: str, table: str
 ) -> MutationFailed:
@@ -334,10 +337,10 @@ def _mutation_failed(
         index=intent.position,
         total=total,
         reason=f"{mutation.name} of {database}.{table} fails: {mutation.reason}",
-        code=error_code(mutation.reason),
+        code=mutation.code,
         file=None,
         line=None,
-        outcome=f"The server goes on trying it, with {mutation.parts} parts to do; the next run "
+        outcome=f"The server goes on trying it, with {_to_do(mutation.parts)}; the next run "
         "waits for it again.",
         hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
         "Parts that were changed already stay changed.",

@@ -449,12 +449,24 @@ def test_a_mutation_that_cannot_succeed_is_told_and_can_be_replaced(
 
     error = caught.value
     assert (error.index, error.code, error.exit_code) == (4, 395, 6)
-    assert "five" in error.reason
+    assert error.reason.startswith(
+        f"mutation_2.txt of {stage.target.database}.t fails: five: while "
+    )
+    assert "1 part to do" in error.outcome
     assert "KILL MUTATION WHERE database = " in error.hint
     assert state(stage, "001_a") == "unknown"
     assert attempts(stage, "001_a") == [("up", 0, 3, 5)]
-    with pytest.raises(MutationFailed):
-        bm.upgrade(**stage.options)
+    for jobs in (1, 2):
+        with pytest.raises(MutationFailed) as again:
+            bm.upgrade(jobs=jobs, **stage.options)
+        assert (again.value.index, again.value.file, again.value.line) == (
+            4,
+            error.file,
+            error.line,
+        )
+        assert again.value.outcome == error.outcome
+    assert error.outcome.startswith("3 statements of this revision took effect. ")
+    assert attempts(stage, "001_a") == [("up", 0, 3, 5)] * 3
     assert logged(stage) == []
 
     stage.prepare(error.hint[error.hint.index("KILL") :].split(" — ")[0])
