@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import dedent, indent
 
 from rich.markup import escape
 
@@ -125,8 +126,7 @@ class Forecast:
             touched = "".join(f", {_size(table)}" for table in statement.touched)
             cost = f"{statement.cost.value}{escape(touched)}"
             self._print(f"  [dim]{statement.position}  {escape(place)}{cost}{one}[/]")
-            lines = escape(statement.sql).splitlines()
-            self._print("\n".join(f"    {line}" for line in lines))
+            self._print(escape(indent(_flush_left(statement.sql), "    ")))
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -203,6 +203,12 @@ def _short(text: str | None, part: str) -> str:
 
 def _line(text: str | None) -> str:
     return escape(" ".join((text or "").split()))
+
+
+def _flush_left(sql: str) -> str:
+    """A statement without the indentation that it has in its file, behind its first line."""
+    first, newline, rest = sql.partition("\n")
+    return first + newline + dedent(rest)
 
 
 def _size(table: Touched) -> str:

@@ -48,6 +48,17 @@ def test_every_statement_is_shown_with_its_place(planned: Project) -> None:
     assert not (planned.path.parent / "data").exists()
 
 
+def test_the_indentation_that_a_statement_has_in_its_file_is_not_shown(planned: Project) -> None:
+    indented = CREATE.replace("\n", "\n        ")
+    planned.write_revision("001_a", None, f"\n        {indented}\n    ")
+    done = planned.cli("plan", "001", "--quick")
+    shown = CREATE.replace("\n", "\n    ")
+    assert f"metadata only\n    {shown}\n" in done.stdout, done.output
+
+    script = planned.cli("plan", "001", "--sql").stdout
+    assert f"\n{indented};\n" in script, script
+
+
 def test_a_target_and_json(planned: Project) -> None:
     done = planned.cli("plan", "001", "--json")
     assert done.returncode == 0, done.output
