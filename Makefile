@@ -17,7 +17,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper chromium
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test exhaustive faults bench unit engines clean
+.PHONY: help install lint test exhaustive faults bench unit docs engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=-
 
 unit: $(READY) ## the tests that need no engine
 	$(PYTHON) -m pytest tests/unit
+
+docs: $(READY) ## the documentation as a site, in build/site; a broken link is an error
+	$(PYTHON) -m docs.site build/site
 
 engines: ## Debian packages with the servers that tests run against (starts no service)
 	.ci/engines $(DEBIAN)

@@ -1,1 +1,1 @@
-"""What writes those pages of the documentation that say what the code says."""
+"""What makes the site, and those pages of it that say what the code says."""
