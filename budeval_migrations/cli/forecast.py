@@ -66,8 +66,9 @@ class Forecast:
         self.differences(drift.differences, "expected", "found")
         count = len(drift.differences)
         said = f"{count} difference{'s' if count != 1 else ''}" if count else "no drift"
-        of = f"{len(drift.revisions)} revision{'s' if len(drift.revisions) != 1 else ''}"
-        self._print(f"{escape(drift.database)}: {said} from what {of} yield")
+        known = len(drift.revisions)
+        of = f"{known} revisions yield" if known != 1 else "1 revision yields"
+        self._print(f"{escape(drift.database)}: {said} from what {of}")
 
     def verification(self, found: Verification) -> None:
         """Show how every revision went up, down and up again."""
@@ -208,7 +209,7 @@ def _line(text: str | None) -> str:
 def _flush_left(sql: str) -> str:
     """A statement without the indentation that it has in its file, behind its first line."""
     first, newline, rest = sql.partition("\n")
-    return first + newline + dedent(rest)
+    return first + newline + dedent(rest).rstrip()
 
 
 def _size(table: Touched) -> str:

@@ -367,12 +367,13 @@ def _status_cells(line: RevisionStatus) -> tuple[str, ...]:
         line.checksum.value if line.checksum.value != "none" else "-",
         f"{line.executed_at:%Y-%m-%d %H:%M:%S}" if line.executed_at else "-",
         str(line.execution_time_ms) if line.execution_time_ms is not None else "-",
-        f"{line.statements_applied}/{total}" if total is not None else "-",
+        f"{line.statements_applied}/{total}" if total else "-",
     )
 
 
 def _history_cells(row: LedgerRow) -> tuple[str, ...]:
-    counts = "-" if row.legacy else f"{row.statements_applied}/{row.statements_total}"
+    total = 0 if row.legacy else row.statements_total
+    counts = f"{row.statements_applied}/{total}" if total else "-"
     operation = row.operation.value
     if row.direction.value == "down" and operation != "downgrade":
         operation += " (down)"

@@ -54,7 +54,8 @@ def adopt(
     ledger.append([Attempt(row) for row in rows])
     if rows:
         source = "the old schema_migrations" if not state.foreign_heads else schema.VERSION_VIEW
-        yield f"Adopted {len(rows)} revisions from {source}: {', '.join(r.version for r in rows)}."
+        count = f"{len(rows)} revision{'s' if len(rows) != 1 else ''}"
+        yield f"Adopted {count} from {source}: {', '.join(r.version for r in rows)}."
     if state.foreign_heads is not None:
         kept = _free_name(session)
         session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}")

@@ -241,7 +241,8 @@ class Runner:
                 steps = self._decide(request, position)
                 others = wanted - {step.revision for step in steps}
                 if others:
-                    self._tell(Notice(f"{len(others)} revisions were done by another runner."))
+                    were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
+                    self._tell(Notice(f"{were} done by another runner."))
                 self._preflight(steps)
             self._ledger.ensure(position.state)
             if needs_adoption(position.state):

@@ -15,9 +15,13 @@ _NAMED = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n\Z", re.M)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: ``file`` is the name in the line before it, as in "`main.py`:"."""
+    """A fenced block: ``file`` is the name in the line before it, as in "`main.py`:".
+
+    ``start`` is where its text begins in the page, in characters.
+    """
 
     line: int
+    start: int
     language: str
     file: str
     text: str
@@ -45,7 +49,7 @@ def blocks(page: str) -> list[Block]:
     for fence in _FENCE.finditer(text):
         named = _NAMED.search(text, 0, fence.start())
         line = text.count("\n", 0, fence.start()) + 1
-        found.append(Block(line, fence[1], named[1] if named else "", fence[2]))
+        found.append(Block(line, fence.start(2), fence[1], named[1] if named else "", fence[2]))
     assert len(re.findall("^```", text, re.M)) == 2 * len(found), (
         f"{page} has a fence that is not understood"
     )

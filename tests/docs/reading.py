@@ -22,7 +22,8 @@ from tests.support.project import REPOSITORY
 
 _WRITE = "BUDEVAL_DOCS_WRITE"
 _VOLATILE = [
-    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(  +\d+(?=  ))?", "<time>"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "<time>"),
+    (r"\b\d+(?=  +\d+/\d+)", "<ms>"),  # the column before the statements
     (r"\b\d+ ms\b|\b\d+(\.\d+)? s\b", "<duration>"),
     (r"\b(ClickHouse|chDB) \d+(\.\d+)+", r"\1 <version>"),
     (r"\S+@\S+ pid \d+", "<process>"),
@@ -43,11 +44,12 @@ def read(
 
     Args:
         stand_ins: What is used in place of what the page names, such as the address of a server.
-        before: What happens, unseen, before a command; called with the directory.
+        before: What happens, unseen, each time before a command; called with the directory.
         readers: For a block that is neither typed nor written: by its first line.
 
     """
     swaps, events, others = dict(stand_ins or {}), dict(before or {}), dict(readers or {})
+    unsaid = set(events)
     found = blocks(page)
     assert found, f"{page} has nothing to do"
 
@@ -57,32 +59,40 @@ def read(
         return text
 
     def run(command: str) -> tuple[int, str]:
-        events.pop(command.rstrip("\n"), lambda _: None)(terminal.place)
+        if (said := command.rstrip("\n")) in events:
+            unsaid.discard(said)
+            events[said](terminal.place)
         code, printed = terminal.run(here(command))
         for name, stand_in in swaps.items():
             printed = printed.replace(stand_in, name)
         return code, printed
 
-    for block in found:
-        first = block.text.partition("\n")[0]
-        if first in others:
-            others.pop(first)(block.text)
-        elif block.language == "console":
-            _converse(page, block, run)
-        elif block.language == "sh":
-            for command in block.text.replace("\\\n", "").splitlines():
-                code, printed = run(command)
-                assert code == 0, f"{page}:{block.line}: {command}\n{printed}"
-        else:
-            assert block.file, f"{page}:{block.line}: who reads this block?"
-            target = terminal.place / block.file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(here(block.text), "utf-8")
-    assert not events, f"{page} no longer says {sorted(events)}"
+    said: dict[Block, str] = {}
+    try:
+        for block in found:
+            first = block.text.partition("\n")[0]
+            if first in others:
+                others.pop(first)(block.text)
+            elif block.language == "console":
+                said[block] = _converse(page, block, run)
+            elif block.language == "sh":
+                for command in block.text.replace("\\\n", "").splitlines():
+                    code, printed = run(command)
+                    assert code == 0, f"{page}:{block.line}: {command}\n{printed}"
+            else:
+                assert block.file, f"{page}:{block.line}: who reads this block?"
+                target = terminal.place / block.file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(here(block.text), "utf-8")
+    finally:
+        if _WRITE in os.environ:
+            _rewrite(REPOSITORY / page, said)
+    assert not unsaid, f"{page} no longer says {sorted(unsaid)}"
     assert not others, f"{page} no longer says {sorted(others)}"
 
 
-def _converse(page: str, block: Block, run: Callable[[str], tuple[int, str]]) -> None:
+def _converse(page: str, block: Block, run: Callable[[str], tuple[int, str]]) -> str:
+    """Return the block as it should stand on the page."""
     said = []
     for command, expected in block.commands():
         _, printed = run(command)
@@ -93,10 +103,18 @@ def _converse(page: str, block: Block, run: Callable[[str], tuple[int, str]]) ->
             f"{page}:{block.line}: {command}\n--- said\n{expected}--- printed\n{printed}"
         )
     text = "".join(said)
-    if text != block.text:
-        assert _WRITE in os.environ, f"{page}:{block.line}: this is no conversation"
-        path = REPOSITORY / page
-        path.write_text(path.read_text("utf-8").replace(block.text, text, 1), "utf-8")
+    assert text == block.text or _WRITE in os.environ, (
+        f"{page}:{block.line}: this is no conversation"
+    )
+    return text
+
+
+def _rewrite(path: Path, said: Mapping[Block, str]) -> None:
+    text = path.read_text("utf-8")
+    for block in sorted(said, key=lambda each: each.start, reverse=True):
+        end = block.start + len(block.text)
+        text = text[: block.start] + said[block] + text[end:]
+    path.write_text(text, "utf-8")
 
 
 def steady(text: str) -> str:

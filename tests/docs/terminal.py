@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ class Terminal:
     def __init__(self, place: Path, env: Mapping[str, str] | None = None) -> None:
         ours = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(place)}
         self.place = place
+        self._code = "0"
         self._files = TemporaryDirectory()
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -44,14 +45,20 @@ class Terminal:
         """Return its exit code, and what it printed on both streams."""
         typed, printed = (Path(self._files.name, name) for name in ("typed", "printed"))
         typed.write_text(command)
-        told = f". {shlex.quote(str(typed))} </dev/null >{shlex.quote(str(printed))} 2>&1"
+        last = f"(exit {self._code})"  # so that the command may ask for $?
+        told = f"{last}; . {shlex.quote(str(typed))} </dev/null >{shlex.quote(str(printed))} 2>&1"
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
         self._bash.stdin.write(f'{told}; echo $? "$PWD"\n')
         self._bash.stdin.flush()
-        code, _, place = self._bash.stdout.readline().rstrip("\n").partition(" ")
+        self._code, _, place = self._bash.stdout.readline().rstrip("\n").partition(" ")
         self.place = Path(place)
-        return int(code), printed.read_text("utf-8")
+        return int(self._code), printed.read_text("utf-8")
+
+    def until_served(self, port: str) -> Callable[[Path], None]:
+        """Return what waits until a service that was started here says that it is well."""
+        command = f"curl -sf http://127.0.0.1:{port}/health"
+        return lambda _: wait_until(lambda: self.run(command)[0] == 0)
 
     def __enter__(self) -> Terminal:
         return self

@@ -98,8 +98,14 @@ def test_a_page_is_written_anew_when_that_is_asked_for(
     told: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BUDEVAL_DOCS_WRITE", "1")
-    try_out(told, PAGE.replace("hello\n$", "hallo\n$").replace("340", "9"))
-    assert told.read_text() == PAGE.replace("340", "9")
+    twice = "```console\n$ echo a\n```\n"
+    try_out(told, PAGE.replace("hello\n$", "hallo\n$").replace("340", "9") + twice + twice)
+    right = twice.replace("echo a\n", "echo a\na\n")
+    assert told.read_text() == PAGE.replace("340", "9") + right + right
+
+
+def test_a_command_may_ask_how_the_one_before_it_ended(told: Path) -> None:
+    try_out(told, "```console\n$ (exit 3)\n$ echo $?\n3\n$ echo $?\n0\n```\n")
 
 
 def test_what_a_command_leaves_running_ends_with_the_terminal(tmp_path: Path) -> None:

@@ -13,22 +13,8 @@ from budeval_migrations.errors import LedgerError, MissingRevision
 from budeval_migrations.history import schema
 from budeval_migrations.run import adoption
 from tests.engines.stage import Stage
+from tests.support.legacy import LEGACY_TABLE
 from tests.support.targets import engine_parameters
-
-# The tracking table of existing budeval installations, as they have it.
-LEGACY_TABLE = """CREATE TABLE schema_migrations
-(
-    version String,
-    checksum String,
-    executed_at DateTime64(3) DEFAULT now(),
-    execution_time_ms UInt32,
-    success Bool DEFAULT 1,
-    error_message Nullable(String),
-    INDEX idx_migration_version version TYPE bloom_filter GRANULARITY 1
-)
-ENGINE = MergeTree
-PRIMARY KEY version
-ORDER BY (version, executed_at)"""
 
 LEGACY_ROWS = """INSERT INTO schema_migrations
 SELECT '000_migration_tracking', 'bootstrap', toDateTime64('2025-01-01 00:00:00', 3, 'UTC'), 0, 1, NULL

@@ -17,10 +17,17 @@ from typing import Any
 
 import pytest
 
+from tests.docs.reading import read
+from tests.docs.terminal import Terminal
 from tests.support.project import clean_environment
 from tests.support.servers import ChdbFront, free_port
 from tests.support.waiting import PATIENCE, wait_until
 
+SERVER = "clickhouse+http://user:password@clickhouse:8123"
+CURLS = [
+    "curl -s -X POST http://127.0.0.1:8000/events/order; echo",
+    "curl -s http://127.0.0.1:8000/health; echo",
+]
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "fastapi"
 
 
@@ -77,6 +84,21 @@ def test_it_starts_with_nothing_and_starts_again_with_what_it_has(example: Path)
         assert ask(f"{url}/events") == {"order": 1}
     with served(example) as url:
         assert ask(f"{url}/events") == {"order": 1}
+
+
+def test_its_page_says_what_happens(example: Path, modern: ChdbFront) -> None:
+    port = str(free_port())
+    modern.query("DROP DATABASE IF EXISTS shop SYNC")
+    try:
+        with Terminal(example) as terminal:
+            read(
+                "examples/fastapi/README.md",
+                terminal,
+                stand_ins={SERVER: modern.url("clickhouse+http"), "8000": port},
+                before=dict.fromkeys(CURLS, terminal.until_served(port)),
+            )
+    finally:
+        modern.query("DROP DATABASE IF EXISTS shop SYNC")
 
 
 def test_four_workers_on_a_server_migrate_once(example: Path, modern: ChdbFront) -> None:
