@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 from rich.markup import escape
 
 from budeval_migrations.cli.output import Output
+from budeval_migrations.counting import counted
 from budeval_migrations.findings import (
     Difference,
     Drift,
@@ -51,9 +52,7 @@ class Forecast:
             self._rehearsal(plan.rehearsal)
         count = len(plan.revisions)
         where = f" on {plan.topology}" if plan.topology else ""
-        planned = (
-            f"{count} revision{'s' if count != 1 else ''} to apply" if count else "nothing to do"
-        )
+        planned = f"{counted(count, 'revision')} to apply" if count else "nothing to do"
         self._print(f"{escape(plan.database)}: {planned}{escape(where)}")
 
     def drift(self, drift: Drift) -> None:
@@ -65,7 +64,7 @@ class Forecast:
             self._output.note(note)
         self.differences(drift.differences, "expected", "found")
         count = len(drift.differences)
-        said = f"{count} difference{'s' if count != 1 else ''}" if count else "no drift"
+        said = counted(count, "difference") if count else "no drift"
         known = len(drift.revisions)
         of = f"{known} revisions yield" if known != 1 else "1 revision yields"
         self._print(f"{escape(drift.database)}: {said} from what {of}")
@@ -213,8 +212,8 @@ def _flush_left(sql: str) -> str:
 
 
 def _size(table: Touched) -> str:
-    parts = f"{table.parts} part{'s' if table.parts != 1 else ''}"
-    return f"{table.table}: {table.rows:,} rows, {_bytes(table.bytes)} in {parts}"
+    parts = counted(table.parts, "part")
+    return f"{table.table}: {counted(table.rows, 'row')}, {_bytes(table.bytes)} in {parts}"
 
 
 def _bytes(count: float) -> str:

@@ -21,6 +21,7 @@ from budeval_migrations import events
 from budeval_migrations.cli.progress import LiveView
 from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.table import Column, table
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.model import (
     HostDifference,
@@ -101,7 +102,7 @@ class Output:
             self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}{doing}")
         elif isinstance(event, events.RunStarted):
             count = len(event.revisions)
-            self._say(f"{event.operation}: {count} revision{'s' if count != 1 else ''}")
+            self._say(f"{event.operation}: {counted(count, 'revision')}")
         elif isinstance(event, events.RevisionStarted) and self._verbose:
             self._say(f"  [cyan]start[/] {escape(event.revision)}  {escape(event.doc)}")
         elif isinstance(event, events.StatementStarted) and self._verbose:
@@ -294,7 +295,7 @@ class Output:
             self._out.print("files and ledger are in order")
         else:
             count = len(found.problems)
-            self._out.print(f"{count} problem{'s' if count != 1 else ''}")
+            self._out.print(counted(count, "problem"))
 
     def history(self, rows: Sequence[LedgerRow]) -> None:
         """Show every attempt."""

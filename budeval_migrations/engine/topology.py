@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.sql import quote
 
@@ -90,8 +91,8 @@ class Topology:
             return ""
         named = f" {self.cluster}" if self.cluster else ""
         kind = "cluster" if self.arrangement is Arrangement.ON_CLUSTER else self.arrangement.value
-        hosts = f"{len(self.hosts)} host{'s' if len(self.hosts) != 1 else ''}"
-        return f"{kind}{named}: {hosts} in {self.shards} shard{'s' if self.shards != 1 else ''}"
+        hosts = counted(len(self.hosts), "host")
+        return f"{kind}{named}: {hosts} in {counted(self.shards, 'shard')}"
 
 
 def read_topology(session: Session) -> Topology:

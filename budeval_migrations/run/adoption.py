@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from budeval_migrations.counting import counted
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import MissingRevision
 from budeval_migrations.history import schema
@@ -54,7 +55,7 @@ def adopt(
     ledger.append([Attempt(row) for row in rows])
     if rows:
         source = "the old schema_migrations" if not state.foreign_heads else schema.VERSION_VIEW
-        count = f"{len(rows)} revision{'s' if len(rows) != 1 else ''}"
+        count = counted(len(rows), "revision")
         yield f"Adopted {count} from {source}: {', '.join(r.version for r in rows)}."
     if state.foreign_heads is not None:
         kept = _free_name(session)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import (
     EngineError,
     MigrationError,
@@ -122,8 +123,7 @@ class Progress:
         )
 
     def _outcome(self, error: BaseException) -> str:
-        plural = "s" if self.applied != 1 else ""
-        count = f"{self.applied} statement{plural} of this revision took effect"
+        count = f"{counted(self.applied, 'statement')} of this revision took effect"
         at = max(self.position, 1)
         if isinstance(error, MutationFailed):
             return f"{count}. {error.outcome}"

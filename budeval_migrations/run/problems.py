@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
 from budeval_migrations.history.effort import Effort
 from budeval_migrations.model import ChecksumState, Problem
@@ -121,7 +122,7 @@ def _done(effort: Effort) -> str:
     count = effort.applied
     doubt = [str(s.last.position) for s in effort.doubtful]
     unknown = f", the outcome of statement {', '.join(doubt)} is not known" if doubt else ""
-    return f"{count} statement{'s' if count != 1 else ''} took effect{unknown}"
+    return f"{counted(count, 'statement')} took effect{unknown}"
 
 
 _REFUSALS: dict[str, type[LedgerError]] = {

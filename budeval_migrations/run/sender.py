@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
+from budeval_migrations.counting import counted
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.distributed import SUBMIT
 from budeval_migrations.engine.failures import (
@@ -284,7 +285,7 @@ class Sender:
                 StatementWaiting(
                     intent.revision,
                     intent.position,
-                    f"{left[0].name} of {table}: {_to_do(parts)}"
+                    f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
                     + (f", last failure: {failing.reason}" if failing else ""),
                     int((now - began) * 1000),
                     most - parts,
@@ -321,10 +322,6 @@ def _passing(task: Task, refused: Refused) -> str:
     )
 
 
-def _to_do(parts: int) -> str:
-    return f"{parts} part{'s' if parts != 1 else ''} to do"
-
-
 def _mutation_failed(
     intent: Entry, total: int | None, mutation: Mutation, database: str, table: str
 ) -> MutationFailed:
@@ -340,8 +337,8 @@ def _mutation_failed(
         code=mutation.code,
         file=None,
         line=None,
-        outcome=f"The server goes on trying it, with {_to_do(mutation.parts)}; the next run "
-        "waits for it again.",
+        outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
+        "the next run waits for it again.",
         hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
         "Parts that were changed already stay changed.",
     )
