@@ -14,8 +14,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from budeval_migrations import api
-from budeval_migrations.errors import ConfigError, PendingRevisions
+from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
+from budeval_migrations.events import Notice
 from budeval_migrations.model import Report
+from budeval_migrations.run.logs import log_event
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -51,22 +53,33 @@ def lifespan(
     Raises:
         ConfigError: Unknown mode; at once, not at start-up.
         PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
-        MigrationError: At start-up, whatever the upgrade raises; the application
-            does not start.
+        MigrationError: At start-up, whatever the upgrade raises, without its causes, since
+            frameworks print those; it is logged with its hint. The application does not start.
 
     """
     if mode not in _MODES:
         raise ConfigError(f"mode cannot be {mode!r}.", hint=f"Choose one of {', '.join(_MODES)}.")
 
+    async def seen_to() -> Report:
+        if mode == "upgrade":  # which logs its notices itself
+            return await api.upgrade_async(on_ahead=on_ahead, **settings)
+        patience = wait_timeout if mode == "wait" else 0.0
+        report = await _until_applied(patience, on_ahead, settings)
+        for notice in report.notices:
+            log_event(Notice(notice))
+        return report
+
     @asynccontextmanager
     async def migrated(app: Any) -> AsyncIterator[Any]:
-        if mode == "upgrade":  # which logs its notices itself
-            report = await api.upgrade_async(on_ahead=on_ahead, **settings)
-        else:
-            patience = wait_timeout if mode == "wait" else 0.0
-            report = await _until_applied(patience, on_ahead, settings)
-            for notice in report.notices:
-                _LOG.warning("%s", notice)
+        try:
+            report = await seen_to()
+        except MigrationError as error:
+            # Who starts us prints a traceback: the sentence stands above it with what to do,
+            # and there is no more of it than that.
+            said = f"{error.message}\n  hint: {error.hint}" if error.hint else error.message
+            known = {"error": type(error).__name__, "exit_code": error.exit_code}
+            _LOG.error("%s", said, extra={"event": "start_failed", **known})
+            raise error.with_traceback(None) from None
         app.state.migrations = report
         if then is None:
             yield

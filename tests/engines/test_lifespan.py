@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from fastapi.testclient import TestClient
 import budeval_migrations as bm
 from budeval_migrations.errors import (
     ConfigError,
+    MigrationError,
     MissingRevision,
     PendingRevisions,
     StatementFailed,
@@ -82,6 +84,27 @@ def test_a_failed_migration_keeps_the_application_from_starting(stage: Stage) ->
     stage.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
     with pytest.raises(StatementFailed):
         start(**stage.options)
+
+
+@on_two
+def test_what_keeps_it_from_starting_is_a_sentence_and_a_hint_not_our_insides(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
+    for mode in ("upgrade", "check"):
+        caplog.clear()
+        with pytest.raises(MigrationError) as caught:
+            start(mode=mode, **stage.options)
+        error = caught.value
+        told = [r for r in caplog.records if r.name == "budeval_migrations"][-1]
+        known = (told.event, told.error, told.exit_code)  # type: ignore[attr-defined]
+        assert known == ("start_failed", type(error).__name__, error.exit_code)
+        assert (told.levelname, told.message) == ("ERROR", f"{error.message}\n  hint: {error.hint}")
+        printed = "".join(traceback.format_exception(error))  # as a framework does
+        assert error.message in printed
+        assert "lifespan.py" in printed
+        assert "budeval_migrations/run" not in printed
+        assert "sqlalchemy" not in printed
 
 
 @on_two
