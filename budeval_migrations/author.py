@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 # What is wrong with the SQL itself: a syntax error, an unknown type, function or identifier.
 _WRONG = frozenset({62, 50, 46, 47})
 _UNKNOWN_DATABASE = 81
+# What the server adds to an error: the SELECT that asked it.
+_OUR_QUESTION = re.compile(
+    r": In scope SELECT (?:formatQuery|defaultValueOfTypeName)\(.*(?=\. \(\w+\)\Z)", re.S
+)
 
 
 def init(directory: str, database: str = "", env_prefix: str = "") -> NewProject:
@@ -298,7 +303,7 @@ class _Surroundings:
         except EngineError as error:
             if strict and error.code in _WRONG:
                 raise ConfigError(
-                    f"ClickHouse does not take it: {error.message}",
+                    f"ClickHouse does not take it: {_OUR_QUESTION.sub('', error.message)}",
                     hint="Correct it; nothing was written.",
                 ) from error
             self._away = error.code == _UNKNOWN_DATABASE

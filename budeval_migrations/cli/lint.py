@@ -42,7 +42,7 @@ def lint(
     \b
     A comment allows a finding, with a reason, on the statement or above it:
         -- lint: allow BM004: because the table is small
-    Example: budeval-migrate lint versions/007_add_comment.py --ignore BM012
+    Example: budeval-migrate lint versions/003_add_status.py --ignore BM012
     """
 
     def work() -> int:

@@ -64,8 +64,9 @@ def cli(
 ) -> None:
     """Migrations for ClickHouse that tell the truth about what ran.
 
-    Settings come from these options, BUDEVAL_MIGRATIONS_* in the environment,
-    or [budeval_migrations] in alembic.ini; the first found wins.
+    Settings come from these options, BUDEVAL_MIGRATIONS_* in the environment
+    (or what env_prefix in alembic.ini says), or [budeval_migrations] in
+    alembic.ini; the first found wins.
     """
     ctx.obj = App(
         Output(as_json=as_json, quiet=quiet, verbose=verbose),

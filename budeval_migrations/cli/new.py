@@ -67,7 +67,7 @@ _KINDS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...], str]] = {
         "Add a column.",
         ("table", "column", "type"),
         ("default", "codec", "comment", "after", "first", "from_ddl"),
-        "events status 'LowCardinality(String)' --after engine",
+        "events status 'LowCardinality(String)' --after site",
     ),
     "drop-column": (
         "Drop a column; the downgrade adds it again, empty.",

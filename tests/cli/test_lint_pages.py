@@ -43,16 +43,3 @@ def test_what_a_page_says_is_found_is_found(project: Project, page: Path) -> Non
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_is_fine_has_no_finding_at_all(project: Project, page: Path) -> None:
     assert found_in(project, page, "Fine") == set()
-
-
-def test_the_page_about_lint_shows_what_the_command_prints(project: Project) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "lint.md").read_text("utf-8")
-    project.configure(url="")
-    for name, source in re.findall(r"^`(\w+\.py)`\n\n```python\n(.*?)^```", text, re.M | re.S):
-        (project.versions / name).write_text(source)
-
-    shown = re.findall(r"^```console\n\$ budeval-migrate (.*?)\n(.*?)^```", text, re.M | re.S)
-
-    assert [command for command, _ in shown] == ["lint", "lint --format github --select BM008"]
-    for command, output in shown:
-        assert project.cli(*command.split()).stdout == output

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from click.testing import CliRunner, Result
 from budeval_migrations.cli.main import cli
 from budeval_migrations.cli.new import new
 from budeval_migrations.revisions.generate import KINDS
-from tests.support.project import REPOSITORY, Project
+from tests.support.project import Project
 
 Run = Callable[..., Result]
 
@@ -198,18 +196,3 @@ def test_a_ddl_file_stands_in_for_the_server(run: Run, here: Project) -> None:
     )
     path.write_text("SELECT 1")
     refused(run("drop-column", "events", "b", *given), 2, "is no CREATE TABLE with columns")
-
-
-def test_the_examples_of_the_page_are_true(run: Run, here: Project) -> None:
-    page = (REPOSITORY / "docs" / "generate.md").read_text()
-    examples = re.findall(r"^\$ budeval-migrate new (.*)$", page, re.MULTILINE)
-    (here.path / "events.sql").write_text(
-        "CREATE TABLE events (id UInt64, site String) ENGINE = MergeTree ORDER BY id"
-    )
-    here.write_revision("001_create_events")
-    for example in examples:
-        result = run(*shlex.split(example), "--dry-run")
-        assert result.exit_code == 0, result.output
-    [shown] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert run(*shlex.split(examples[0]), "--dry-run").stdout == shown
-    assert {example.split()[0] for example in examples} == set(KINDS)

@@ -234,7 +234,7 @@ def test_tables_that_came_and_went_are_said_and_the_command_exits_with_7(stage: 
     assert done.returncode == 7, done.output
     assert done.stdout == (
         "  - view names\n  + table mine\n"
-        f"{stage.target.database}: 2 differences from what 1 revision yield\n"
+        f"{stage.target.database}: 2 differences from what 1 revision yields\n"
     )
     assert "hunter2" not in done.output
     as_json = stage.project.cli("drift", "--json")
