@@ -267,7 +267,8 @@ def reset(**settings: Any) -> Report:
     if resolved.environment != "development":
         raise ConfigError(
             f"reset forgets the bookkeeping, and the environment is {resolved.environment}.",
-            hint="Only where environment = development is set (BUDEVAL_MIGRATIONS_ENVIRONMENT).",
+            hint="Only where environment = development is set under [budeval_migrations] in "
+            "alembic.ini.",
         )
     from budeval_migrations.history.reset import forget_everything
     from budeval_migrations.model import Report

@@ -146,6 +146,19 @@ def load_settings(
     return Settings(**values)
 
 
+def check_database(name: str) -> None:
+    """Raise where a database is ClickHouse's own, which forgets what is written into it.
+
+    Raises:
+        ConfigError: Names it.
+
+    """
+    if name.lower() in ("system", "information_schema"):
+        raise ConfigError(
+            f"The database {name} is ClickHouse's own.", hint="Name one of yours with --database."
+        )
+
+
 def checked_prefix(prefix: str) -> str:
     """Return what environment variables begin with.
 

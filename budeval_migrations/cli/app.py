@@ -43,10 +43,12 @@ class App:
             code = work()
         except MigrationError as error:
             code = self.fail(error)
-        except Terminated:
-            code = self.fail(_Terminated("Terminated.", hint="See: budeval-migrate status"))
-        except KeyboardInterrupt:
-            code = self.fail(Interrupted("Interrupted.", hint="See: budeval-migrate status"))
+        except Terminated as stop:
+            said = str(stop) or "Terminated."
+            code = self.fail(_Terminated(said, hint="See: budeval-migrate status"))
+        except KeyboardInterrupt as stop:
+            said = str(stop) or "Interrupted."
+            code = self.fail(Interrupted(said, hint="See: budeval-migrate status"))
         except BrokenPipeError:
             raise  # main() sees to a reader that has gone
         except Exception as error:

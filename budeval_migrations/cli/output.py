@@ -313,9 +313,10 @@ class Output:
         self._out.print(table(columns, rows, self._out.width), end="", soft_wrap=True)
 
     def _person_error(self, error: MigrationError) -> None:
-        self._err.print(f"[bold red]FAILED[/] {escape(error.message)}")
+        # The terminal wraps it: what is to be typed next is copied as one line.
+        self._err.print(f"[bold red]FAILED[/] {escape(error.message)}", soft_wrap=True)
         if error.hint:
-            self._err.print(f"  hint: {escape(error.hint)}")
+            self._err.print(f"  hint: {escape(error.hint)}", soft_wrap=True)
 
     def _say(self, markup: str) -> None:
         self._err.print(markup)

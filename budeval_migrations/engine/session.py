@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from budeval_migrations.engine.directory import check_directory
 from budeval_migrations.engine.failures import (
     UNKNOWN_DATABASE,
     UNKNOWN_FUNCTION,
@@ -141,7 +142,8 @@ class Session:
 
         """
         if self._connection is None:
-            self._refuse_to_create()
+            if self.embedded:
+                self._check_directory()
             try:
                 self._connection = self.engine.connect()
             except (MigrationError, KeyboardInterrupt):
@@ -353,11 +355,14 @@ class Session:
             self._topology = read_topology(self)
         return self._topology
 
-    def _refuse_to_create(self) -> None:
-        if self.embedded and not self._may_create and not os.path.exists(embedded_path(self.url)):
+    def _check_directory(self) -> None:
+        path = embedded_path(self.url)
+        if not self._may_create and not os.path.exists(path):
             raise EngineError(
                 f"There is no chDB directory at {self.shown} yet.", code=UNKNOWN_DATABASE
             )
+        if path != os.curdir:
+            check_directory(path, self.shown)
 
     def _make_wire(self, connection: Connection) -> Wire:
         context = Context(self.shown, self.redact)

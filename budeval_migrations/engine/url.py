@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.settings import DEFAULT_DATABASE, Settings
+from budeval_migrations.settings import DEFAULT_DATABASE, Settings, check_database
 
 
 class _Driver(NamedTuple):
@@ -100,6 +100,11 @@ def parse_url(settings: Settings) -> URL:
                 hint="Write chdb:///./relative/dir or chdb:////absolute/dir.",
             )
         return url
+    if _is_torn(settings.url, url):
+        raise ConfigError(
+            "The URL has more than one @; it is not shown because it may hold a password.",
+            hint="Percent-encode special characters of the password: @ is %40.",
+        )
     if not url.host:
         raise ConfigError(
             f"The {url.drivername}:// URL names no host.",
@@ -111,6 +116,12 @@ def parse_url(settings: Settings) -> URL:
             hint="A port is a number from 1 to 65535; ClickHouse's are 8123 (HTTP), 9000 (native).",
         )
     return url.set(database=database_name(settings, url))
+
+
+def _is_torn(text: str, url: URL) -> bool:
+    """Return whether a password with an @ was taken for a shorter one and a part of the rest."""
+    plain = re.sub(r"=[^&]*", "", text)  # an option may hold a URL of its own
+    return plain.count("@") > 1 or "@" in f"{url.host}{url.database}"
 
 
 def know_dialect(url: URL) -> None:
@@ -131,12 +142,16 @@ def is_embedded(url: URL) -> bool:
 
 
 def database_name(settings: Settings, url: URL) -> str:
-    """Return the database to migrate: the setting, else the URL's, else ``budeval``."""
-    if settings.database:
-        return settings.database
-    if is_embedded(url):
-        return DEFAULT_DATABASE
-    return url.database or DEFAULT_DATABASE
+    """Return the database to migrate: the setting, else the URL's, else ``budeval``.
+
+    Raises:
+        ConfigError: It is one of ClickHouse's own, which hold nothing over a restart.
+
+    """
+    theirs = "" if is_embedded(url) else url.database
+    name = settings.database or theirs or DEFAULT_DATABASE
+    check_database(name)
+    return name
 
 
 def shown_url(url: URL) -> str:

@@ -87,8 +87,8 @@ def make_lock(session: Session, tell: Listener) -> Lock:
         raise Unsupported(
             f"ClickHouse {session.server_version} can offer no correct lock "
             "(insert_deduplication_token needs 22.8).",
-            hint="Make sure that only one runner starts, and set lock = off "
-            "(BUDEVAL_MIGRATIONS_LOCK=off).",
+            hint="Make sure that only one runner starts, and set lock = off under "
+            "[budeval_migrations] in alembic.ini.",
         )
     return LeaseLock(session, tell)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.revisions.directory import shown_path
-from budeval_migrations.settings import checked_prefix
+from budeval_migrations.settings import check_database, checked_prefix
 
 # In the project -> in the templates.
 _FILES = {
@@ -69,8 +69,12 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
             prefix is none; or the directory cannot be written to.
 
     """
+    taken = next((p for p in (directory, *directory.parents) if p.is_file()), None)
+    if taken is not None:
+        raise ConfigError(f"{shown_path(str(taken))} is a file.", hint="Name a directory.")
     database = database or _word(directory.resolve().name) or "app"
-    env_prefix = env_prefix or f"{_word(database).upper() or 'APP'}_MIGRATIONS_"
+    word = _word(database).upper().lstrip("0123456789_") or "APP"
+    env_prefix = env_prefix or f"{word}_MIGRATIONS_"
     place = str(directory.resolve())
     if set("?%") & set(place):
         raise ConfigError(
@@ -82,6 +86,7 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
             f"{database!r} cannot be written as the name of a database into alembic.ini.",
             hint="Letters, digits and _; another one can be set by --database later.",
         )
+    check_database(database)
     known = {"database": database, "prefix": checked_prefix(env_prefix)}
     texts = {directory / name: _text(template, known) for name, template in _FILES.items()}
     notices = _see_to_gitignore(directory / ".gitignore", texts)

@@ -18,6 +18,7 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.history.effort import Recorded
 from budeval_migrations.model import LedgerRow, Statement, Step
+from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.task import Task
 from budeval_migrations.sql.redact import Redactor, secrets_in
@@ -100,7 +101,7 @@ class Progress:
         elif isinstance(said, Exception):
             reason = f"{type(said).__name__}: {said}"
         else:
-            reason = f"interrupted ({type(said).__name__})"
+            reason = "stopped by SIGTERM" if isinstance(said, Terminated) else "interrupted"
         reason = redact(reason)
         statement = self.current
         if statement is not None:

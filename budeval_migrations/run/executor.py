@@ -145,6 +145,8 @@ class Executor:
             failure = self._fail(progress, error)
             if isinstance(error, Exception):
                 raise failure from (error.error if isinstance(error, Refused) else error)
+            if isinstance(error, KeyboardInterrupt):
+                error.args = (failure.message,)  # for who shows it
             raise
         self._finish(progress)
 

@@ -105,17 +105,34 @@ def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
     for effort in position.half_applied:
         below = position.lineage(effort.revision)
         if leaving if below is None else leaving & below:
-            first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
             builds = "builds" if below is not None else "may build"
-            where = "" if effort.revision in position.graph else " of the image that has its file"
-            raise LedgerError(
-                f"{effort.revision} is half applied ({_done(effort)}) and {builds} on what would "
-                "be taken back.",
-                hint=f"Finish it with budeval-migrate up{where}. Or take back by hand what it did "
-                f"and say so: budeval-migrate repair --revision {effort.revision} --statement "
-                f"{first} --not-applied, and so for each statement.",
-                revision=effort.revision,
-            )
+            raise _half_applied(position, effort, f"{builds} on what would be taken back")
+
+
+def check_nothing_to_take_back(position: Position) -> None:
+    """Raise when there is something after all: what a failed upgrade has done.
+
+    Nobody knows which part of a downgrade belongs to the part of an upgrade that took effect.
+
+    Raises:
+        LedgerError: Names the revision, and the ways out.
+
+    """
+    for effort in position.half_applied:
+        raise _half_applied(position, effort, "only whole revisions are taken back")
+
+
+def _half_applied(position: Position, effort: Effort, why: str) -> LedgerError:
+    first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
+    where = "" if effort.revision in position.graph else " of the image that has its file"
+    return LedgerError(
+        f"{effort.revision} is half applied ({_done(effort)}), and {why}.",
+        hint=f"Correct it and finish it with budeval-migrate up{where}; then it can be taken back. "
+        "Or take back by hand what it did and say so: budeval-migrate repair "
+        f"--revision {effort.revision} --statement {first} --not-applied, and so for each "
+        "statement.",
+        revision=effort.revision,
+    )
 
 
 def _done(effort: Effort) -> str:

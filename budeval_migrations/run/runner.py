@@ -42,7 +42,11 @@ from budeval_migrations.run.outlook import Outlook
 from budeval_migrations.run.placement import placement_on
 from budeval_migrations.run.planner import Files, Graph, Position, StatementsChecksum
 from budeval_migrations.run.preflight import check_server, check_syntax
-from budeval_migrations.run.problems import check_downgrade, refuse
+from budeval_migrations.run.problems import (
+    check_downgrade,
+    check_nothing_to_take_back,
+    refuse,
+)
 from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.sql.touch import binds
 
@@ -332,6 +336,8 @@ class Runner:
             steps = placement_on(self._session).place(steps)
         down = [s.revision for s in steps if s.operation is Operation.DOWNGRADE]
         check_downgrade(position, down)
+        if request.operation == "downgrade" and not steps:
+            check_nothing_to_take_back(position)
         self._check_resumable(position.state, steps)
         return steps
 

@@ -54,6 +54,28 @@ def test_init_names_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
     assert written(tmp_path / "a shop") == FILES
 
 
+@pytest.mark.parametrize("place", ["a-file", "a-file/shop"])
+def test_a_file_is_no_place_for_a_project(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").touch()
+    done = run(tmp_path, "init", place)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "FAILED a-file is a file.\n  hint: Name a directory.\n",
+    )
+
+
+def test_a_database_of_clickhouses_own_is_no_projects(tmp_path: Path) -> None:
+    done = run(tmp_path, "init", "shop", "--database", "system")
+    assert done.returncode == 2
+    assert "The database system is ClickHouse's own." in done.stderr
+    assert written(tmp_path) == set()
+
+
+def test_variables_cannot_begin_with_a_digit_as_a_directory_can(tmp_path: Path) -> None:
+    told = json.loads(run(tmp_path, "init", "9lives", "--json").stdout)
+    assert (told["database"], told["env_prefix"]) == ("9lives", "LIVES_MIGRATIONS_")
+
+
 def test_a_new_project_upgrades_at_once_wherever_one_stands(shop: Path, tmp_path: Path) -> None:
     done = run(shop, "upgrade", "head", module="alembic")
     assert done.returncode == 0, done.stderr
@@ -133,7 +155,7 @@ def test_a_gitignore_that_is_there_is_left_and_the_person_told(tmp_path: Path) -
         (["a?b"], "A URL and an ini file cannot hold the path"),
         (["x", "--env-prefix", "shop"], "env_prefix cannot be 'shop'."),
         (["x", "--database", "a%b"], "'a%b' cannot be written as the name of a database"),
-        (["file/x"], "file/x/alembic.ini"),
+        (["file/x"], "file is a file."),
     ],
 )
 def test_what_cannot_be_a_project_is_refused(tmp_path: Path, words: list[str], said: str) -> None:

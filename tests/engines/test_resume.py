@@ -215,6 +215,9 @@ def test_a_half_applied_revision_blocks_the_downgrade_of_what_it_builds_on(stage
         bm.downgrade("base", **stage.options)
 
     assert refused.value.details == {"revision": "002_b"}
+    with pytest.raises(LedgerError, match=r"002_b is half applied .* only whole revisions") as too:
+        bm.downgrade("001_a", **stage.options)
+    assert too.value.hint == refused.value.hint
     assert "repair --revision 002_b --statement 1 --not-applied" in refused.value.hint
     assert logged(stage) == [1]
 

@@ -73,6 +73,13 @@ WRONG = (
     ),
 )
 
+TORN = (
+    "clickhouse+http://u:hunter@2@h:8123/d",
+    "clickhouse+http://u:hun@ter/2@h:8123/d",
+    "clickhouse+http://u:hun@ter?2@h:8123/d",
+    "clickhousedb://u:hun=@ter2@h/d",
+)
+
 # (URL, as people see it)
 SHOWN = (
     ("clickhouse+http://h:8123/d", "clickhouse+http://h:8123/d"),
@@ -143,6 +150,37 @@ def test_a_text_that_is_no_url_is_refused_without_being_shown(text: str) -> None
         "The URL cannot be read; it is not shown because it may hold a password."
     )
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("text", TORN)
+def test_a_password_with_a_raw_at_is_refused_before_a_part_of_it_is_shown(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_url(Settings(url=text))
+
+    assert "hun" not in refused.value.message
+    assert "ter" not in refused.value.message
+    assert refused.value.hint == "Percent-encode special characters of the password: @ is %40."
+
+
+def test_an_at_in_an_option_is_the_options_own() -> None:
+    url = "clickhousedb://u:p@h/d?http_proxy=http://v:q@proxy:3128"
+
+    assert parse_url(Settings(url=url)).host == "h"
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("clickhouse+http://h/system", ""),
+        ("clickhouse+http://h", "INFORMATION_SCHEMA"),
+        ("chdb:///./data", "system"),
+    ],
+)
+def test_a_database_of_clickhouses_own_is_refused(url: str, database: str) -> None:
+    settings = Settings(url=url, database=database)
+
+    with pytest.raises(ConfigError, match="is ClickHouse's own"):
+        database_name(settings, make_url(url))
 
 
 @pytest.mark.parametrize(
