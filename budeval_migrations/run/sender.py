@@ -286,7 +286,7 @@ class Sender:
                     intent.revision,
                     intent.position,
                     f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
-                    + (f", last failure: {failing.reason}" if failing else ""),
+                    + (", and the last try failed" if failing else ""),
                     int((now - began) * 1000),
                     most - parts,
                     most,
