@@ -4,6 +4,8 @@
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
 WORKERS ?= 2
+# The Pythons that make pythons runs the tests with: names on PATH, or paths.
+PYTHONS ?= python3.10 python3.12 python3.13
 # Debian puts clickhouse-server where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 # Tests kill processes, not machines: a disk in memory, where it is large enough (8 GB), holds
@@ -17,7 +19,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper chromium
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test exhaustive faults bench unit docs engines clean
+.PHONY: help install lint test exhaustive faults bench unit pythons docs engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -51,6 +53,19 @@ bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=-
 
 unit: $(READY) ## the tests that need no engine
 	$(PYTHON) -m pytest tests/unit
+
+pythons: ## unit tests and some with engines, with each of PYTHONS; a missing one is a failure
+	@for python in $(PYTHONS); do \
+	  $$python -c "" || { echo "$$python does not run here; PYTHONS= takes paths too." >&2; exit 1; }; \
+	done
+	@set -e; for python in $(PYTHONS); do \
+	  venv=build/pythons/$$(basename $$python); \
+	  echo "$$venv: $$($$python --version)"; \
+	  test -x $$venv/bin/python || $$python -m venv $$venv; \
+	  $$venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"; \
+	  $(FAST) $$venv/bin/python -m pytest -n $(WORKERS) --dist worksteal \
+	    tests/unit tests/cli/test_init.py tests/engines/test_contract.py; \
+	done
 
 docs: $(READY) ## the documentation as a site, in build/site; a broken link is an error
 	$(PYTHON) -m docs.site build/site
