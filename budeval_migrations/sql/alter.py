@@ -19,10 +19,13 @@ from budeval_migrations.sql.reader import END, NAMES, Lexeme, Reader
 class _Guard(Enum):
     """What makes a clause repeatable."""
 
-    NEVER = ()
-    ALWAYS = ("",)
-    IF_EXISTS = ("IF", "EXISTS")
-    IF_NOT_EXISTS = ("IF", "NOT", "EXISTS")
+    NEVER = "never"
+    ALWAYS = "always"
+    IF_EXISTS = "IF EXISTS"
+    IF_NOT_EXISTS = "IF NOT EXISTS"
+
+
+_SAID = (_Guard.IF_NOT_EXISTS, _Guard.IF_EXISTS)
 
 
 class _Rule(NamedTuple):
@@ -109,7 +112,7 @@ class Clause:
     @property
     def guard(self) -> str:
         """The words that make such a clause repeatable; empty where there are none."""
-        return " ".join(self.rule.guard.value)
+        return self.rule.guard.value if self.rule.guard in _SAID else ""
 
     @property
     def takes_away(self) -> bool:
@@ -246,9 +249,7 @@ def _clause(reader: Reader) -> Clause | None:
         return None
     if rule.watch is Watch.PARTS or head[0] == "MOVE":
         return _of_parts(head, rule, reader)
-    given = [
-        guard for guard in (_Guard.IF_NOT_EXISTS, _Guard.IF_EXISTS) if reader.accept(*guard.value)
-    ]
+    given = [guard for guard in _SAID if reader.accept(*guard.value.split())]
     guarded = rule.guard is _Guard.ALWAYS or rule.guard in given
     if "REMOVE" in outer and head[1] == "COLUMN":
         guarded = False  # refused the second time
