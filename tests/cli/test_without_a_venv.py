@@ -32,7 +32,6 @@ def run(tmp_path: Path) -> Run:
         "PYTHONPATH": "",
         "UV_CACHE_DIR": str(REPOSITORY / "build" / "uv"),
         "UV_CREDENTIALS_DIR": str(tmp_path / "credentials"),
-        "UV_NO_CONFIG": "1",
         "UV_PYTHON": sys.executable,
         "UV_TOOL_DIR": str(tmp_path / "uv"),
         "PIPX_BIN_DIR": str(tmp_path / "bin"),
