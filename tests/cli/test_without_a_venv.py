@@ -33,6 +33,7 @@ def run(tmp_path: Path) -> Run:
         "UV_CACHE_DIR": str(REPOSITORY / "build" / "uv"),
         "UV_CREDENTIALS_DIR": str(tmp_path / "credentials"),
         "UV_PYTHON": sys.executable,
+        "UV_SYSTEM_CERTS": "1",  # as pip does
         "UV_TOOL_DIR": str(tmp_path / "uv"),
         "PIPX_BIN_DIR": str(tmp_path / "bin"),
         "PIPX_COMPLETION_DIR": str(tmp_path / "completion"),
