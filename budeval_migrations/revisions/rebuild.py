@@ -75,8 +75,8 @@ def rebuild(
         copy_back: The same for the downgrade.
         by: The chunks of the copy: ``partition``, or an expression over the old table.
         chunk_rows: As for ``op.backfill``; its default for 0.
-        pause: Refuse INSERTs for the second in which the tables are exchanged: a
-            materialized view that reads the table can miss one that meets it.
+        pause: Refuse INSERTs for the seconds around the exchange: a materialized view that
+            reads the table can miss one that meets it.
 
     Raises:
         RevisionError: The copy could not be exact with this engine.
@@ -103,9 +103,9 @@ def rebuild(
         "lacks the rows that are not copied yet. Writers: an INSERT that meets the exchange may "
         "be refused (Code 741), with nothing written. "
         + (
-            "INSERTs are refused for a second or two around the exchange (Code 469, nothing is "
+            "INSERTs are refused for some seconds around the exchange (Code 469, nothing is "
             "written, send them again), so that no materialized view misses one; a run that "
-            "is killed in that second leaves them refused until the next run."
+            "is killed meanwhile leaves them refused until the next run."
             if pause
             else "A materialized view that reads it may miss an INSERT that meets the exchange "
             "(seen on 26.9); `budeval-migrate new change-order-by --pause` prevents it."
@@ -169,13 +169,23 @@ class _Direction:
         def unless_exchanged(sql: str, comment: str = "") -> Unless:
             return Unless(probe, sql, comment, "exchanged")
 
+        refuse = f"ADD CONSTRAINT IF NOT EXISTS {_PAUSE} CHECK 0"
+        # EXCHANGE moves the tables first and the views' ties after them, and an INSERT looks
+        # for its table first and for its views after it: whichever table it finds has to refuse
+        # it, until none is left that began before (26.9, where refusing by the old table alone
+        # was seen to miss some; InterpreterRenameQuery.cpp, ClickHouse pull request 108728).
         paused = (
             unless_exchanged(
-                f"ALTER TABLE {table} ADD CONSTRAINT IF NOT EXISTS {_PAUSE} CHECK 0",
-                "An INSERT that has begun by now finds its views within the second.",
+                f"ALTER TABLE {work} {refuse}",
+                "Both tables refuse INSERTs until no INSERT is left that may not know its views.",
             ),
-            unless_exchanged("SELECT sleep(1)"),
+            unless_exchanged(f"ALTER TABLE {table} {refuse}"),
+            *self._let_inserts_end(self.table, "pause", "when it began to refuse"),
         )
+        resumed = (
+            Execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {_PAUSE}", "End of the pause."),
+        )
+        relieved = (Execute(f"ALTER TABLE {work} DROP CONSTRAINT IF EXISTS {_PAUSE}"),)
         return (
             Line(
                 f"exchanged = {literal(probe, room=0)}",
@@ -190,7 +200,10 @@ class _Direction:
                 f"ALTER TABLE {work} MODIFY COMMENT {quote.string(f'{self.mark}: old')}",
                 "Also notes when the exchange was, as the time of the metadata.",
             ),
-            *self._waits(),
+            *self._let_inserts_end(self.work, "exchange", "the exchange"),
+            *(resumed if self.pause else ()),
+            *self._refusal(),
+            *(relieved if self.pause else ()),
             self._fill(),
         )
 
@@ -260,26 +273,28 @@ class _Direction:
         columns = tuple(named(name) for name in mapping)
         return Fill(named(self.table), select, named(self.work), self.by, columns, self.chunk_rows)
 
-    def _waits(self) -> tuple[Call, ...]:
+    def _let_inserts_end(self, table: Name, moment: str, said: str) -> tuple[Call, ...]:
+        """Return the calls that wait, half a minute at most, for what began before a moment.
+
+        Args:
+            table: Whose metadata changed last at that moment.
+            moment: The variable that holds it.
+
+        """
         since = _of(
             "system.tables",
             "name",
-            self.work,
+            table,
             "toUnixTimestamp(any(metadata_modification_time)) + 1",
         )
         running = (
             f"SELECT count() FROM system.processes\nWHERE {INSERTS}\n"
             f"  AND toUnixTimestamp64Milli(now64(3)) / 1000 - elapsed <= (\n{since}\n)"
         )
-        unfinished = _of("system.mutations", "table", self.work, "count()", "NOT is_done")
-        said = (
-            f"an INSERT from before the exchange of {named(self.table)} is still running, "
-            "or a mutation. Nothing is lost, run this again"
-        )
         return (
             Line(
-                f"exchange = {literal(since, room=0)}",
-                "The second after the exchange, and the INSERTs that began before it.",
+                f"{moment} = {literal(since, room=0)}",
+                f"The second after {said}, and the INSERTs that began before it.",
                 since,
             ),
             Line(f"running = {literal(running, room=0)}", sql=running),
@@ -288,11 +303,21 @@ class _Direction:
                 "    op.execute(\n"
                 '        f"SELECT sleepEachRow(1) FROM numbers({seconds})"\n'
                 '        f" WHERE ({running}) > 0"\n'
-                '        f" OR toUnixTimestamp(now()) + number <= ({exchange})"\n'
+                f'        f" OR toUnixTimestamp(now()) + number <= ({{{moment}}})"\n'
                 '        " SETTINGS max_block_size = 1"\n'
                 "    )",
                 "A row a block: a server allows three seconds of sleep in one.",
             ),
+        )
+
+    def _refusal(self) -> tuple[Call, ...]:
+        """Return the calls that stop where the old table may still change."""
+        unfinished = _of("system.mutations", "table", self.work, "count()", "NOT is_done")
+        said = (
+            f"an INSERT from before the exchange of {named(self.table)} is still running, "
+            "or a mutation. Nothing is lost, run this again"
+        )
+        return (
             Line(f"unfinished = {literal(unfinished, room=0)}", sql=unfinished),
             Line(f"said = {literal(quote.string(said), room=200)}"),
             Line('op.execute(f"SELECT throwIf(({running}) + ({unfinished}) > 0, {said})")'),

@@ -251,7 +251,7 @@ def change_order_by(
     notices = []
     if views and asked:
         notices.append(
-            f"{', '.join(views)} reads {named(name)}: INSERTs will be refused for a second or two "
+            f"{', '.join(views)} reads {named(name)}: INSERTs will be refused for some seconds "
             "around the exchange, so that it misses none (--no-pause leaves that out)."
         )
     if any(isinstance(call, Fill) and call.by == "partition" for call in found.upgrade):

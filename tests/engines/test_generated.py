@@ -376,6 +376,30 @@ def test_a_view_that_reads_the_rebuilt_table_counts_every_row_once(stage: Stage)
     assert count(stage, "SELECT sum(n) FROM seen") == everything
 
 
+LATE = "INSERT INTO events SELECT 7000000 + (SELECT sleep(2.9)), 'late', 'web', now()"
+
+
+@on_embedded
+def test_a_view_counts_an_insert_that_finds_its_table_before_the_exchange_and_its_views_after_it(
+    stage: Stage,
+) -> None:
+    begin(stage, "TRUNCATE TABLE events", *VIEW)
+    new(stage, "change-order-by", table="events", order_by="(site, id)")
+    with begun(stage, LATE):
+        bm.upgrade(**stage.options)
+    assert stage.rows("SELECT id FROM events") == [(7000000,)]
+    assert stage.rows("SELECT site, n FROM seen") == [("late", 1)]
+
+
+@on_embedded
+def test_a_pause_leaves_no_constraint_behind(stage: Stage) -> None:
+    begin(stage)
+    revision = new(stage, "change-order-by", table="events", order_by="(site, id)", pause=True)
+    _, after = there_and_back(stage, revision)
+    assert len(after) == 2  # the old one lies in the trash
+    assert not any("CONSTRAINT" in sql for sql in after.values())
+
+
 @on_both
 def test_a_new_view_counts_every_row_once_beside_writers(stage: Stage) -> None:
     begin(stage)
@@ -409,9 +433,9 @@ SLOW = (
 
 
 @contextmanager
-def slow_insert(stage: Stage) -> Iterator[None]:
-    """An INSERT of ten rows that has begun, and takes some seconds."""
-    thread = threading.Thread(target=stage.prepare, args=(SLOW,))
+def begun(stage: Stage, insert: str) -> Iterator[None]:
+    """An INSERT that takes some seconds, and has begun."""
+    thread = threading.Thread(target=stage.prepare, args=(insert,))
     thread.start()
     running = "SELECT 1 FROM system.processes WHERE query LIKE 'INSERT INTO events%'"
     while not stage.rows(running):
@@ -431,7 +455,7 @@ def test_an_insert_that_began_before_is_waited_for(
 ) -> None:
     begin(stage)
     new(stage, kind, **options)
-    with slow_insert(stage):
+    with begun(stage, SLOW):
         bm.upgrade(**stage.options)
         # It has ended by now, and what it wrote is where it belongs.
         assert count(stage, "SELECT count() FROM events") == 1010

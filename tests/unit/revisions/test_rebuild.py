@@ -65,11 +65,18 @@ def test_the_downgrade_leaves_nothing_behind() -> None:
     ]
 
 
-def test_a_pause_is_a_constraint_on_the_old_table_only() -> None:
-    paused = "\n".join(source(made(pause=True).upgrade))
-    assert paused.count("ADD CONSTRAINT IF NOT EXISTS") == 1
-    assert "ALTER TABLE shop.t ADD CONSTRAINT" in paused
-    assert "ADD CONSTRAINT" not in "\n".join(source(made().upgrade))
+def test_a_pause_is_a_constraint_on_both_tables_from_before_the_exchange_to_after_it() -> None:
+    name = "inserts_pause_while_the_table_is_exchanged"
+    calls = (call for call in made(pause=True).upgrade if isinstance(call, (Execute, Unless)))
+    ordered = [call.sql for call in calls if name in call.sql or "EXCHANGE" in call.sql]
+    assert ordered == [
+        f"ALTER TABLE shop._rebuild_t ADD CONSTRAINT IF NOT EXISTS {name} CHECK 0",
+        f"ALTER TABLE shop.t ADD CONSTRAINT IF NOT EXISTS {name} CHECK 0",
+        "EXCHANGE TABLES shop.t AND shop._rebuild_t",
+        f"ALTER TABLE shop.t DROP CONSTRAINT IF EXISTS {name}",
+        f"ALTER TABLE shop._rebuild_t DROP CONSTRAINT IF EXISTS {name}",
+    ]
+    assert "CONSTRAINT" not in "\n".join(source(made().upgrade))
 
 
 def test_another_partitioning_may_have_as_many_partitions_as_it_wants() -> None:
