@@ -46,23 +46,25 @@ _STATES = {
     RevisionState.RUNNING.value: "cyan",
     RevisionState.UNKNOWN.value: "bold red",
 }
+_NAME = 24  # cells of a revision's id that are left to it
+_STATEMENTS = Column("statements", right=True, spare=4)
 _STATUS = (
-    Column("revision"),
+    Column("revision", least=_NAME),
     Column("state", styles=_STATES),
     Column("checksum", spare=1),
     Column("executed (UTC)", spare=2),
     Column("ms", right=True, spare=3),
-    Column("statements", right=True, spare=4),
 )
 _HISTORY = (
     Column("#", right=True, spare=3),
     Column("executed (UTC)", spare=1),
     Column("operation"),
-    Column("revision"),
+    Column("revision", least=_NAME),
     Column("result", styles={"ok": "green", "failed": "red"}),
     Column("ms", right=True, spare=2),
-    Column("statements", right=True, spare=4),
+    _STATEMENTS,
 )
+_HALFWAY = frozenset({RevisionState.FAILED, RevisionState.RUNNING, RevisionState.UNKNOWN})
 _DONE = {
     "upgrade": "applied",
     "downgrade": "taken back",
@@ -185,7 +187,9 @@ class Output:
             return
         if self._quiet:
             return
-        self._table(_STATUS, [_status_cells(line) for line in status.revisions])
+        halfway = any(line.state in _HALFWAY for line in status.revisions)
+        columns = (*_STATUS, _STATEMENTS._replace(spare=0) if halfway else _STATEMENTS)
+        self._table(columns, [_status_cells(line) for line in status.revisions])
         for line in status.revisions:
             if line.holder:
                 at = f" statement {line.statement}" if line.statement else ""
@@ -310,7 +314,10 @@ class Output:
         self._table(_HISTORY, [_history_cells(row) for row in rows])
 
     def _table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-        self._out.print(table(columns, rows, self._out.width), end="", soft_wrap=True)
+        found = table(columns, rows, self._out.width)
+        self._out.print(found.text, end="", soft_wrap=True)
+        if found.left_out:
+            self.note(f"left out for want of room: {', '.join(found.left_out)}")
 
     def _person_error(self, error: MigrationError) -> None:
         # The terminal wraps it: what is to be typed next is copied as one line.

@@ -102,3 +102,23 @@ def test_a_terminal_that_can_do_nothing_gets_no_live_view(slow: Project) -> None
 def test_quiet_and_json_show_nothing_but_the_answer(slow: Project) -> None:
     code, shown = on_a_terminal(slow, "--quiet", "up", width=100)
     assert (code, shown) == (0, "")
+
+
+def test_a_narrow_status_says_how_far_it_came_and_what_it_leaves_out(slow: Project) -> None:
+    name = "002_add_a_column_with_quite_a_long_name"
+    slow.write_revision(name, "001_a", ["ALTER TABLE t ADD COLUMN s String", "SELECT nothing"])
+    assert on_a_terminal(slow, "up", width=100)[0] == 6
+    _, shown = on_a_terminal(slow, "status", width=64)
+    assert [line.rstrip() for line in lines(shown)[:4]] == [
+        "revision                           state    checksum  statements",
+        "001_a                              applied  ok               2/2",
+        "002_add_a_column_with_…_long_name  failed   -                1/2",
+        "note left out for want of room: executed (UTC), ms",
+    ]
+    assert max(map(cell_len, lines(shown))) <= 64
+    _, shown = on_a_terminal(slow, "status", width=40)
+    assert [line.rstrip() for line in lines(shown)[:3]] == [
+        "revision             state    statements",
+        "001_a                applied         2/2",
+        "002_add_a_co…g_name  failed          1/2",
+    ]
