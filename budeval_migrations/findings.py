@@ -147,7 +147,8 @@ class Rehearsal:
         failed: What stopped it; None when nothing did.
         changes: What it makes of the schema.
         taken_back: The downgrade ran to its end.
-        back: What the downgrade leaves different from the start.
+        back: What a downgrade leaves different from what was there before its revision.
+        back_at: That revision, the first of them on the way down; empty where there is none.
         back_failed: Why there is no way back, in a sentence; empty when there is.
         back_error: The statement of the downgrade that failed.
         notes: What was not the same as on the live server.
@@ -162,6 +163,7 @@ class Rehearsal:
     changes: tuple[Difference, ...] = ()
     taken_back: bool = False
     back: tuple[Difference, ...] = ()
+    back_at: str = ""
     back_failed: str = ""
     back_error: Failure | None = None
     notes: tuple[str, ...] = ()
@@ -185,6 +187,7 @@ class Rehearsal:
                 "taken_back": self.taken_back,
                 "impossible": self.back_failed or None,
                 "failed": self.back_error.as_dict() if self.back_error else None,
+                "incomplete": self.back_at or None,
                 "differences": [difference.as_dict() for difference in self.back],
             },
             "notes": list(self.notes),

@@ -7,7 +7,7 @@ the embedded server; what they are given and return is plain data.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from budeval_migrations.bridge import migrate
@@ -16,7 +16,7 @@ from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.linting import lint_files
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import StatementError, Unsupported
-from budeval_migrations.events import ignore
+from budeval_migrations.events import Event, RevisionFinished, RevisionStarted, ignore
 from budeval_migrations.findings import Difference, Drift, Plan, Rehearsal
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.journal import Journal
@@ -126,10 +126,10 @@ def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> 
         catalogue = migrate.open_catalogue(session, scene.files)
         back_failed = ""
         back_error: Failure | None = None
-        left: tuple[Difference, ...] = ()
+        steps = _Steps(stage, _position(session, catalogue))
         taken_back = False
         try:
-            report = migrate.upgrade(session, catalogue, target, ignore)
+            report = migrate.upgrade(session, catalogue, target, steps.up if back else ignore)
         except StatementError as error:
             assert error.report is not None
             report = error.report
@@ -141,9 +141,8 @@ def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> 
             back_failed = _no_way_back(catalogue, applied)
         if back and failed is None and not back_failed:
             try:
-                take_back(session, catalogue, applied)
+                take_back(session, catalogue, applied, steps.down)
                 taken_back = True
-                left = compare(before, stage.schema())
             except StatementError as error:
                 back_error = error.report.failed if error.report else None
         return Rehearsal(
@@ -153,12 +152,42 @@ def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> 
             failed=failed,
             changes=changes,
             taken_back=taken_back,
-            back=left,
+            back=steps.left,
+            back_at=steps.left_by,
             back_failed=back_failed,
             back_error=back_error,
             notes=tuple(dict.fromkeys(notes)),
             elapsed_ms=int((time.monotonic() - began) * 1000),
         )
+
+
+class _Steps:
+    """What the schema was before each revision, and which downgrade does not bring it back.
+
+    Attributes:
+        left: What the first such downgrade leaves different.
+        left_by: Its revision; empty where every downgrade does.
+
+    """
+
+    def __init__(self, stage: Stage, position: Position) -> None:
+        self._stage = stage
+        self._before: dict[str, Schema] = {}
+        # Of those only the schema in the middle is known, and the downgrade goes to the start.
+        self._unknown = {effort.revision for effort in position.half_applied}
+        self.left: tuple[Difference, ...] = ()
+        self.left_by = ""
+
+    def up(self, event: Event) -> None:
+        if isinstance(event, RevisionStarted) and event.revision not in self._unknown:
+            self._before[event.revision] = self._stage.schema()
+
+    def down(self, event: Event) -> None:
+        if not isinstance(event, RevisionFinished) or self.left:
+            return
+        before = self._before.get(event.revision)
+        self.left = compare(before, self._stage.schema()) if before is not None else ()
+        self.left_by = event.revision if self.left else ""
 
 
 def on_stage_compare(
@@ -210,7 +239,12 @@ def apply_on(session: Session, catalogue: Catalogue, revisions: Sequence[str]) -
     )
 
 
-def take_back(session: Session, catalogue: Catalogue, revisions: Sequence[str]) -> None:
+def take_back(
+    session: Session,
+    catalogue: Catalogue,
+    revisions: Sequence[str],
+    on_event: Callable[[Event], None] = ignore,
+) -> None:
     """Take these revisions back from a stage, the last one first.
 
     Raises:
@@ -224,7 +258,7 @@ def take_back(session: Session, catalogue: Catalogue, revisions: Sequence[str]) 
         lambda position: catalogue.downgrade_steps(
             [name for name in reversed(revisions) if name in position.applied]
         ),
-        ignore,
+        on_event,
     )
 
 

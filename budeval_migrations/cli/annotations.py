@@ -84,8 +84,7 @@ class Annotations:
         if tried.back_error is not None:
             self._failure("the downgrade would fail", tried.back_error)
         elif tried.back:
-            newest = plan.revisions[-1].revision
-            self._left_behind(newest, tried.back)
+            self._left_behind(tried.back_at, tried.back)
 
     def of_verification(self, found: Verification) -> None:
         """Annotate which revisions are not in order."""

@@ -147,7 +147,8 @@ class Forecast:
         if tried.back_error is not None:
             self._failure("the downgrade would fail at", tried.back_error)
         elif tried.back:
-            self._print("  [bold red]the downgrade does not bring the schema back[/]")
+            at = escape(tried.back_at)
+            self._print(f"  [bold red]the downgrade of {at} does not bring the schema back[/]")
             self.differences(tried.back, "before", "after up and down")
         elif tried.back_failed:
             self._print(f"  [yellow]there is no way back[/]: {escape(tried.back_failed)}")

@@ -26,7 +26,7 @@ SUMS = {
     "hosts": "777174a1734404a3",
     "lint": "271d7647c7a3b4cc",
     "lock": "202fb449e1212f11",
-    "plan": "b39b766f600c9943",
+    "plan": "45e2eea4d230b5de",
     "project": "96e712d44c99963e",
     "report": "29f2d0cb268822b9",
     "revision": "5a8aa15e17d73845",

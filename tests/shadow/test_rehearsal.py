@@ -185,9 +185,39 @@ def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: Stage) -
     assert [(d.part, d.before, d.after) for d in found.back] == [("column by", None, "String")]
     done = project.cli("plan", "--rehearse")
     assert done.returncode == 7, done.output
-    assert "the downgrade does not bring the schema back\n  + table events column by  String\n" in (
-        done.stdout
-    )
+    assert "the downgrade of 002_more does not bring the schema back\n" in done.stdout
+    assert "\n  + table events column by  String\n" in done.stdout
+
+
+@on_embedded
+def test_downgrades_that_are_right_only_together_are_told_apart(stage: Stage) -> None:
+    project = stage.project
+    project.write_revision("001_events", None, EVENTS)
+    bm.upgrade(**stage.options)
+    add = "ALTER TABLE events ADD COLUMN IF NOT EXISTS at Date"
+    drop = "ALTER TABLE events DROP COLUMN IF EXISTS at"
+    project.write_revision("002_first", "001_events", add, drop)
+    project.write_revision("003_again", "002_first", add, drop)
+    found = tried(rehearse(stage))
+    assert not found.ok
+    assert found.taken_back
+    assert found.back_at == "003_again"
+    assert [(d.part, d.before, d.after) for d in found.back] == [("column at", "Date", None)]
+
+
+@on_embedded
+def test_of_a_half_applied_revision_only_what_is_known_is_held_against_its_downgrade(
+    stage: Stage,
+) -> None:
+    project = stage.project
+    project.write_revision("001_events", None, [EVENTS, "INSERT INTO missing VALUES (1)"])
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+    drops = ["DROP TABLE keyed", "DROP TABLE events"]
+    project.write_revision("001_events", None, [EVENTS, KEYED], drops)
+    found = tried(rehearse(stage))
+    assert found.taken_back
+    assert found.ok, found.back
 
 
 @on_modern
@@ -318,6 +348,7 @@ def test_the_report_as_json_and_as_a_script(stage: Stage) -> None:
         "taken_back": True,
         "impossible": None,
         "failed": None,
+        "incomplete": None,
         "differences": [],
     }
     assert [c["name"] for c in report["changes"]] == ["events"]
