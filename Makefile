@@ -8,6 +8,9 @@ WORKERS ?= 2
 PYTHONS ?= python3.10 python3.12 python3.13
 # Debian puts clickhouse-server where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
+# As for a user: buffers and compiled files are part of what is tested, and compiled files save a
+# third of the time of every command that a test starts.
+unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 # Tests kill processes, not machines: a disk in memory, where it is large enough (8 GB), holds
 # their data as well and spares them ClickHouse's fsyncs.
 MEMORY := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8000000 { print "/dev/shm" }')
