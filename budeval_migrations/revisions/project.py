@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
+from unicodedata import combining, normalize
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.revisions.directory import shown_path
@@ -72,7 +73,8 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
     taken = next((p for p in (directory, *directory.parents) if p.is_file()), None)
     if taken is not None:
         raise ConfigError(f"{shown_path(str(taken))} is a file.", hint="Name a directory.")
-    database = database or _word(directory.resolve().name) or "app"
+    above, named, said = directory.resolve().parent, directory.resolve().name, database
+    database = database or _word(named) or "app"
     word = _word(database).upper().lstrip("0123456789_") or "APP"
     env_prefix = env_prefix or f"{word}_MIGRATIONS_"
     place = str(directory.resolve())
@@ -102,6 +104,10 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
             hint="Name a directory that we may write to.",
         ) from error
     written = tuple(path.relative_to(directory).as_posix() for path in missing)
+    if written and not said and database != named:
+        notices += (f"The database is named {database}; alembic.ini may say another name.",)
+    if written and (above / "alembic.ini").is_file():
+        notices += ("The directory above it has an alembic.ini, and is a project as well.",)
     return NewProject(str(directory), database, env_prefix, written, notices)
 
 
@@ -135,4 +141,6 @@ def _is_there(path: Path, text: str) -> bool:
 
 
 def _word(name: str) -> str:
-    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    # ü is u and a mark: the letter stays.
+    letters = "".join(each for each in normalize("NFKD", name) if not combining(each))
+    return re.sub(r"\W+", "_", letters, flags=re.ASCII).strip("_").lower()

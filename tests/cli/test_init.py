@@ -50,8 +50,29 @@ def shop(tmp_path: Path) -> Path:
 def test_init_names_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
     done = run(tmp_path, "init", "a shop")
     assert set(done.stdout.splitlines()) == {f"a shop/{name}" for name in FILES}
-    assert done.stderr == "note Now: cd 'a shop' && alembic upgrade head\n"
+    assert done.stderr == (
+        "note The database is named a_shop; alembic.ini may say another name.\n"
+        "note Now: cd 'a shop' && alembic upgrade head\n"
+    )
     assert written(tmp_path / "a shop") == FILES
+
+
+@pytest.mark.parametrize(
+    ("directory", "database"),
+    [("shop", "shop"), ("My-Shop.2", "my_shop_2"), ("Ünïcode", "unicode"), ("магазин", "app")],
+)
+def test_a_database_is_named_as_the_directory_is(
+    tmp_path: Path, directory: str, database: str
+) -> None:
+    assert json.loads(run(tmp_path, "init", directory, "--json").stdout)["database"] == database
+
+
+def test_a_project_in_a_project_is_told(tmp_path: Path) -> None:
+    run(tmp_path, "init", "shop")
+    done = run(tmp_path / "shop", "init", "shop")
+    assert done.stderr.splitlines()[0] == (
+        "note The directory above it has an alembic.ini, and is a project as well."
+    )
 
 
 @pytest.mark.parametrize("place", ["a-file", "a-file/shop"])
