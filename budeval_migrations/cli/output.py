@@ -199,8 +199,8 @@ class Output:
                 )
             elif line.state is RevisionState.UNKNOWN:
                 self._out.print(
-                    f"[red]{escape(line.revision)}[/]: what became of statement "
-                    f"{line.statement} is not known; the next up finds out, or asks"
+                    f"[red]{escape(line.revision)}[/]: statement {line.statement} may have taken "
+                    "effect, or may yet; the next up finds out, or asks"
                 )
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
