@@ -15,6 +15,8 @@ def heads_if_applied(
 ) -> tuple[str, ...] | None:
     """Return the heads of a database that has everything; None where that is not so plain.
 
+    Without any revision it is not: the directory may be a wrong one, and that has to be told.
+
     One query, and the files' names, sizes and times; read-only.
 
     Args:
@@ -29,7 +31,7 @@ def heads_if_applied(
         return None
     with versions.summed_beside():
         seen = glance(session)
-    if seen is None or seen.summary != versions.summary(seen.adopted):
+    if not seen or not seen.heads or seen.summary != versions.summary(seen.adopted):
         return None
     # ``head`` means one of several heads, and has to be refused.
     return seen.heads if target == "heads" or len(seen.heads) == 1 else None

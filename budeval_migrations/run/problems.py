@@ -80,6 +80,15 @@ def find_problems(
                 f"budeval-migrate repair --forget {name}",
             )
         )
+    if not position.files:
+        warnings.append(
+            Problem(
+                None,
+                "no_revisions",
+                "There is no revision file: versions/ is empty, or another directory is meant.",
+                "budeval-migrate new writes one; `versions` names the directories.",
+            )
+        )
     for sequence in position.state.conflicts:
         warnings.append(
             Problem(

@@ -227,3 +227,13 @@ def test_an_empty_versions_directory_is_nothing_to_do(embedded: Project) -> None
     done = embedded.cli("--json", "status")
     assert done.returncode == 0, done.output
     assert one_object(done)["revisions"] == []
+
+
+def test_a_directory_without_revisions_is_told_each_time(embedded: Project) -> None:
+    for _ in range(2):
+        done = embedded.cli("up")
+        assert done.returncode == 0, done.output
+        assert done.stdout == "mine: nothing to do; at base\n"
+        assert done.stderr == (
+            "note There is no revision file: versions/ is empty, or another directory is meant.\n"
+        )

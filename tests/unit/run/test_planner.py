@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
@@ -322,12 +322,20 @@ def test_where_names_and_checksums_sum_up_to_the_same_nothing_is_to_be_done(
 ) -> None:
     dag, up, known = standing
     here = stand(dag, up, known)
+    assume(here.files or up)  # nothing at all is told
 
     recorded = summary((name, row.checksum) for name, row in here.state.recorded.items())
     wanted = summary((file.revision, file.checksum) for file in here.files.values())
 
     nothing = here.pending == () and find_problems(here, uncalled) == ([], [])
     assert (recorded == wanted) == nothing
+
+
+def test_a_directory_without_revisions_is_told() -> None:
+    problems, [warning] = find_problems(position((), {}), uncalled)
+    assert problems == []
+    assert (warning.kind, warning.revision) == ("no_revisions", None)
+    assert warning.message.startswith("There is no revision file: ")
 
 
 # --- checksums ----------------------------------------------------------------------------
