@@ -3,7 +3,8 @@
 
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
-WORKERS ?= 2
+# More than two processors: most of what tests do is to wait for servers.
+WORKERS ?= 3
 # The Pythons that make pythons runs the tests with: names on PATH, or paths.
 PYTHONS ?= python3.10 python3.12 python3.13
 # Debian puts clickhouse-server where an ordinary user's PATH does not look.

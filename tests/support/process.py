@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import subprocess
+from collections import deque
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,16 +21,25 @@ class ServerStartError(RuntimeError):
     """A server did not start."""
 
 
+_WORKERS = 16
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+_given: deque[int] = deque(maxlen=500)
+
+
 def free_port() -> int:
     """A TCP port on loopback that was free a moment ago, and that nobody is given by chance.
 
     Below the range that systems take the near ends of connections from: a server whose port was
-    chosen some seconds before it starts would find it taken by a client now and then.
+    chosen some seconds before it starts would find it taken by a client now and then. Nor is it
+    given twice while the first may not have bound it yet: every worker has ports of its own.
     """
     while True:
-        port = 12_000 + secrets.randbelow(20_000)  # not seeded: tests run side by side
+        port = 12_000 + _WORKERS * secrets.randbelow(20_000 // _WORKERS) + _WORKER
+        if port in _given:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
+            _given.append(port)
             return port
 
 
