@@ -3,7 +3,7 @@
 
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
-# More than two processors: most of what tests do is to wait for servers.
+# More than a small machine has processors: most of what a test does is to wait for a server.
 WORKERS ?= 3
 # The Pythons that make pythons runs the tests with: names on PATH, or paths.
 PYTHONS ?= python3.10 python3.12 python3.13

@@ -44,7 +44,7 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 <circle cx="${x(row.lane)}" cy="${HEIGHT // 2}" r="5" class="${line.state.value}"/></svg></td>\
 <td>${row.revision}</td><td class="${line.state.value}">${line.state.value}</td><td class="${line.checksum.value}">${"" if line.checksum.value == "none" else line.checksum.value}</td>\
 <td class="spare">${when(line.executed_at)}</td><td class="right spare">${"" if line.execution_time_ms is None else line.execution_time_ms}</td>\
-<td class="right spare">${of(line)}</td><td class="faint spare">${o.graph[row.revision].doc}</td></tr>
+<td class="right spare">${of(line)}</td><td class="doc faint spare" title="${o.graph[row.revision].doc}">${o.graph[row.revision].doc}</td></tr>
 % endfor
 </table></div>
 % else:
@@ -87,9 +87,9 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 <h2>Failures</h2>
 % if failures:
 <div class="wide"><table id="failures">
-<tr><th>executed</th><th>operation</th><th>revision</th><th class="right">statements</th><th>error</th></tr>
+<tr><th>executed</th><th class="spare">operation</th><th>revision</th><th class="right spare">statements</th><th>error</th></tr>
 % for row in failures:
-<tr><td>${when(row.executed_at)}</td><td>${row.operation.value}</td><td>${row.version}</td><td class="right">${of(row)}</td><td class="text bad">${row.error_message or ""}</td></tr>
+<tr><td>${when(row.executed_at)}</td><td class="spare">${row.operation.value}</td><td>${row.version}</td><td class="right spare">${of(row)}</td><td class="text bad">${row.error_message or ""}</td></tr>
 % endfor
 </table></div>
 % else:
@@ -102,7 +102,7 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 <tr><th>began</th><th>operation</th><th class="right">revisions</th><th class="right">ms</th><th></th></tr>
 % for run in runs:
 <tr><td>${when(run.began)}</td><td>${", ".join(dict.fromkeys(row.operation.value for row in run.attempts))}</td><td class="right">${len(run.attempts)}</td><td class="right">${run.elapsed_ms}</td>\
-<td><svg width="${BAR + 4}" height="14">\
+<td><svg width="${BAR + 4}" height="14" viewBox="0 0 ${BAR + 4} 14" preserveAspectRatio="none">\
 % for at, wide, row in bars(run, longest):
 <rect x="${at}" y="1" width="${wide}" height="12" class="${"good" if row.success else "bad"}"><title>${row.version}: ${row.execution_time_ms} ms</title></rect>\
 % endfor

@@ -57,6 +57,22 @@ def test_the_page_is_drawn_and_runs_nothing_that_an_error_says(
     assert shot.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("width", [1200, 700])
+def test_no_table_is_wider_than_the_page(failed: Project, tmp_path: Path, width: int) -> None:
+    file = failed.revision_file("001_first")
+    said = "Create the first of all tables, which is there for a reason that takes words, " * 3
+    file.write_text(file.read_text().replace('"""001_first', f'"""{said}', 1))
+    page = failed.path / "report.html"
+    assert failed.cli("report", "--html", str(page)).returncode == 0
+    text = page.read_text("utf-8")
+    assert said.strip(" ,") in text
+    over = "[...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)"
+    text = re.sub("<meta http-equiv=.*>", "", text)
+    page.write_text(text + f"<script>document.title = {over}.join()</script>", "utf-8")
+    drawn = browse(page, tmp_path, "--dump-dom", f"--window-size={width},900")
+    assert re.findall("<title>(.*)</title>", drawn)[0] == "0,0,0"
+
+
 def test_json_has_the_same_content(failed: Project) -> None:
     done = failed.cli("report", "--json")
     assert done.returncode == 0, done.output
