@@ -300,6 +300,28 @@ def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
 
 
 @embedded
+def test_a_dynamic_revision_may_not_set_anything_for_those_after_it(stage: Stage) -> None:
+    write = stage.project.write_revision
+    write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
+    write(
+        "002_b",
+        "001_base",
+        body="def upgrade():\n    op.get_bind().exec_driver_sql('SELECT 1')\n"
+        "    op.execute('INSERT INTO b SELECT 1, 1')\n"
+        "    op.execute('SET limit = 1')\ndef downgrade():\n    pass\n",
+    )
+    write("003_c", "002_b", "INSERT INTO a SELECT number, 1 FROM numbers(5)")
+    with pytest.raises(StatementFailed) as refused:
+        upgrade(stage)
+    assert "hold for one connection alone" in str(refused.value)
+    assert refused.value.report.failed.statement == 2
+    assert "Run it without --jobs." in refused.value.hint
+    report, _ = upgrade(stage, jobs=1)
+    assert report.applied == ("002_b", "003_c")
+    assert stage.rows("SELECT count() FROM b") == [(1,)]
+
+
+@embedded
 @pytest.mark.parametrize("jobs", ["0", "many", "-1", "1000"])
 def test_a_number_of_jobs_that_makes_no_sense_is_refused(stage: Stage, jobs: str) -> None:
     with pytest.raises(ConfigError, match="jobs must be a number from 1 to 64"):
