@@ -7,7 +7,7 @@ the embedded server; what they are given and return is plain data.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from budeval_migrations.bridge import migrate
@@ -16,7 +16,13 @@ from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.linting import lint_files
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import StatementError, Unsupported
-from budeval_migrations.events import Event, RevisionFinished, RevisionStarted, ignore
+from budeval_migrations.events import (
+    Event,
+    Listener,
+    RevisionFinished,
+    RevisionStarted,
+    ignore,
+)
 from budeval_migrations.findings import Difference, Drift, Plan, Rehearsal
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.journal import Journal
@@ -243,7 +249,7 @@ def take_back(
     session: Session,
     catalogue: Catalogue,
     revisions: Sequence[str],
-    on_event: Callable[[Event], None] = ignore,
+    on_event: Listener = ignore,
 ) -> None:
     """Take these revisions back from a stage, the last one first.
 
