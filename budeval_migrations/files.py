@@ -38,6 +38,8 @@ def write_file(path: str | Path, text: str) -> None:
 
     """
     target = Path(path)
+    if target.is_dir():
+        raise ConfigError(f"{path} is a directory.", hint="Name a file.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.write_text(text, "utf-8")

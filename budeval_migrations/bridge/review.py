@@ -37,7 +37,7 @@ from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.comparison import compare_hosts
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
-from budeval_migrations.run.problems import find_problems, refuse
+from budeval_migrations.run.problems import find_problems, refuse, unfinished
 from budeval_migrations.run.statuses import revision_statuses
 from budeval_migrations.version import __version__
 
@@ -109,7 +109,7 @@ def _status(
         server_version=session.version(),
         current=position.heads,
         heads=position.target_heads,
-        at_head=not position.pending and set(position.heads) == set(position.target_heads),
+        at_head=not position.pending and all(name in position.graph for name in position.heads),
         pending=position.pending,
         revisions=revision_statuses(position, catalogue.statements_checksum, holder),
         notices=tuple(notices),
@@ -161,6 +161,7 @@ def review_everything(session: Session) -> Validation:
         return Validation(tuple(found), (), RevisionError.exit_code)
     position = Position(state, files, graph)
     problems, warnings = find_problems(position, catalogue.statements_checksum)
+    warnings += unfinished(position)
     if len(position.target_heads) > 1:
         warnings.append(
             Problem(

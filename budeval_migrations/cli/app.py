@@ -13,7 +13,7 @@ import click
 
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import MigrationError
-from budeval_migrations.run.interrupts import Terminated
+from budeval_migrations.run.interrupts import HungUp, Terminated
 from budeval_migrations.settings import load_settings
 
 
@@ -27,6 +27,12 @@ class _Terminated(MigrationError):
     """SIGTERM; the shells' own code for it."""
 
     exit_code = 143
+
+
+class _HungUp(MigrationError):
+    """SIGHUP; the shells' own code for it."""
+
+    exit_code = 129
 
 
 @dataclass
@@ -44,8 +50,8 @@ class App:
         except MigrationError as error:
             code = self.fail(error)
         except Terminated as stop:
-            said = str(stop) or "Terminated."
-            code = self.fail(_Terminated(said, hint="See: budeval-migrate status"))
+            kind = _HungUp if isinstance(stop, HungUp) else _Terminated
+            code = self.fail(kind(str(stop) or "Terminated.", hint="See: budeval-migrate status"))
         except KeyboardInterrupt as stop:
             said = str(stop) or "Interrupted."
             code = self.fail(Interrupted(said, hint="See: budeval-migrate status"))

@@ -225,7 +225,8 @@ def reset(app: App, yes: bool) -> None:
 @click.option(
     "--statement", type=int, metavar="N", help="With --revision: the statement in doubt, from 1."
 )
-@click.option("--applied/--not-applied", default=None, help="Whether it took effect.")
+@click.option("--applied", is_flag=True, help="It took effect.")
+@click.option("--not-applied", is_flag=True, help="It did not, or was taken back.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
 @click.pass_obj
 def repair(
@@ -233,7 +234,8 @@ def repair(
     revisions: tuple[str, ...],
     forget: tuple[str, ...],
     statement: int | None,
-    applied: bool | None,
+    applied: bool,
+    not_applied: bool,
     cluster: bool,
 ) -> None:
     """Mend the records, never the schema.
@@ -251,13 +253,18 @@ def repair(
 
     def work() -> int:
         if cluster:
-            if revisions or forget or statement is not None or applied is not None:
+            if revisions or forget or statement is not None or applied or not_applied:
                 raise ConfigError("--cluster goes with no other option of repair.")
             app.output.hosts(api.compare_hosts(**app.settings))
             return 0
-        if statement is None and applied is None:
+        if statement is None and not (applied or not_applied):
             return _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw))
-        if statement is None or applied is None or len(revisions) != 1 or forget:
+        if applied and not_applied:
+            raise ConfigError(
+                "--applied and --not-applied say two things of one statement.",
+                hint="Look at the data, and say what is true.",
+            )
+        if statement is None or not (applied or not_applied) or len(revisions) != 1 or forget:
             raise ConfigError(
                 "A statement is named by --revision R --statement N, and --applied or "
                 "--not-applied says what became of it.",

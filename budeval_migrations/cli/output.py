@@ -202,6 +202,12 @@ class Output:
                     f"[red]{escape(line.revision)}[/]: statement {line.statement} may have taken "
                     "effect, or may yet; the next up finds out, or asks"
                 )
+            elif line.state is RevisionState.FAILED and not line.error:
+                done = counted(line.statements_applied or 0, "statement")
+                self._out.print(
+                    f"[red]{escape(line.revision)}[/]: interrupted when {done} had taken effect; "
+                    "the next up goes on there"
+                )
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")
         for notice in status.notices:
@@ -296,7 +302,8 @@ class Output:
                 if problem.hint:
                     self._out.print(f"  hint: {escape(problem.hint)}")
         if found.ok:
-            self._out.print("files and ledger are in order")
+            told = f", with {counted(len(found.warnings), 'note')}" if found.warnings else ""
+            self._out.print(f"files and ledger are in order{told}")
         else:
             count = len(found.problems)
             self._out.print(counted(count, "problem"))

@@ -101,7 +101,7 @@ class Progress:
         elif isinstance(said, Exception):
             reason = f"{type(said).__name__}: {said}"
         else:
-            reason = "stopped by SIGTERM" if isinstance(said, Terminated) else "interrupted"
+            reason = f"stopped by {said.by}" if isinstance(said, Terminated) else "interrupted"
         reason = redact(reason)
         statement = self.current
         if statement is not None:

@@ -1,4 +1,4 @@
-"""Hear Ctrl-C and SIGTERM where they do no harm: between statements, and in waits.
+"""Hear Ctrl-C, SIGTERM and SIGHUP where they do no harm: between statements, and in waits.
 
 A pod that is stopped gets SIGTERM, at which Python would end on the spot, with the
 lock held and nothing recorded; and a KeyboardInterrupt in the middle of our own
@@ -21,6 +21,14 @@ from typing import Any
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
+    by = "SIGTERM"
+
+
+class HungUp(Terminated):
+    """SIGHUP came: the terminal was closed."""
+
+    by = "SIGHUP"
+
 
 class Halted(KeyboardInterrupt):
     """The run that this thread helps is being stopped."""
@@ -30,6 +38,13 @@ _KINDS: dict[int, type[KeyboardInterrupt]] = {
     signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: Terminated,
 }
+_USUAL: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _KINDS[signal.SIGHUP] = HungUp
+    _USUAL[signal.SIGHUP] = signal.SIG_DFL
 
 
 class Interrupts:
@@ -48,15 +63,11 @@ class Interrupts:
         server's way to shut down stays its own.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C came; Terminated, a kind of it, for SIGTERM.
+            KeyboardInterrupt: Ctrl-C came; Terminated, a kind of it, for SIGTERM and SIGHUP.
 
         """
-        usual: dict[signal.Signals, Any] = {
-            signal.SIGINT: signal.default_int_handler,
-            signal.SIGTERM: signal.SIG_DFL,
-        }
         main = threading.current_thread() is threading.main_thread()
-        ours = [n for n, handler in usual.items() if main and signal.getsignal(n) is handler]
+        ours = [n for n, handler in _USUAL.items() if main and signal.getsignal(n) is handler]
         self._asked = None
         for number in ours:
             signal.signal(number, self._hear)
@@ -64,7 +75,7 @@ class Interrupts:
             yield
         finally:
             for number in ours:
-                signal.signal(number, usual[number])
+                signal.signal(number, _USUAL[number])
         self.check()
 
     @contextmanager

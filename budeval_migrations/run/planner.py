@@ -56,6 +56,17 @@ class Position:
         return tuple(name for name in self.graph if name not in self.applied)
 
     @cached_property
+    def overtaken(self) -> Mapping[str, str]:
+        """Pending revisions that an applied one builds on by its file, with that one."""
+        found: dict[str, str] = {}
+        waiting = set(self.pending)
+        for name, node in self.graph.items() if waiting else ():
+            row = self.applied.get(name)
+            if row is not None and not row.legacy:
+                found.update({parent: name for parent in node.parents if parent in waiting})
+        return found
+
+    @cached_property
     def ahead(self) -> tuple[str, ...]:
         """Applied revisions without a file, on which no known revision builds.
 

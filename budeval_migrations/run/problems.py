@@ -60,6 +60,17 @@ def find_problems(
                     "Restore the file and run the upgrade, or take back by hand what it did.",
                 )
             )
+    for name, child in position.overtaken.items():
+        below = position.graph[name].parents or ("base",)
+        problems.append(
+            Problem(
+                name,
+                "out_of_order",
+                f"{name} is not applied, and {child} is, which builds on it as its file is now.",
+                f"Give {child} the down_revision that it had, and {name} one after all that is "
+                f"applied; or take back what is above it: budeval-migrate down {below[0]}, then up.",
+            )
+        )
     for name in position.missing:
         problems.append(
             Problem(
@@ -99,6 +110,20 @@ def find_problems(
             )
         )
     return problems, warnings
+
+
+def unfinished(position: Position) -> list[Problem]:
+    """Return what was begun and waits for the next run; where the file is gone it is a warning."""
+    return [
+        Problem(
+            effort.revision,
+            "half_applied",
+            f"{effort.revision} was begun and not finished: {_done(effort)}.",
+            "budeval-migrate up goes on with it.",
+        )
+        for effort in position.half_applied
+        if effort.revision in position.graph
+    ]
 
 
 def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
@@ -156,12 +181,13 @@ _REFUSALS: dict[str, type[LedgerError]] = {
     "missing_revision": MissingRevision,
     "ahead": MissingRevision,
     "half_taken_back": LedgerError,
+    "out_of_order": LedgerError,
 }
 # What a command that mends or rewrites the records must live with.
 RECORDS_ONLY = frozenset(_REFUSALS)
 # What a downgrade must live with: it is how a downgrade is finished, and how an older image
 # takes back what a newer one has applied.
-ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead"})
+ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead", "out_of_order"})
 
 
 def refuse(

@@ -46,6 +46,7 @@ from budeval_migrations.run.problems import (
     check_downgrade,
     check_nothing_to_take_back,
     refuse,
+    unfinished,
 )
 from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.sql.touch import binds
@@ -158,6 +159,9 @@ class Runner:
         steps = self._decide(request, position)
         self._preflight(steps)
         outlook = Outlook(self._session)
+        wanted = {step.revision for step in steps}
+        goes_on = [each for each in unfinished(position) if each.revision in wanted]
+        self._notices += [each.message for each in goes_on]
         return Plan(
             self._session.database,
             str(self._session.topology),

@@ -53,6 +53,24 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
     assert [r["state"] for r in status["revisions"]] == ["applied", "failed"]
 
 
+def test_after_a_kill_status_says_how_far_it_came(embedded: Project) -> None:
+    embedded.write_revision("001_slow", None, ["CREATE TABLE t (n Int8) ENGINE = Memory", SLOW])
+    process = embedded.start("budeval_migrations", "--verbose", "up")
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "2 of 2" in line:
+                break
+        time.sleep(2)  # what came before a slow statement is written down now
+    finally:
+        process.kill()
+        process.communicate()
+    done = embedded.cli("status")
+    assert done.stdout.splitlines()[2] == (
+        "001_slow: interrupted when 1 statement had taken effect; the next up goes on there"
+    ), done.output
+
+
 def test_ctrl_c_on_chdb_ends_after_the_statement_and_records_it(embedded: Project) -> None:
     embedded.write_revision("001_slow", None, ["SELECT 1", SLOW, "SELECT 2"])
     process = embedded.start("budeval_migrations", "--verbose", "up")

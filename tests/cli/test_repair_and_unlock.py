@@ -79,9 +79,20 @@ def test_a_statement_in_doubt_is_shown_with_both_commands(shell: Shell, doubt: F
     told = {r["revision"]: r for r in one_object(shell.ok("--json", "status"))["revisions"]}
     assert (told["002_fill"]["state"], told["002_fill"]["statement"]) == ("unknown", 2)
     assert told["002_fill"]["statements_applied"] == 1
+    said = (
+        "002_fill was begun and not finished: 1 statement took effect, the outcome of "
+        "statement 2 is not known."
+    )
+    assert shell.ok("validate").stdout == (
+        f"half_applied {said}\n  hint: budeval-migrate up goes on with it.\n"
+        "files and ledger are in order, with 1 note\n"
+    )
+    assert said in shell.ok("plan", "--quick").output
     again = shell.run("up")
     refused(again, 4, *shown.splitlines()[1:5])
     assert shell.rows("SELECT count() FROM t") == ["3"]
+    both = shell.run(*REPAIR.split(), "--applied", "--not-applied")
+    refused(both, 2, "--applied and --not-applied say two things of one statement.")
     _silent(shell, doubt, status, again)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, refused
+from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, one_object, refused
 from tests.support.project import Project
 
 FINE = f'op.execute("{TABLE.format(name="t")}")'
@@ -313,3 +313,51 @@ def test_a_downgrade_that_is_not_there_is_refused_before_anything_is_taken_back(
     refused(done, 3, "002_step", "no downgrade", hint="def downgrade()")
     assert shell.tables() >= {"t1", "t2", "t3"}
     assert len(shell.ledger()) == 3
+
+
+def test_a_revision_that_came_below_an_applied_one_is_told_with_the_ways_out(
+    embedded: Project,
+) -> None:
+    table = "CREATE TABLE {} (n Int64) ENGINE = MergeTree ORDER BY n"
+
+    def write(name: str, below: str | None) -> None:
+        embedded.write_revision(f"{name}_x", below, table.format(f"t{name}"), f"DROP TABLE t{name}")
+
+    write("001", None)
+    write("003", "001_x")
+    assert embedded.cli("up").returncode == 0
+    write("002", "001_x")
+    write("003", "002_x")  # as a rebase leaves it
+    said = "002_x is not applied, and 003_x is, which builds on it as its file is now."
+    for words in (("up",), ("plan",)):
+        done = embedded.cli(*words)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (4, f"FAILED {said}")
+        assert "budeval-migrate down 001_x, then up." in done.stderr
+    assert embedded.run("upgrade", "head").returncode == 255
+    assert f"note {said}" in embedded.cli("status").stdout
+    assert embedded.cli("validate").returncode == 4
+
+    # Recorded anew, it is refused still.
+    assert embedded.cli("repair").returncode == 0
+    assert embedded.cli("up").returncode == 4
+    # One way out: what is above it is taken back.
+    assert embedded.cli("down", "001_x").returncode == 0
+    assert one_object(embedded.cli("up", "--json"))["applied"] == ["002_x", "003_x"]
+    # The other: it comes last.
+    write("004", "001_x")
+    write("002", "004_x")
+    assert embedded.cli("up").returncode == 4
+    write("002", "001_x")
+    write("004", "003_x")
+    assert one_object(embedded.cli("up", "--json"))["applied"] == ["004_x"]
+    assert one_object(embedded.cli("status", "--json"))["at_head"] is True
+
+
+def test_where_an_applied_revision_was_moved_onto_another_the_database_is_at_head(
+    embedded: Project,
+) -> None:
+    for name, below in (("001_x", None), ("002_a", "001_x"), ("002_b", "001_x")):
+        embedded.write_revision(name, below, "SELECT 1")
+    assert embedded.cli("up").returncode == 0
+    embedded.write_revision("002_b", "002_a", "SELECT 1")
+    assert one_object(embedded.cli("status", "--json"))["at_head"] is True

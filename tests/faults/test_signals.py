@@ -34,8 +34,15 @@ QUICK = "INSERT INTO t SELECT toInt32(number + 1) FROM numbers(300)"
 STUBBORN = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3)"
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
-EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
-WORD = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped by SIGTERM"}
+ALL = pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["int", "term", "hup"]
+)
+EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WORD = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "stopped by SIGTERM",
+    signal.SIGHUP: "stopped by SIGHUP",
+}
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ def test_the_statement_is_stopped_on_the_server_and_the_next_run_finishes(
     tells_no_secret(shell, stdout, stderr, again.output)
 
 
-@BOTH
+@ALL
 def test_a_statement_that_cannot_be_stopped_is_waited_for_and_recorded_as_applied(
     shell: Shell, number: signal.Signals
 ) -> None:

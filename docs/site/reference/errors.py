@@ -32,7 +32,7 @@ EXIT_CODES = {
     "9": "`status --exit-code`: revisions are pending; a database that is only newer than the "
     "files has none",
     "10": "hosts of a cluster have not run a statement yet; run again",
-    "130, 143": "Ctrl-C, SIGTERM",
+    "129, 130, 143": "SIGHUP, Ctrl-C, SIGTERM",
     "255": "of Alembic's own commands, which print the same sentences after `FAILED:`",
 }
 _PARAGRAPH = re.compile(r"^(Safe|Next): (.*?)(?=\n\n|\Z)", re.M | re.S)
