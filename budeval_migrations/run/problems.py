@@ -68,7 +68,8 @@ def find_problems(
                 "out_of_order",
                 f"{name} is not applied, and {child} is, which builds on it as its file is now.",
                 f"Give {child} the down_revision that it had, and {name} one after all that is "
-                f"applied; or take back what is above it: budeval-migrate down {below[0]}, then up.",
+                "applied; or take back what is above it: "
+                f"budeval-migrate down {below[0]}, then up.",
             )
         )
     for name in position.missing:
