@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.settings import Settings, load_settings
+from budeval_migrations.settings import DEFAULT_URL, Settings, load_settings
 
 if TYPE_CHECKING:
     from budeval_migrations.bridge.catalogue import Catalogue
@@ -360,6 +360,11 @@ def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
 def _session(settings: Settings) -> Session:
     from budeval_migrations.engine.session import Session
 
+    if not settings.versions and settings.url == DEFAULT_URL:
+        # Nobody has named a server: an answer would be about one that is not meant.
+        from budeval_migrations.revisions.directory import not_known
+
+        raise not_known()
     return Session(settings)
 
 

@@ -20,6 +20,14 @@ from budeval_migrations.sql.checksum import file_checksum
 _CALL = "execute_file"
 
 
+def not_known() -> ConfigError:
+    """Return what is said where there is no project."""
+    return ConfigError(
+        "It is not known where the revision files are.",
+        hint="Run where alembic.ini is, name it with --config, or set versions.",
+    )
+
+
 def read_files(settings: Settings) -> dict[str, RevisionFile]:
     """Return the revision files by id, hashed; read-only.
 
@@ -29,10 +37,7 @@ def read_files(settings: Settings) -> dict[str, RevisionFile]:
 
     """
     if not settings.versions:
-        raise ConfigError(
-            "It is not known where the revision files are.",
-            hint="Run where alembic.ini is, name it with --config, or set versions.",
-        )
+        raise not_known()
     files: dict[str, RevisionFile] = {}
     for directory in settings.versions:
         for path in _paths(directory):

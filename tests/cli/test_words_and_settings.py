@@ -237,3 +237,13 @@ def test_a_directory_without_revisions_is_told_each_time(embedded: Project) -> N
         assert done.stderr == (
             "note There is no revision file: versions/ is empty, or another directory is meant.\n"
         )
+
+
+def test_where_there_is_no_project_nothing_is_said_of_a_server_that_nobody_named(
+    tmp_path: Path,
+) -> None:
+    nowhere = Project(tmp_path / "nowhere")
+    nowhere.ini.unlink()
+    for words in (("history",), ("unlock", "--yes"), ("status",)):
+        done = nowhere.cli(*words)
+        refused(done, 2, "It is not known where the revision files are.")
