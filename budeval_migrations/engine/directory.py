@@ -20,12 +20,21 @@ def check_directory(path: str, shown: str) -> None:
         shown: What people call it.
 
     Raises:
-        ConnectionFailed: It is a file, or another process has it open.
+        ConnectionFailed: It is a file, may not be written, or another process has it open.
 
     """
     if os.path.exists(path) and not os.path.isdir(path):
         raise ConnectionFailed(
             f"{shown} is a file, and chDB needs a directory.", hint="Name another one in the URL."
+        )
+    nearest = os.path.abspath(path)
+    while not os.path.exists(nearest) and os.path.dirname(nearest) != nearest:
+        nearest = os.path.dirname(nearest)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConnectionFailed(
+            f"{shown} cannot be opened: this user may not write to {nearest}.",
+            hint="chDB writes there even to read. Name another directory in the URL, or run as "
+            "the user that owns it.",
         )
     holder = _holder(os.path.join(path, "status"))
     if holder is not None:

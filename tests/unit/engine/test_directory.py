@@ -59,3 +59,19 @@ def test_a_number_that_another_has_by_now_is_nobody(tmp_path: Path, number: int)
 def test_a_status_file_that_says_something_else_is_left_to_chdb(tmp_path: Path) -> None:
     (tmp_path / "status").write_bytes(b"\xff\xfe")
     check_directory(str(tmp_path), "chdb:///here")
+
+
+@pytest.mark.parametrize("missing", ["", "data", "a/b/data"])
+def test_a_directory_that_may_not_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    check_directory(str(tmp_path / missing), "it")
+    # Root, as which tests run in containers, may write everywhere.
+    allowed = os.access
+    closed = str(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and allowed(path, mode))
+    with pytest.raises(ConnectionFailed) as refused:
+        check_directory(str(tmp_path / missing), "chdb:///it")
+    assert refused.value.message == (
+        f"chdb:///it cannot be opened: this user may not write to {tmp_path}."
+    )
