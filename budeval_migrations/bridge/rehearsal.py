@@ -52,6 +52,7 @@ class Scene:
     source: Source
     rows: tuple[LedgerRow, ...]
     entries: tuple[Entry, ...] = ()
+    half_applied: frozenset[str] = frozenset()
 
 
 def plan(
@@ -132,7 +133,7 @@ def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> 
         catalogue = migrate.open_catalogue(session, scene.files)
         back_failed = ""
         back_error: Failure | None = None
-        steps = _Steps(stage, _position(session, catalogue))
+        steps = _Steps(stage, scene.half_applied)
         taken_back = False
         try:
             report = migrate.upgrade(session, catalogue, target, steps.up if back else ignore)
@@ -176,11 +177,11 @@ class _Steps:
 
     """
 
-    def __init__(self, stage: Stage, position: Position) -> None:
+    def __init__(self, stage: Stage, half_applied: frozenset[str]) -> None:
         self._stage = stage
         self._before: dict[str, Schema] = {}
         # Of those only the schema in the middle is known, and the downgrade goes to the start.
-        self._unknown = {effort.revision for effort in position.half_applied}
+        self._unknown = half_applied
         self.left: tuple[Difference, ...] = ()
         self.left_by = ""
 
@@ -282,6 +283,7 @@ def _scene(session: Session, catalogue: Catalogue, sample: int = 0) -> Scene:
         read_source(session, sample),
         rows,
         position.state.entries,
+        frozenset(effort.revision for effort in position.half_applied),
     )
 
 

@@ -73,12 +73,12 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
     taken = next((p for p in (directory, *directory.parents) if p.is_file()), None)
     if taken is not None:
         raise ConfigError(f"{shown_path(str(taken))} is a file.", hint="Name a directory.")
-    above, named, said = directory.resolve().parent, directory.resolve().name, database
-    database = database or _word(named) or "app"
+    place = directory.resolve()
+    told = bool(database)
+    database = database or _word(place.name) or "app"
     word = _word(database).upper().lstrip("0123456789_") or "APP"
     env_prefix = env_prefix or f"{word}_MIGRATIONS_"
-    place = str(directory.resolve())
-    if set("?%") & set(place):
+    if set("?%") & set(str(place)):
         raise ConfigError(
             f"A URL and an ini file cannot hold the path {place}.", hint="Without ? and %."
         )
@@ -104,9 +104,9 @@ def write_project(directory: Path, database: str = "", env_prefix: str = "") -> 
             hint="Name a directory that we may write to.",
         ) from error
     written = tuple(path.relative_to(directory).as_posix() for path in missing)
-    if written and not said and database != named:
+    if written and not told and database != place.name:
         notices += (f"The database is named {database}; alembic.ini may say another name.",)
-    if written and (above / "alembic.ini").is_file():
+    if written and (place.parent / "alembic.ini").is_file():
         notices += ("The directory above it has an alembic.ini, and is a project as well.",)
     return NewProject(str(directory), database, env_prefix, written, notices)
 

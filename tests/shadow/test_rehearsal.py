@@ -27,6 +27,14 @@ def rehearse(stage: Stage, target: str = "heads", **more: Any) -> Plan:
     return bm.plan(target, rehearse=True, **stage.options, **more)
 
 
+def half_apply_events(stage: Stage) -> None:
+    """Leave 001_events with its table made and its second statement failed."""
+    failing = [EVENTS, "INSERT INTO missing VALUES (1)"]
+    stage.project.write_revision("001_events", None, failing)
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+
+
 def tried(plan: Plan) -> Rehearsal:
     assert plan.rehearsal is not None
     return plan.rehearsal
@@ -209,12 +217,9 @@ def test_downgrades_that_are_right_only_together_are_told_apart(stage: Stage) ->
 def test_of_a_half_applied_revision_only_what_is_known_is_held_against_its_downgrade(
     stage: Stage,
 ) -> None:
-    project = stage.project
-    project.write_revision("001_events", None, [EVENTS, "INSERT INTO missing VALUES (1)"])
-    with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
+    half_apply_events(stage)
     drops = ["DROP TABLE keyed", "DROP TABLE events"]
-    project.write_revision("001_events", None, [EVENTS, KEYED], drops)
+    stage.project.write_revision("001_events", None, [EVENTS, KEYED], drops)
     found = tried(rehearse(stage))
     assert found.taken_back
     assert found.ok, found.back
@@ -278,11 +283,8 @@ def test_a_revision_that_reads_the_database_reads_the_stage(stage: Stage) -> Non
 def test_what_an_unfinished_revision_has_applied_is_not_run_again_on_the_stage(
     stage: Stage,
 ) -> None:
-    project = stage.project
-    project.write_revision("001_events", None, [EVENTS, "INSERT INTO missing VALUES (1)"])
-    with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    project.write_revision("001_events", None, [EVENTS, KEYED])
+    half_apply_events(stage)
+    stage.project.write_revision("001_events", None, [EVENTS, KEYED])
     found = tried(rehearse(stage))
     assert found.failed is None, found.failed
     assert [d.name for d in found.changes] == ["keyed"]
