@@ -22,6 +22,9 @@ NO_ELEMENTS_IN_CONFIG = 139
 READONLY = 164
 NO_ZOOKEEPER = 225
 ABORTED = 236
+VALUE_IS_NON_ZERO = 395
+# A query with this id runs already: one of ours runs, since nobody else has its id.
+QUERY_ID_IN_USE = 216
 # How a server says that a table of ours is not there, or is not ours yet.
 NOT_AS_OURS = frozenset({UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN})
 # This replica lacks rows that a majority has: REPLICA_IS_NOT_IN_QUORUM.
@@ -46,8 +49,9 @@ BEFORE_RUNNING = frozenset(
 # QUERY_WAS_CANCELLED. Trying again would end in the same way.
 STOPPED = frozenset({159, 341, 394})
 # The server does not know itself how it ended, or the work goes on: those, and
+# QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING (something in between repeated the request),
 # NO_ZOOKEEPER, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
-AMBIGUOUS = STOPPED | {225, 319, 999}
+AMBIGUOUS = STOPPED | {QUERY_ID_IN_USE, 225, 319, 999}
 # A host of a cluster has answered, and the work goes on without it: those, and what 18.16
 # says where another replica of the shard does it (NO_AVAILABLE_REPLICA as NOT_IMPLEMENTED).
 UNFINISHED = AMBIGUOUS | {48}

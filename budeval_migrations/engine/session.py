@@ -26,6 +26,7 @@ from budeval_migrations.engine.failures import (
     UNKNOWN_DATABASE,
     UNKNOWN_FUNCTION,
     UNKNOWN_TABLE,
+    VALUE_IS_NON_ZERO,
     connection_error,
 )
 from budeval_migrations.engine.features import Features, parse_version
@@ -38,6 +39,7 @@ from budeval_migrations.engine.url import (
     shown_url,
 )
 from budeval_migrations.engine.wires import (
+    FENCED_OFF,
     NOTHING,
     Context,
     EmbeddedWire,
@@ -260,9 +262,9 @@ class Session:
     ) -> bool:
         """Append rows as long as a condition holds, or without one; return whether it held.
 
-        Over HTTP condition and rows are one statement. The native protocol cannot
-        count what an INSERT … SELECT wrote, and old servers cannot select rows from
-        a text, so there the condition is asked first.
+        Condition and rows are one statement, which fails where the condition does not
+        hold. Old servers cannot select rows from a text, so there the condition is
+        asked first; over the native protocol, too, whose reading of rows is another.
 
         Args:
             types: The ClickHouse types of the columns.
@@ -281,7 +283,13 @@ class Session:
         text = fenced_insert_text(table, rows, types, fence)
         # The rows are part of the query here, whose length is limited (256 KiB by default).
         wide = {**settings, "max_query_size": "1000000000"}
-        return self.execute(text, settings=wide).rows_written > 0
+        try:
+            self.execute(text, settings=wide)
+        except EngineError as error:
+            if error.code == VALUE_IS_NON_ZERO and FENCED_OFF in error.message:
+                return False
+            raise
+        return True
 
     def ensure_database(self) -> None:
         """Create the target database on this server; idempotent."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from budeval_migrations.sql import quote
 Row = Sequence[Any]
 Settings = Mapping[str, str]
 NOTHING: Settings = {}
+# What the server says when it refuses rows because their fence does not hold.
+FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,30 @@ class HttpWire:
 
     def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
-        body, _ = self._send(sql, {"default_format": "JSONCompact", **settings})
-        if not body:
+        answer = self._send(sql, {"default_format": "JSONCompact", **settings})
+        if not answer.body:
             raise self._cut_off()
         try:
-            return _rows(body)
+            found = json.loads(answer.body)
+            rows: list[Row] = found["data"]
         except (ValueError, KeyError, TypeError) as error:
-            raise self._stranger(200, body.decode("utf-8", "replace")) from error
+            raise self._error_in(answer) or self._stranger(answer) from error
+        if "exception" in found:  # http_write_exception_in_output_format
+            raise server_error(str(found["exception"]), self._context.redact)
+        return rows
 
     def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
-        """Run a statement; ``wait_end_of_query`` makes the status tell the outcome."""
-        _, headers = self._send(sql, {"query_id": query_id, **settings})
-        said = headers.get("X-ClickHouse-Summary")
-        if not (said or "Content-Length" in headers or "Transfer-Encoding" in headers):
-            raise self._cut_off()
+        """Run a statement.
+
+        Raises:
+            EngineError: The server refused it, in whatever part of its answer it says so.
+            ConnectionFailed: The answer is not ClickHouse's, or not whole; the outcome
+                is unknown.
+
+        """
+        answer = self._change(sql, {"query_id": query_id, **settings})
         try:
-            summary = json.loads(said or "{}")
+            summary = json.loads(answer.headers.get("X-ClickHouse-Summary") or "{}")
         except ValueError as error:
             raise self._cut_off() from error
         return Outcome(
@@ -92,45 +103,117 @@ class HttpWire:
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows."""
-        self._send(insert_text(table, rows), dict(settings))
+        self._change(insert_text(table, rows), dict(settings))
 
-    def _send(self, sql: str, params: dict[str, str]) -> tuple[bytes, Mapping[str, str]]:
+    def _change(self, sql: str, params: dict[str, str]) -> HttpAnswer:
+        """Send what changes something, and believe only ClickHouse's own answer to it."""
+        answer = self._send(sql, {"send_progress_in_http_headers": "0", **params})
+        error = self._error_in(answer)
+        if error is not None:
+            raise error
+        if not answer.is_clickhouse:
+            raise self._stranger(answer)
+        if answer.status != 204 and not any(name in answer.headers for name in _LENGTHS):
+            raise self._cut_off()
+        return answer
+
+    def _send(self, sql: str, params: dict[str, str]) -> HttpAnswer:
+        # wait_end_of_query makes the status tell the outcome, where nothing rewrites it.
         params = {"wait_end_of_query": "1", **params}
         try:
-            status, headers, body = self._post(sql.encode("utf-8", "surrogateescape"), params)
+            answer = self._post(sql.encode("utf-8", "surrogateescape"), params)
         except Exception as error:
             raise connection_error(error, self._context.shown, self._context.redact) from error
-        if status == 200:
-            return body, headers
-        text = body.decode("utf-8", "replace").strip()
-        code = int(headers.get("X-ClickHouse-Exception-Code") or 0)
-        if not code and "Code:" not in text:
-            raise self._stranger(status, text)
-        raise server_error(text, self._context.redact, code)
+        if answer.status in (200, 204):
+            return answer
+        code = answer.code
+        if not code and "Code:" not in answer.text:
+            raise self._stranger(answer)
+        raise server_error(answer.text.strip(), self._context.redact, code)
+
+    def _error_in(self, answer: HttpAnswer) -> MigrationError | None:
+        """Return the server's exception in an answer with status 200; None without one.
+
+        A proxy may change the status, and a server that has sent its head already
+        writes the exception into the body (``X-ClickHouse-Exception-Tag``, 25.x).
+        """
+        text = answer.text
+        if answer.code or text.startswith("Code: "):
+            return server_error(text.strip(), self._context.redact, answer.code)
+        _, marked, said = text.rpartition(f"__exception__\r\n{answer.tag}\r\n")
+        if answer.tag and marked:
+            said = said.partition(f" {answer.tag}")[0]  # its length stands before
+            return server_error(said.rpartition("\n")[0].strip(), self._context.redact)
+        if _EXCEPTION.search(text):
+            return self._stranger(answer)
+        return None
 
     def _cut_off(self) -> MigrationError:
         # Python's http.client takes an answer that ends within its head for a whole one.
         error = EOFError("the answer was cut off")
         return connection_error(error, self._context.shown, self._context.redact)
 
-    def _stranger(self, status: int, text: str) -> EngineError:
-        said = self._context.redact(" ".join(text[:200].split()))
+    def _stranger(self, answer: HttpAnswer) -> EngineError:
+        said = self._context.redact(" ".join(answer.text[:200].split()))
         message = (
-            f"{self._context.shown} answered HTTP {status}, and not as ClickHouse does: {said}"
+            f"{self._context.shown} answered HTTP {answer.status}, and not as ClickHouse does: "
+            f"{said}"
         )
         hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
-        if status >= 500:  # a gateway whose server may be at work
+        if answer.status < 400 or answer.status >= 500:  # the server behind it may be at work
             return ConnectionFailed(message, hint=hint, sent=True)
         return EngineError(message, hint=hint)
 
 
-_Post = Callable[[bytes, dict[str, str]], tuple[int, Mapping[str, str], bytes]]
+@dataclass(frozen=True)
+class HttpAnswer:
+    """An HTTP answer, whoever it is from.
+
+    Attributes:
+        headers: By name, in any case.
+
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def code(self) -> int:
+        """ClickHouse's error code in the headers; 0 without one."""
+        said = self.headers.get("X-ClickHouse-Exception-Code") or ""
+        return int(said) if said.isdigit() else 0
+
+    @property
+    def tag(self) -> str:
+        """What newer servers mark an exception in the middle of a body with; empty without."""
+        return self.headers.get("X-ClickHouse-Exception-Tag") or ""
+
+    @property
+    def is_clickhouse(self) -> bool:
+        """Whether ClickHouse, and not something in front of it, wrote the answer.
+
+        18.16 sends ``X-ClickHouse-Server-Display-Name`` alone (tried).
+        """
+        return any(name.lower().startswith("x-clickhouse-") for name in self.headers)
+
+
+# One of these is in every whole head of an answer.
+_LENGTHS = ("Content-Length", "Transfer-Encoding", "X-ClickHouse-Summary")
+# How an exception begins on a line of its own, in the spellings of 18.16 to 26.x.
+_EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?DB::", re.M)
+_Post = Callable[[bytes, dict[str, str]], HttpAnswer]
 
 
 def requests_post(transport: Any) -> _Post:
     """Return how to post over clickhouse-sqlalchemy's HTTP transport."""
 
-    def post(data: bytes, params: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def post(data: bytes, params: dict[str, str]) -> HttpAnswer:
         response = transport.http.post(
             transport.db_url,
             auth=transport.auth if transport.auth[0] else None,
@@ -140,8 +223,9 @@ def requests_post(transport: Any) -> _Post:
             headers=transport.headers,
             verify=transport.verify,
             cert=transport.cert,
+            allow_redirects=False,
         )
-        return response.status_code, response.headers, response.content
+        return HttpAnswer(response.status_code, response.headers, response.content)
 
     return post
 
@@ -149,7 +233,7 @@ def requests_post(transport: Any) -> _Post:
 def connect_post(client: Any) -> _Post:
     """Return how to post over clickhouse-connect's pool, without its retries."""
 
-    def post(data: bytes, params: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def post(data: bytes, params: dict[str, str]) -> HttpAnswer:
         from urllib.parse import urlencode
 
         query = urlencode({**client.params, "database": client.database, **params})
@@ -160,8 +244,9 @@ def connect_post(client: Any) -> _Post:
             headers={**client.headers, "Accept-Encoding": "identity"},
             timeout=client.timeout,
             retries=False,
+            redirect=False,
         )
-        return response.status, response.headers, response.data
+        return HttpAnswer(response.status, response.headers, response.data)
 
     return post
 
@@ -321,7 +406,10 @@ def insert_text(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
 def fenced_insert_text(
     table: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str], fence: str
 ) -> str:
-    """Return an INSERT that appends all rows, or none where a condition does not hold.
+    """Return an INSERT that appends all rows, or fails where a condition does not hold.
+
+    It fails loudly, since no count in an answer can be believed: proxies remove
+    ``X-ClickHouse-Summary``, and servers up to 22.x count no rows of an INSERT there.
 
     Args:
         types: The ClickHouse types of the columns; needs 22.4.
@@ -333,7 +421,8 @@ def fenced_insert_text(
     data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
     return (
         f"INSERT INTO {quote.identifier(table)} ({columns}) SELECT {columns} "
-        f"FROM format(JSONEachRow, {quote.string(structure)}, {quote.string(data)}) WHERE {fence}"
+        f"FROM format(JSONEachRow, {quote.string(structure)}, {quote.string(data)}) "
+        f"WHERE throwIf(NOT ({fence}), {quote.string(FENCED_OFF)}) = 0"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import socket
 import threading
 import time
@@ -59,11 +60,12 @@ class How(Enum):
     LATE = "the answer comes some seconds later"
     BALANCER = "the server has it, and something in between answers for it at once"
     BALANCER_ALONE = "something in between answers, the server sees nothing"
+    REWRITTEN = "something in between changes the server's answer"
 
 
 _UNSEEN = frozenset({How.SWALLOWED, How.BALANCER_ALONE})
 _ANSWERED = frozenset({How.BALANCER, How.BALANCER_ALONE})
-_AWAITS_ANSWER = frozenset({How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE})
+_AWAITS_ANSWER = frozenset({How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE, How.REWRITTEN})
 
 
 @dataclass(eq=False)
@@ -80,6 +82,7 @@ class Fault:
     seconds: float = 0.0  # of LATE
     status: int = 504  # of a balancer
     refuse: float = 0.0
+    rewrite: Callable[[bytes], bytes] = bytes  # of REWRITTEN: gets the whole answer
     arrived: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -262,6 +265,10 @@ class RecordingProxy:
                     fault.answered.set()
                     if fault.how is How.CUT_MIDDLE:
                         line.client.sendall(_half(data, line.upstream))
+                    if fault.how is How.REWRITTEN:
+                        line.fault = None
+                        line.client.sendall(fault.rewrite(_whole(data, line.upstream)))
+                        continue
                     if fault.how not in (How.HELD, How.LATE):
                         break
                     fault.wait()
@@ -297,6 +304,19 @@ class _Line:
     def hang_up(self) -> None:
         _hang_up(self.client)
         _hang_up(self.upstream)
+
+
+def _whole(data: bytes, upstream: socket.socket) -> bytes:
+    """Return an answer with the rest of it."""
+    while b"\r\n\r\n" not in data or not _is_whole(data):
+        data += upstream.recv(_CHUNK)
+    return data
+
+
+def _is_whole(data: bytes) -> bool:
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n")
 
 
 def _half(data: bytes, upstream: socket.socket) -> bytes:
