@@ -97,11 +97,17 @@ class ClaimStore:
             store=self.table,
         )
 
-    def fence(self, session: Session, generation: int) -> str:
-        """Return SQL that is true exactly while this generation is the highest."""
-        path = quote.string(_path(session))
-        number = quote.string(_number(generation))
-        return f"(SELECT max(name) FROM system.zookeeper WHERE path = {path}) = {number}"
+    def fence(self, session: Session, claim: Claim) -> str:
+        """Return SQL that is true exactly while the claim is the highest."""
+        path, number = _path(session), _number(claim.generation)
+        newest = f"SELECT max(name) FROM system.zookeeper WHERE path = {quote.string(path)}"
+        # The owner too: after a reset, generations begin at 1 again.
+        owned = (
+            "SELECT count() FROM system.zookeeper "
+            f"WHERE path = {quote.string(f'{path}/{number}')} AND name = 'columns' "
+            f"AND position(value, {quote.string(claim.owner)}) > 0"
+        )
+        return f"({newest}) = {quote.string(number)} AND ({owned}) = 1"
 
     def _append(self, session: Session, claim: Claim, event: str, doing: str) -> None:
         quorum.insert(session, self.table, [lease_row(claim, event, doing)])

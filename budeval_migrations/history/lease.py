@@ -95,8 +95,8 @@ class LeaseStore(Protocol):
     def read(self, session: Session) -> Holder | None:
         """Return the highest generation's holder; read-only, judged by the server's clock."""
 
-    def fence(self, session: Session, generation: int) -> str:
-        """Return SQL that is true exactly while this generation is the highest."""
+    def fence(self, session: Session, claim: Claim) -> str:
+        """Return SQL that is true exactly while the claim is the highest, and the only one."""
 
 
 class TokenStore:
@@ -156,9 +156,9 @@ class TokenStore:
             "GROUP BY generation",
         )
 
-    def fence(self, session: Session, generation: int) -> str:
-        """Return SQL that is true exactly while this generation is the highest."""
-        return _highest(session, self.table, generation)
+    def fence(self, session: Session, claim: Claim) -> str:
+        """Return SQL that is true exactly while the claim is the highest, and the only one."""
+        return _highest(session, self.table, claim)
 
     def _append(
         self,
@@ -241,9 +241,9 @@ class KeeperStore:
             f"FROM {self.table} ORDER BY generation DESC LIMIT 1",
         )
 
-    def fence(self, session: Session, generation: int) -> str:
-        """Return SQL that is true exactly while this generation is the highest."""
-        return _highest(session, self.table, generation)
+    def fence(self, session: Session, claim: Claim) -> str:
+        """Return SQL that is true exactly while the claim is the highest, and the only one."""
+        return _highest(session, self.table, claim)
 
     def _update(self, session: Session, claim: Claim, what: str) -> None:
         session.execute(
@@ -274,9 +274,12 @@ def holder_name() -> str:
     return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
 
-def _highest(session: Session, table: str, generation: int) -> str:
+def _highest(session: Session, table: str, claim: Claim) -> str:
+    # The owner too: after DROP TABLE of the lock, generations begin at 1 again.
     place = f"{quote.identifier(session.database)}.{table}"
-    return f"(SELECT max(generation) FROM {place}) = {generation}"
+    newest = f"(SELECT max(generation) FROM {place})"
+    owners = f"(SELECT groupUniqArray(owner) FROM {place} WHERE generation = {newest})"
+    return f"{newest} = {claim.generation} AND {owners} = [{quote.string(claim.owner)}]"
 
 
 def _key_exists(error: EngineError) -> bool:

@@ -138,10 +138,10 @@ class LeaseLock:
 
     @property
     def fence(self) -> str:
-        """SQL that is true exactly while our generation is the newest."""
+        """SQL that is true exactly while our claim is the newest."""
         if self._store is None:
             return ""
-        return self._store.fence(self._session, self.generation)
+        return self._store.fence(self._session, self._held)
 
     def acquire(self) -> None:
         """Wait for the lock and take it.
@@ -256,18 +256,28 @@ class LeaseLock:
                 session.close()
 
     def _beat(self, session: Session, doing: str | None) -> bool:
-        """Renew if told so, and look; False when the lease is not ours any more."""
+        """Look, and renew if told so; False when the lease is not ours any more.
+
+        A lease that is another's is not renewed: its fence compares the owners of
+        its generation, so that a row of ours would stop its holder.
+        """
         assert self._store is not None
-        if doing is not None:
+        if self._is_ours(session) and doing is not None:
             self._store.renew(session, self._held, doing)
+            self._is_ours(session)
+        return not self._lost and time.monotonic() < self._valid_until
+
+    def _is_ours(self, session: Session) -> bool:
+        assert self._store is not None
         newest = self._store.read(session)
-        if newest is None or newest.generation != self.generation:
+        ours = (self.generation, self._held.owner)
+        if newest is None or (newest.generation, newest.owner) != ours:
             who = (
                 f"generation {newest.generation}, {newest.name}" if newest else "its table is gone"
             )
             self._lost = f"was taken away ({who})"
             return False
-        return time.monotonic() < self._valid_until
+        return True
 
 
 def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:

@@ -543,3 +543,18 @@ def test_status_shows_the_revision_that_is_running(stage: Stage) -> None:
         runner.join()
     assert "running" in seen
     assert bm.status(**options).at_head
+
+
+@pytest.mark.parametrize("place", ["tokens-http"], indirect=True)
+def test_of_two_owners_of_one_generation_only_the_one_that_is_read_back_holds_it(
+    place: Place,
+) -> None:
+    with place.lock() as first, place.lock() as second, place.session() as session:
+        first.acquire()
+        session.execute(f"DROP TABLE {schema.LOCK} SYNC")
+        second.acquire()
+        assert (first.generation, second.generation) == (1, 1)
+        fences = [int(session.query(f"SELECT {lock.fence}")[0][0]) for lock in (first, second)]
+        assert fences == [0, 1]
+        wait_until(lambda: is_lost(first), "the first did not notice")
+        assert not is_lost(second)
