@@ -253,14 +253,16 @@ def unlock(holder: Holder, **settings: Any) -> None:
         break_lock(session, holder)
 
 
-def reset(**settings: Any) -> Report:
+def reset(*, on_event: Listener | None = None, **settings: Any) -> Report:
     """Forget the bookkeeping, never the data; for development only.
 
     Args:
+        on_event: Called with every event, as waiting for the lock is one.
         **settings: As for :func:`upgrade`; ``environment`` must be ``development``.
 
     Raises:
         ConfigError: This is not a development environment.
+        LockTimeout: A runner held the lock for too long.
 
     """
     resolved = load_settings(**settings)
@@ -274,7 +276,7 @@ def reset(**settings: Any) -> Report:
     from budeval_migrations.model import Report
 
     with _session(resolved) as session:
-        dropped = forget_everything(session)
+        dropped = forget_everything(session, on_event or _log())
         notices = (f"Dropped {', '.join(dropped)}; every other table is as it was.",)
         nothing = ("There was no bookkeeping.",)
         return Report("reset", session.database, notices=notices if dropped else nothing)

@@ -200,8 +200,7 @@ def reset(app: App, yes: bool) -> None:
                 "reset forgets what was applied, and --yes was not given.",
                 hint="budeval-migrate reset --yes, where environment = development is set.",
             )
-        app.output.report(api.reset(**app.settings))
-        return 0
+        return _run(app, api.reset)
 
     app.run(work)
 

@@ -558,3 +558,19 @@ def test_of_two_owners_of_one_generation_only_the_one_that_is_read_back_holds_it
         assert fences == [0, 1]
         wait_until(lambda: is_lost(first), "the first did not notice")
         assert not is_lost(second)
+
+
+@on_each_store
+def test_reset_waits_for_the_lock_and_takes_it_from_nobody(place: Place) -> None:
+    settings = {
+        "url": place.settings.url, "database": place.settings.database,
+        "environment": "development",
+    }  # fmt: skip
+    with place.lock() as lock:
+        lock.acquire()
+        with pytest.raises(LockTimeout, match="The lock is held by "):
+            bm.reset(**settings, lock_timeout=0.3)
+        assert not is_lost(lock)
+    bm.reset(**settings)
+    with place.session() as session:
+        assert stores.read_tables(session) == set()
