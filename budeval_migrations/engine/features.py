@@ -63,6 +63,11 @@ class Features:
         return self.version >= (22, 4)
 
     @property
+    def fsync_of_inserts(self) -> bool:
+        """``fsync_after_insert`` and ``fsync_part_directory`` of a MergeTree table (20.10)."""
+        return self.version >= (20, 10)
+
+    @property
     def insert_quorum_parallel(self) -> bool:
         """The setting ``insert_quorum_parallel``; before it, never parallel (20.10)."""
         return self.version >= (20, 10)

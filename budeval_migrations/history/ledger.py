@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from budeval_migrations.engine.failures import NOT_AS_OURS, UNKNOWN_DATABASE, UNKNOWN_TABLE
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import EngineError, LedgerError
+from budeval_migrations.errors import AccessDenied, EngineError, LedgerError
 from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.kept import kept_statements
@@ -96,6 +97,19 @@ class Ledger:
             self._session.execute(schema.widen_ledger(features))
         elif state.ground is not Ground.READY or everywhere:
             replication.create(self._session, schema.LEDGER, schema.create_ledger(features))
+        if features.fsync_of_inserts:
+            self._ensure_durable()
+
+    def _ensure_durable(self) -> None:
+        """Have the server write each insert to the disk before it answers."""
+        rows = self._session.query(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() "
+            f"AND name IN ('{schema.LEDGER}', '{schema.JOURNAL}', '{schema.LOCK}') "
+            "AND position(engine_full, 'fsync_after_insert') = 0"
+        )
+        for (name,) in rows:
+            with suppress(AccessDenied):  # it served without so far
+                replication.alter(self._session, schema.modify_durability(str(name)))
 
     def ensure_view(self) -> None:
         """Create the view ``alembic_version``; idempotent."""

@@ -35,6 +35,19 @@ def create(session: Session, table: str, text: str) -> None:
         session.execute(text)
 
 
+def alter(session: Session, text: str) -> None:
+    """Change a table of ours on every host; idempotent, as its DDL is.
+
+    Args:
+        text: The ALTER for a single server.
+
+    """
+    if session.topology.on_cluster:
+        run_everywhere(session, put_on_cluster(text, session.topology.cluster))
+    else:
+        session.execute(text)
+
+
 def drop(session: Session, table: str, *, patient: bool = True) -> None:
     """Drop a table or view of ours on every host; idempotent.
 

@@ -22,6 +22,11 @@ BOOTSTRAP_VERSION = "000_migration_tracking"
 LEDGER_FORMAT = 1
 
 
+# An insert into a MergeTree is not on the disk when it is answered, unless this is asked for:
+# https://clickhouse.com/docs/operations/settings/merge-tree-settings#fsync_after_insert
+DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the ledger; ``default`` is the SQL that an old row reads as."""
@@ -93,7 +98,7 @@ def create_journal(features: Features) -> str:
     body = ",\n    ".join(_column(c, features) for c in JOURNAL_COLUMNS)
     return (
         f"CREATE TABLE IF NOT EXISTS {JOURNAL}\n(\n    {body}\n)\n"
-        "ENGINE = MergeTree\nORDER BY (revision, sequence)"
+        f"ENGINE = MergeTree\nORDER BY (revision, sequence){_settings(features)}"
     )
 
 
@@ -106,6 +111,7 @@ def create_ledger(features: Features) -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {LEDGER}\n(\n    {body}\n)\n"
         "ENGINE = MergeTree\nPRIMARY KEY version\nORDER BY (version, executed_at)"
+        f"{_settings(features)}"
     )
 
 
@@ -153,7 +159,8 @@ def create_lock(features: Features, *, replicated: bool = False) -> str:
     https://clickhouse.com/docs/operations/settings/merge-tree-settings
     """
     window = "replicated" if replicated else "non_replicated"
-    settings = f"\nSETTINGS {window}_deduplication_window = 10000"
+    tokens = features.insert_deduplication_token
+    settings = _settings(features, f"{window}_deduplication_window = 10000" if tokens else "")
     return (
         f"CREATE TABLE IF NOT EXISTS {LOCK}\n(\n"
         "    generation UInt64,\n"
@@ -163,8 +170,7 @@ def create_lock(features: Features, *, replicated: bool = False) -> str:
         "    lease_ms UInt64,\n"
         "    doing String,\n"
         f"    {_column(Column('at', 'DateTime64(3)', 'now64(3)'), features)}\n"
-        ")\nENGINE = MergeTree\nORDER BY (generation, at)"
-        f"{settings if features.insert_deduplication_token else ''}"
+        f")\nENGINE = MergeTree\nORDER BY (generation, at){settings}"
     )
 
 
@@ -201,6 +207,17 @@ def place(database: str) -> str:
 
 def _hex(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def modify_durability(table: str) -> str:
+    """Return the ALTER that makes the inserts into an older table of ours durable; repeatable."""
+    return f"ALTER TABLE {table} MODIFY SETTING {DURABLE}"
+
+
+def _settings(features: Features, *others: str) -> str:
+    durable = DURABLE if features.fsync_of_inserts else ""
+    given = ", ".join(setting for setting in (*others, durable) if setting)
+    return f"\nSETTINGS {given}" if given else ""
 
 
 def _column(column: Column, features: Features) -> str:

@@ -11,6 +11,7 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import MissingRevision
 from budeval_migrations.history import schema
 from budeval_migrations.history.ledger import Attempt, Ledger
+from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.model import Direction, LedgerRow, Operation
 from budeval_migrations.run.planner import Position
@@ -43,22 +44,30 @@ def check_foreign_heads(position: Position) -> None:
 
 
 def adopt(
-    session: Session, ledger: Ledger, position: Position, *, run_id: str, generation: int
+    session: Session, ledger: Ledger, position: Position, *, run_id: str, lock: Lock
 ) -> Iterator[str]:
     """Record what counts as applied, move a foreign table aside; yield notices.
 
     Idempotent: a kill at any point leaves a database that the next call
-    completes, because rows come first, the rename second and the view last.
+    completes, because rows come first, the rename second and the view last. A
+    RENAME that arrives late fails, because it names the table that whoever
+    adopted meanwhile has made.
+
+    Raises:
+        LockLost: Another runner holds the lock; nothing more was changed.
+
     """
     state = position.state
-    rows = adopted_rows(position, run_id=run_id, generation=generation)
-    ledger.append([Attempt(row) for row in rows])
+    kept = _free_name(session) if state.foreign_heads is not None else ""
+    rows = adopted_rows(position, run_id=run_id, generation=lock.generation)
+    lock.check()
+    ledger.append([Attempt(row) for row in rows], lock.fence)
     if rows:
         source = "the old schema_migrations" if not state.foreign_heads else schema.VERSION_VIEW
         count = counted(len(rows), "revision")
         yield f"Adopted {count} from {source}: {', '.join(r.version for r in rows)}."
-    if state.foreign_heads is not None:
-        kept = _free_name(session)
+    if kept:
+        lock.check()
         session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}")
         yield f"The old table {schema.VERSION_VIEW} is kept as {kept}."
 

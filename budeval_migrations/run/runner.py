@@ -16,6 +16,7 @@ from budeval_migrations.engine.distributed import ensure_database
 from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.topology import Arrangement
+from budeval_migrations.engine.watch import running_query
 from budeval_migrations.errors import MigrationError, RevisionError, StatementError
 from budeval_migrations.events import Event, Listener, Notice, RunStarted
 from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
@@ -49,6 +50,7 @@ from budeval_migrations.run.problems import (
     unfinished,
 )
 from budeval_migrations.run.resume import check_resumable
+from budeval_migrations.sql import quote
 from budeval_migrations.sql.touch import binds
 
 Decide = Callable[[Position], Sequence[Step]]
@@ -194,7 +196,7 @@ class Runner:
         """Record what a person says of a statement of an unfinished revision.
 
         Raises:
-            RevisionError: The journal knows no such statement.
+            RevisionError: The journal knows no such statement, or it still runs.
 
         """
         began = time.monotonic()
@@ -206,6 +208,8 @@ class Runner:
         try:
             state = self._ledger.read_state()
             last = _recorded(state, answer)
+            with self._hosts:
+                self._check_not_running(last)
             told = last.outcome(
                 JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
                 f"repair by {holder_name()}",
@@ -228,6 +232,26 @@ class Runner:
             run_id=run_id,
             notices=tuple(self._notices),
         )
+
+    def _check_not_running(self, entry: Entry) -> None:
+        """Raise where a host still works on the statement of an entry.
+
+        Raises:
+            RevisionError: Its outcome is not decided yet.
+
+        """
+        if self._session.embedded or not entry.query_id:
+            return
+        for _, running in self._hosts.ask(lambda host: running_query(host, entry.query_id)):
+            if running is not None:
+                raise RevisionError(
+                    f"Statement {entry.position} of {entry.revision} still runs on the server, "
+                    f"for {running.elapsed:.0f} s now. Nothing was recorded.",
+                    hint="Wait until it has ended, then run: budeval-migrate up. To stop it: "
+                    f"KILL QUERY WHERE query_id = {quote.string(entry.query_id)}.",
+                    revision=entry.revision,
+                    statement=entry.position,
+                )
 
     def _run_locked(
         self,
@@ -252,6 +276,7 @@ class Runner:
                     were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
                     self._tell(Notice(f"{were} done by another runner."))
                 self._preflight(steps)
+            lock.check()
             self._ledger.ensure(position.state)
             if needs_adoption(position.state):
                 for sentence in adopt(
@@ -259,10 +284,11 @@ class Runner:
                     self._ledger,
                     position,
                     run_id=run_id,
-                    generation=lock.generation,
+                    lock=lock,
                 ):
                     self._tell(Notice(sentence))
                 position = self._position(request, self._ledger.read_state())
+            lock.check()
             self._ledger.ensure_view()
             failure = None
             if steps:

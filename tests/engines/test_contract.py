@@ -18,6 +18,7 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.model import Operation
 from tests.engines.stage import TABLE, Stage
+from tests.support.targets import engine_parameters
 
 
 def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stage) -> None:
@@ -384,3 +385,23 @@ def test_what_a_failed_query_had_written_does_not_leak_into_the_next_answer(stag
         with pytest.raises(EngineError):
             session.query("SELECT throwIf(number = 3) FROM system.numbers LIMIT 10")
         assert [int(n) for (n,) in session.query("SELECT 8")] == [8]
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
+def test_every_insert_into_the_bookkeeping_is_on_the_disk_when_it_is_answered(
+    stage: Stage,
+) -> None:
+    durable = (
+        "SELECT name, position(engine_full, 'fsync_after_insert = 1, fsync_part_directory = 1') > 0 "
+        "FROM system.tables WHERE database = currentDatabase() "
+        "AND name IN ('schema_migrations', 'schema_migrations_journal') ORDER BY name"
+    )
+    stage.write_three()
+    bm.upgrade("001_one", **stage.options)
+    every = [("schema_migrations", 1), ("schema_migrations_journal", 1)]
+    assert stage.rows(durable) == every
+    for name, _ in every:
+        stage.prepare(f"ALTER TABLE {name} RESET SETTING fsync_after_insert, fsync_part_directory")
+    assert stage.rows(durable) == [(name, 0) for name, _ in every]
+    bm.upgrade(**stage.options)
+    assert stage.rows(durable) == every

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Shell
-from tests.faults.processes import executed, started, states, tells_no_secret
+from tests.cli.shell import Shell, refused
+from tests.faults.processes import executed, started, states, tells_no_secret, works_on
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 INSERT = "INSERT INTO t /* 'it' */ VALUES (1), (2), (3)"
@@ -73,3 +73,60 @@ def test_a_zombie_sends_nothing_more_and_says_that_it_lost_the_lock(
     last = "SELECT max(sequence) FROM schema_migrations_journal WHERE lock_generation = "
     assert int(*shell.rows(last + "1")) < int(*shell.rows(last + "2"))
     tells_no_secret(shell, stdout, stderr, successor.output)
+
+
+VERSION_TABLE = (
+    "CREATE TABLE alembic_version (version_num String) ENGINE = MergeTree ORDER BY tuple()"
+)
+
+
+@pytest.mark.parametrize(
+    "match", ['"operation": "adopt"', "RENAME TABLE alembic_version"], ids=["rows", "rename"]
+)
+def test_an_adoption_that_arrives_after_another_one_changes_nothing(
+    shell: Shell, modern: ChdbFront, match: str
+) -> None:
+    shell.project.write_revision("001_it", None, TABLE)
+    shell.project.write_revision("002_after", "001_it", AFTER)
+    modern.query(f"CREATE DATABASE {shell.database}")
+    for sql in (TABLE, VERSION_TABLE, "INSERT INTO alembic_version VALUES ('001_it')"):
+        modern.query(sql, database=shell.database)
+    with RecordingProxy(modern.http_port) as proxy:
+        url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
+        held = proxy.add(Fault(How.KEPT_BACK, match))
+        with started(shell, "budeval_migrations", "--json", "--url", url, "up") as zombie:
+            assert held.arrived.wait(PATIENCE)
+            zombie.send_signal(signal.SIGSTOP)
+            shell.ok("up")
+            held.release()
+            assert held.answered.wait(PATIENCE)
+            zombie.send_signal(signal.SIGCONT)
+            _, stderr = zombie.communicate(timeout=PATIENCE)
+        assert zombie.returncode in (5, 8), stderr
+    assert shell.ledger() == ["001_it\tadopt\t1", "002_after\tupgrade\t1"]
+    assert shell.rows("SELECT version_num FROM alembic_version") == ["002_after"]
+    assert shell.rows(
+        "SELECT engine FROM system.tables WHERE database = currentDatabase() "
+        "AND name LIKE 'alembic_version%' ORDER BY name"
+    ) == ["View", "MergeTree"]
+    assert shell.rows("SELECT a FROM t") == ["4"]
+
+
+def test_a_person_cannot_answer_for_a_statement_that_still_runs(
+    shell: Shell, modern: ChdbFront
+) -> None:
+    slow = (
+        "INSERT INTO t SELECT number FROM numbers(6) WHERE NOT ignore(sleepEachRow(2)) "
+        "SETTINGS max_block_size = 1"
+    )
+    shell.project.write_revision("001_it", None, [TABLE, slow])
+    with started(shell, "budeval_migrations", "up") as killed:
+        wait_until(lambda: works_on(shell, "INSERT INTO t SELECT"), "the statement does not run")
+        killed.kill()
+        killed.wait(PATIENCE)
+    told = shell.run("repair", "--revision", "001_it", "--statement", "2", "--not-applied")
+    refused(told, 3, "Statement 2 of 001_it still runs on the server", hint="KILL QUERY WHERE")
+    wait_until(lambda: not works_on(shell, "INSERT INTO t SELECT"), "the statement goes on")
+    shell.ok("repair", "--revision", "001_it", "--statement", "2", "--applied")
+    shell.ok("up")
+    assert shell.rows("SELECT count() FROM t") == ["6"]

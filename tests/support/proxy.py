@@ -60,12 +60,17 @@ class How(Enum):
     LATE = "the answer comes some seconds later"
     BALANCER = "the server has it, and something in between answers for it at once"
     BALANCER_ALONE = "something in between answers, the server sees nothing"
+    KEPT_BACK = "the request waits until it is released, and its answer is passed on"
+    DELIVERED_LATE = "something in between answers at once, and the request waits to be released"
     REWRITTEN = "something in between changes the server's answer"
 
 
 _UNSEEN = frozenset({How.SWALLOWED, How.BALANCER_ALONE})
-_ANSWERED = frozenset({How.BALANCER, How.BALANCER_ALONE})
-_AWAITS_ANSWER = frozenset({How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE, How.REWRITTEN})
+_ANSWERED = frozenset({How.BALANCER, How.BALANCER_ALONE, How.DELIVERED_LATE})
+_RELEASED = frozenset({How.KEPT_BACK, How.DELIVERED_LATE})
+_AWAITS_ANSWER = frozenset(
+    {How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE, How.REWRITTEN} | _RELEASED
+)
 
 
 @dataclass(eq=False)
@@ -79,7 +84,7 @@ class Fault:
     how: How
     match: str = ""
     count: int = 1
-    seconds: float = 0.0  # of LATE
+    seconds: float = 0.0  # of LATE; instead of a release, of a request that waits for one
     status: int = 504  # of a balancer
     refuse: float = 0.0
     rewrite: Callable[[bytes], bytes] = bytes  # of REWRITTEN: gets the whole answer
@@ -88,12 +93,12 @@ class Fault:
     released: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
-        """Let a HELD answer pass."""
+        """Let a HELD answer, or a request that waits, pass."""
         self.released.set()
 
     def wait(self) -> None:
-        """Keep an answer back for as long as it is to be."""
-        if self.how is How.HELD:
+        """Keep a request or an answer back for as long as it is to be."""
+        if self.how is How.HELD or (self.how in _RELEASED and not self.seconds):
             self.released.wait(60)
         time.sleep(self.seconds)
 
@@ -229,13 +234,18 @@ class RecordingProxy:
             while (message := _read_request(reader)) is not None:
                 raw, exchange = message
                 line.fault = fault = self._note(exchange)
-                if fault is None or fault.how not in _UNSEEN:
+                if fault is None or fault.how not in _UNSEEN | _RELEASED:
                     upstream.sendall(raw)
                 if fault is None:
                     continue
                 fault.arrived.set()
                 if fault.how in _ANSWERED:
                     client.sendall(_SORRY.replace(b"504", str(fault.status).encode()))
+                if fault.how is How.DELIVERED_LATE:
+                    client.shutdown(socket.SHUT_RDWR)
+                if fault.how in _RELEASED:
+                    fault.wait()
+                    upstream.sendall(raw)
                 if fault.how not in _AWAITS_ANSWER:
                     break
         except (OSError, ValueError):
@@ -265,6 +275,10 @@ class RecordingProxy:
                     fault.answered.set()
                     if fault.how is How.CUT_MIDDLE:
                         line.client.sendall(_half(data, line.upstream))
+                    if fault.how is How.KEPT_BACK:
+                        line.fault = None
+                        line.client.sendall(data)
+                        continue
                     if fault.how is How.REWRITTEN:
                         line.fault = None
                         line.client.sendall(fault.rewrite(_whole(data, line.upstream)))

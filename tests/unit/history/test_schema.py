@@ -72,7 +72,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations
 )
 ENGINE = MergeTree
 PRIMARY KEY version
-ORDER BY (version, executed_at)"""
+ORDER BY (version, executed_at)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"""
 
 WIDEN_NEW = """\
 ALTER TABLE schema_migrations
@@ -107,7 +108,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations_lock
 )
 ENGINE = MergeTree
 ORDER BY (generation, at)
-SETTINGS non_replicated_deduplication_window = 10000"""
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1"""
 
 VIEW = """\
 CREATE VIEW IF NOT EXISTS alembic_version AS
