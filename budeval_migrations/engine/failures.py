@@ -25,6 +25,8 @@ ABORTED = 236
 VALUE_IS_NON_ZERO = 395
 # A query with this id runs already: one of ours runs, since nobody else has its id.
 QUERY_ID_IN_USE = 216
+SESSION_NOT_FOUND = 372
+SESSION_IS_LOCKED = 373
 # How a server says that a table of ours is not there, or is not ours yet.
 NOT_AS_OURS = frozenset({UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN})
 # This replica lacks rows that a majority has: REPLICA_IS_NOT_IN_QUORUM.
@@ -49,9 +51,10 @@ BEFORE_RUNNING = frozenset(
 # QUERY_WAS_CANCELLED. Trying again would end in the same way.
 STOPPED = frozenset({159, 341, 394})
 # The server does not know itself how it ended, or the work goes on: those, and
-# QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING (something in between repeated the request),
+# QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING and those of sessions (something in between may
+# have repeated the request, and the answer is the second one's),
 # NO_ZOOKEEPER, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
-AMBIGUOUS = STOPPED | {QUERY_ID_IN_USE, 225, 319, 999}
+AMBIGUOUS = STOPPED | {QUERY_ID_IN_USE, SESSION_NOT_FOUND, SESSION_IS_LOCKED, 225, 319, 999}
 # A host of a cluster has answered, and the work goes on without it: those, and what 18.16
 # says where another replica of the shard does it (NO_AVAILABLE_REPLICA as NOT_IMPLEMENTED).
 UNFINISHED = AMBIGUOUS | {48}

@@ -41,6 +41,7 @@ from budeval_migrations.engine.url import (
 from budeval_migrations.engine.wires import (
     FENCED_OFF,
     NOTHING,
+    Check,
     Context,
     EmbeddedWire,
     HttpWire,
@@ -222,13 +223,29 @@ class Session:
             self._other = self.elsewhere()
         return self._other.query(sql)
 
+    @property
+    def late(self) -> float:
+        """Seconds after which nothing that was sent with a ``check`` can still arrive.
+
+        Where it has not by then, it never will. 0 where the server gives a statement
+        up whose connection is gone.
+        """
+        return self.wire.late
+
     def execute(
-        self, sql: str, *, query_id: str = "", settings: Mapping[str, str] = NOTHING
+        self,
+        sql: str,
+        *,
+        query_id: str = "",
+        settings: Mapping[str, str] = NOTHING,
+        check: Check | None = None,
     ) -> Outcome:
         """Send one statement to the byte and return when it is done.
 
         Args:
             settings: ClickHouse settings that go beside the text.
+            check: Called right before it is sent. With it, the statement does not
+                reach the server later than :attr:`late` seconds after the call.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
@@ -237,7 +254,7 @@ class Session:
         """
         self.at = query_id or str(uuid.uuid4())
         try:
-            return self.wire.execute(sql, query_id=self.at, settings=settings)
+            return self.wire.execute(sql, query_id=self.at, settings=settings, check=check)
         finally:
             self.at = ""
 

@@ -12,19 +12,30 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
-from budeval_migrations.engine.failures import connection_error, server_error
+from budeval_migrations.engine.failures import SESSION_NOT_FOUND, connection_error, server_error
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError, Unsupported
 from budeval_migrations.sql import quote
 
 Row = Sequence[Any]
+Check = Callable[[], None]
 Settings = Mapping[str, str]
 NOTHING: Settings = {}
+# An HTTP session closes within two seconds after its timeout (18.16: a request was accepted
+# for 2.75 s with a timeout of 1 s, 96 tries). https://clickhouse.com/docs/interfaces/http
+_SESSION = {"session_timeout": "1"}
+_LATE = 3.5
+# Without sessions nothing but time tells that a request will not arrive any more.
+_LATE_WITHOUT_SESSIONS = 30.0
+# Requests that must all find a session before it is relied upon.
+_PROBES = 3
 # What the server says when it refuses rows because their fence does not hold.
 FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
@@ -38,13 +49,30 @@ class Outcome:
 
 
 class Wire(Protocol):
-    """A way to send SQL to the byte."""
+    """A way to send SQL to the byte.
+
+    Attributes:
+        late: Seconds after which what was sent with a ``check`` can no longer reach
+            the server, if it has not.
+
+    """
+
+    @property
+    def late(self) -> float:
+        """See the class."""
 
     def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT; numbers of 64 bits may come as text."""
 
-    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
-        """Run a statement and return when the server has answered."""
+    def execute(
+        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+    ) -> Outcome:
+        """Run a statement and return when the server has answered.
+
+        Args:
+            check: Called right before the statement is sent, and may raise.
+
+        """
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows that have the same keys."""
@@ -82,8 +110,33 @@ class HttpWire:
             raise server_error(str(found["exception"]), self._context.redact)
         return rows
 
-    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
+    @property
+    def late(self) -> float:
+        """How long a request can be on its way: as long as its session lives."""
+        return _LATE if self._has_sessions else _LATE_WITHOUT_SESSIONS
+
+    @cached_property
+    def _has_sessions(self) -> bool:
+        """Whether requests of one session reach one server, and not others behind a balancer."""
+        session = {"session_id": f"budeval-{uuid.uuid4()}", **_SESSION}
+        self.query("SELECT 1", session)
+        try:
+            for _ in range(_PROBES):
+                self.query("SELECT 1", {**session, "session_check": "1"})
+        except EngineError as error:
+            if error.code != SESSION_NOT_FOUND:
+                raise
+            return False
+        return True
+
+    def execute(
+        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+    ) -> Outcome:
         """Run a statement.
+
+        With a check, the statement is sent in an HTTP session of its own, which is
+        opened before and closes by itself soon: a request that is held on its way, or
+        a copy of it, is refused by then.
 
         Raises:
             EngineError: The server refused it, in whatever part of its answer it says so.
@@ -91,7 +144,11 @@ class HttpWire:
                 is unknown.
 
         """
-        answer = self._change(sql, {"query_id": query_id, **settings})
+        params = {"query_id": query_id, **settings}
+        if check is not None:
+            params.update(self._open_session(query_id))
+            check()
+        answer = self._change(sql, params)
         try:
             summary = json.loads(answer.headers.get("X-ClickHouse-Summary") or "{}")
         except ValueError as error:
@@ -104,6 +161,13 @@ class HttpWire:
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows."""
         self._change(insert_text(table, rows), dict(settings))
+
+    def _open_session(self, name: str) -> dict[str, str]:
+        if not self._has_sessions:
+            return {}
+        session = {"session_id": f"budeval-{name}", **_SESSION}
+        self.query("SELECT 1", session)
+        return {**session, "session_check": "1"}
 
     def _change(self, sql: str, params: dict[str, str]) -> HttpAnswer:
         """Send what changes something, and believe only ClickHouse's own answer to it."""
@@ -265,7 +329,12 @@ class NativeWire:
         rows: list[Row] = self._run(sql, None, settings)
         return rows
 
-    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
+    # The server cancels a query whose connection is gone.
+    late = 0.0
+
+    def execute(
+        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+    ) -> Outcome:
         """Run a statement.
 
         Raises:
@@ -279,6 +348,8 @@ class NativeWire:
                 "native protocol.",
                 hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
             )
+        if check is not None:
+            check()
         self._run(sql, query_id, settings)
         progress = getattr(self._client.last_query, "progress", None)
         return Outcome(
@@ -344,8 +415,14 @@ class EmbeddedWire:
         """Return the rows of a SELECT."""
         return _rows(self._run(sql, "JSONCompact").bytes())
 
-    def execute(self, sql: str, *, query_id: str, settings: Settings = NOTHING) -> Outcome:
+    late = 0.0
+
+    def execute(
+        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+    ) -> Outcome:
         """Run a statement; chDB takes no ``query_id`` and no settings from outside."""
+        if check is not None:
+            check()
         result = self._run(sql, "Null")
         return Outcome(
             rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())

@@ -93,6 +93,7 @@ class ClaimStore:
             name=name,
             since=datetime.fromtimestamp(int(since), timezone.utc),
             alive=not int(released) and age * 1000 < lease,
+            released=bool(int(released)),
             doing=str(doing),
             store=self.table,
         )

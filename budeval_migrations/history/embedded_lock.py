@@ -20,6 +20,7 @@ class EmbeddedLock:
 
     generation = 0
     fence = ""
+    alone_since = 0.0
     _locks: dict[str, threading.Lock] = {}  # noqa: RUF012  one a directory, for the whole process
     _holders: dict[str, EmbeddedLock] = {}  # noqa: RUF012  likewise
     _guard = threading.Lock()

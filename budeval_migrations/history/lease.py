@@ -30,6 +30,8 @@ from budeval_migrations.errors import EngineError, MigrationError
 from budeval_migrations.history import quorum, schema
 from budeval_migrations.sql import quote
 
+# Seconds between two heartbeats of a holder, at most.
+BEAT = 2.0
 # Generations that stay in Keeper for people to look at; older ones are deleted.
 _KEPT = 16
 _STRICT = {"keeper_map_strict_mode": "1"}
@@ -49,6 +51,7 @@ class Holder:
         name: ``user@host pid N``.
         since: When it was taken, UTC, by the server's clock.
         alive: Not released, and its lease has not run out.
+        released: It gave the lock back, and sends nothing more.
         doing: The revision and statement it was at when it last renewed.
         store: The table that holds the lease.
 
@@ -59,6 +62,7 @@ class Holder:
     name: str
     since: datetime
     alive: bool
+    released: bool = False
     doing: str = ""
     store: str = schema.LOCK
 
@@ -149,8 +153,8 @@ class TokenStore:
             "SELECT generation, "
             "if(countIf(event = 'claim') = 1, anyIf(owner, event = 'claim'), ''), "
             "argMin(holder, (event != 'claim', at, owner)), toFloat64(min(at)), "
-            "countIf(event IN ('release', 'moved')) = 0 "
-            "AND toFloat64(now64(3)) - toFloat64(max(at)) < max(lease_ms) / 1000, "
+            "countIf(event IN ('release', 'moved')) > 0, "
+            "toFloat64(now64(3)) - toFloat64(max(at)) < max(lease_ms) / 1000, "
             "argMax(doing, at) "
             f"FROM {self.table} WHERE generation = (SELECT max(generation) FROM {self.table}) "
             "GROUP BY generation",
@@ -236,8 +240,8 @@ class KeeperStore:
         return _holder(
             session,
             self.table,
-            "SELECT generation, owner, holder, toFloat64(since), released = 0 "
-            "AND toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing "
+            "SELECT generation, owner, holder, toFloat64(since), released, "
+            "toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing "
             f"FROM {self.table} ORDER BY generation DESC LIMIT 1",
         )
 
@@ -311,13 +315,14 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     rows = quorum.read(session, sql)
     if not rows:
         return None
-    number, owner, name, since, alive, doing = rows[0]
+    number, owner, name, since, released, fresh, doing = rows[0]
     return Holder(
         generation=int(number),
         owner=str(owner),
         name=str(name),
         since=datetime.fromtimestamp(float(since), timezone.utc),
-        alive=bool(int(alive)),
+        alive=not int(released) and bool(int(fresh)),
+        released=bool(int(released)),
         doing=str(doing),
         store=table,
     )

@@ -25,17 +25,13 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.history.embedded_lock import EmbeddedLock
-from budeval_migrations.history.lease import Claim, Holder, LeaseStore
+from budeval_migrations.history.lease import BEAT, Claim, Holder, LeaseStore
 from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
 
 __all__ = ["Holder", "LeaseLock", "Lock", "NoLock", "break_lock", "make_lock", "read_holder"]
 
 # Seconds between two looks of a waiter.
 _POLL = 0.25
-# Seconds between two heartbeats, at most: how soon a holder notices that it was
-# unlocked, and others see its statement. It looks each time, and writes when its
-# statement changed or a third of the lease is gone, so that two may fail.
-_BEAT = 2.0
 # Seconds that a release waits for a heartbeat that hangs.
 _PATIENCE = 5.0
 _KEEPER_IS_GONE = (NO_ZOOKEEPER, INVALID_STATE, KEEPER_EXCEPTION)
@@ -46,6 +42,7 @@ class Lock(Protocol):
 
     Attributes:
         generation: Grows with every holder; 0 where nobody counts.
+        alone_since: From when on, by the monotonic clock, no other runner has sent anything.
         doing: What the holder is at (``001_x statement 3 of 7``), for those who
             wait; they see it with the next heartbeat.
 
@@ -53,6 +50,7 @@ class Lock(Protocol):
 
     generation: int
     doing: str
+    alone_since: float
 
     @property
     def fence(self) -> str:
@@ -99,9 +97,11 @@ class NoLock:
     generation = 0
     doing = ""
     fence = ""
+    alone_since = 0.0
 
     def acquire(self) -> None:
-        """Do nothing."""
+        """Remember when; nobody is waited for."""
+        self.alone_since = time.monotonic()
 
     def check(self) -> None:
         """Do nothing."""
@@ -123,7 +123,6 @@ class LeaseLock:
         self._tell = tell
         self._lease = session.settings.lock_lease
         self._timeout = session.settings.lock_timeout
-        # What is sent just before the end must arrive before somebody else's first.
         self._margin = self._lease / 10
         self._place = LockPlace(session)
         self._store: LeaseStore | None = None
@@ -133,8 +132,10 @@ class LeaseLock:
         self._trouble = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._inherited = False
         self.generation = 0
         self.doing = ""
+        self.alone_since = 0.0
 
     @property
     def fence(self) -> str:
@@ -152,6 +153,8 @@ class LeaseLock:
 
         """
         try:
+            # What is sent just before the end must arrive before somebody else's first.
+            self._margin = max(self._margin, min(self._session.late, self._lease / 3))
             self._wait()
         except EngineError as error:
             if error.code not in _KEEPER_IS_GONE:
@@ -165,6 +168,10 @@ class LeaseLock:
         try:
             self._thread = threading.Thread(target=self._renew, name="budeval-lock", daemon=True)
             self._thread.start()
+            if self._inherited:
+                # A holder that died may have sent something that is still on its way.
+                self.alone_since -= self._margin
+                time.sleep(max(self.alone_since + self._session.late - time.monotonic(), 0.0))
             self._tell(LockAcquired(self.generation))
         except BaseException:
             self.release()
@@ -204,6 +211,7 @@ class LeaseLock:
             holder = self._place.read()
             if holder is None or not holder.alive:
                 if self._claim((holder.generation if holder else 0) + 1):
+                    self._inherited = holder is not None and not holder.released
                     return
                 continue
             now = time.monotonic()
@@ -220,7 +228,7 @@ class LeaseLock:
         store = self._place.claim(claim, self.doing)
         if store is None:
             return False
-        self._valid_until = began + self._lease
+        self._valid_until, self.alone_since = began + self._lease, began
         self.generation, self._held, self._store = generation, claim, store
         return True
 
@@ -228,7 +236,10 @@ class LeaseLock:
         """Keep the lease until it is lost, given back, or run out."""
         session: Session | None = None
         renewed, told = time.monotonic(), self.doing
-        pause = min(self._lease / 3, _BEAT)
+        # How soon a holder notices that it was unlocked, and others see its statement. It
+        # looks each time, and writes when its statement changed or a third of the lease is
+        # gone, so that two may fail.
+        pause = min(self._lease / 3, BEAT)
         wait = pause
         try:
             while not self._stop.wait(wait):
@@ -298,4 +309,4 @@ def _pause(took: float) -> float:
     Many waiters shall not look at once, nor keep a slow server busy: its holder
     has the work to do.
     """
-    return min(max(_POLL, 10 * took), _BEAT) * random.uniform(0.5, 1.0)  # noqa: S311  no secret
+    return min(max(_POLL, 10 * took), BEAT) * random.uniform(0.5, 1.0)  # noqa: S311  no secret

@@ -7,6 +7,8 @@ given a Keeper, or lose it, between two runs, or during one.
 
 from __future__ import annotations
 
+import time
+
 from budeval_migrations.engine.failures import (
     ACCESS_DENIED,
     BAD_ARGUMENTS,
@@ -17,7 +19,14 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError, LockError
 from budeval_migrations.history import replication, schema
 from budeval_migrations.history.claims import ClaimStore
-from budeval_migrations.history.lease import Claim, Holder, KeeperStore, LeaseStore, TokenStore
+from budeval_migrations.history.lease import (
+    BEAT,
+    Claim,
+    Holder,
+    KeeperStore,
+    LeaseStore,
+    TokenStore,
+)
 from budeval_migrations.history.tables import read_engines
 
 # KeeperMap came with 22.9, strict mode for claims and updates alike by 23.8.
@@ -132,7 +141,9 @@ def break_lock(session: Session, holder: Holder) -> None:
     """Take the lock from its holder and let the next one in.
 
     The holder notices at its next heartbeat, and its fence is false at once; a
-    statement that it has sent already goes on.
+    statement that it has sent already goes on. Nobody is let in before the holder
+    must have noticed, and what it sent by then has arrived or never will; a kill in
+    between leaves a lease that runs out.
 
     Raises:
         LockError: Meanwhile the lock is free, or somebody else's.
@@ -143,9 +154,11 @@ def break_lock(session: Session, holder: Holder) -> None:
     if now is None or not now.alive or (now.store, now.generation, now.owner) != asked:
         raise _changed(holder, now)
     store = stores(session)[holder.store]
-    claim = Claim(holder.generation + 1, lease_ms=0)
+    rest = session.late + BEAT
+    claim = Claim(holder.generation + 1, lease_ms=int(2000 * rest))
     if not store.claim(session, claim, "unlock"):
         raise _changed(holder, read_holder(session))
+    time.sleep(rest)
     store.release(session, claim, "unlock")
 
 

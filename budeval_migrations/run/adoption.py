@@ -67,8 +67,7 @@ def adopt(
         count = counted(len(rows), "revision")
         yield f"Adopted {count} from {source}: {', '.join(r.version for r in rows)}."
     if kept:
-        lock.check()
-        session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}")
+        session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}", check=lock.check)
         yield f"The old table {schema.VERSION_VIEW} is kept as {kept}."
 
 

@@ -24,7 +24,13 @@ from budeval_migrations.engine.fingerprint import Fingerprint, key
 from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.watch import Mutation
-from budeval_migrations.errors import ConnectionFailed, EngineError, MutationFailed, Unsupported
+from budeval_migrations.errors import (
+    ConnectionFailed,
+    EngineError,
+    LockError,
+    MutationFailed,
+    Unsupported,
+)
 from budeval_migrations.events import Listener, Notice, StatementWaiting
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.lock import Lock
@@ -132,7 +138,6 @@ class Sender:
             if task.statement.unless and self._session.query(task.statement.unless):
                 return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
-            self._lock.check()
             try:
                 return self._send_once(task, intent)
             except Refused as refused:
@@ -148,7 +153,10 @@ class Sender:
         try:
             with interrupts.answer(self._session.embedded):
                 done = self._session.execute(
-                    task.statement.sent, query_id=intent.query_id, settings=self._settings(task)
+                    task.statement.sent,
+                    query_id=intent.query_id,
+                    settings=self._settings(task),
+                    check=self._lock.check,
                 )
             entry = intent.outcome(
                 JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written
@@ -163,6 +171,8 @@ class Sender:
                 entry = self._rejoin(task, intent, error)
             else:
                 raise self._refused(task, intent, error) from error
+        except LockError:
+            raise
         except BaseException as stop:
             # Ctrl-C, or SIGTERM: what was begun is stopped, and what became of it is told.
             self._abandon(task, intent, stop)
@@ -177,7 +187,7 @@ class Sender:
 
     def _follow(self, task: Task, intent: Entry) -> Entry:
         """Wait until every host of the cluster has carried out what is in their queue."""
-        settled = self._settler.settle(intent)
+        settled = self._settler.settle(intent, sent=True)
         if settled.outcome is Outcome.APPLIED:
             return _taken(intent, settled)
         if not settled.error:
@@ -218,7 +228,7 @@ class Sender:
                 f"{said_of(task, error).rstrip('.')}. What became of it is looked up."
             )
         )
-        settled = self._settler.settle(intent)
+        settled = self._settler.settle(intent, sent=True)
         if settled.outcome is Outcome.APPLIED:
             return _taken(intent, settled)
         if settled.outcome is Outcome.UNKNOWN:
@@ -239,7 +249,7 @@ class Sender:
             )
         )
         watch.kill_queries(self._session, intent.query_id)
-        settled = self._settler.settle(intent)
+        settled = self._settler.settle(intent, sent=True)
         if settled.outcome is Outcome.APPLIED:
             self._recorder.note(task, _taken(intent, settled))
         elif settled.outcome is Outcome.NOT_APPLIED:

@@ -92,15 +92,45 @@ class Settler:
         self._tell = tell
         self._patience = patience
 
-    def settle(self, intent: Entry) -> Settled:
+    def settle(self, intent: Entry, *, sent: bool = False) -> Settled:
         """Return what became of the statement of an intent.
 
-        Waits for as long as the server works on it.
+        Waits for as long as the server works on it. That it did not take effect is
+        believed only when its request can no longer reach the server.
+
+        Args:
+            sent: This run has just sent it; otherwise a run before it may have.
 
         Raises:
             LockLost: Somebody else has taken over meanwhile.
 
         """
+        began = time.monotonic()
+        found = self._climb(intent)
+        surely = found.outcome is not Outcome.NOT_APPLIED or found.error or intent.note == BACKFILL
+        since = began if sent else self._lock.alone_since
+        if surely or began >= since + self._session.late:
+            return found
+        self._wait_until_late(intent, since + self._session.late)
+        return self._climb(intent)
+
+    def _wait_until_late(self, intent: Entry, until: float) -> None:
+        began = time.monotonic()
+        while (now := time.monotonic()) < until:
+            self._tell(
+                StatementWaiting(
+                    intent.revision,
+                    intent.position,
+                    "waiting until its request cannot reach the server any more",
+                    int((now - began) * 1000),
+                    0,
+                    0,
+                )
+            )
+            self._lock.check()
+            interrupts.sleep(min(_POLL, until - now))
+
+    def _climb(self, intent: Entry) -> Settled:
         rungs = [self._running, self._logged, self._harmless, self._shown]
         if _queue(intent):
             # What the log knows of it is how it came into the queue.

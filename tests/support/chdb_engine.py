@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +25,7 @@ _PROCESSES_VIEW = (
     "(select * replace(if(Settings['log_comment'] = '', query_id, Settings['log_comment'])"
     " as query_id) from system.processes)"
 )
+_SET = re.compile(rb"\s*SET\b", re.IGNORECASE)
 _KILL = re.compile(r"\s*KILL\s+QUERY\b", re.IGNORECASE)
 _QUERY_ID = re.compile(r"\bquery_id\b", re.IGNORECASE)
 _CODE = re.compile(r"Code: (\d+)\.")
@@ -55,6 +58,54 @@ class Answer:
 
 
 @dataclass
+class HttpSession:
+    """What an HTTP session keeps: its SETs. Temporary tables are not kept."""
+
+    sets: list[bytes] = field(default_factory=list)
+    busy: bool = False
+    closes: float = 0.0
+
+
+class HttpSessions:
+    """The HTTP sessions of a server, as 18.16 has them."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], HttpSession] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def enter(self, user: str, params: Mapping[str, str]) -> Iterator[HttpSession | None]:
+        """Hold the session that a request names; None where it names none."""
+        name = params.get("session_id")
+        if not name:
+            yield None
+            return
+        check = params.get("session_check") == "1"
+        timeout = float(params.get("session_timeout") or 60)
+        with self._lock:
+            found = self._open.get((user, name))
+            if found is not None and not found.busy and time.monotonic() >= found.closes:
+                found = self._open.pop((user, name)) and None
+            if found is None and check:
+                raise ServerError(
+                    "Code: 372. DB::Exception: Session not found. (SESSION_NOT_FOUND)"
+                )
+            if found is not None and found.busy:
+                raise ServerError(
+                    "Code: 373. DB::Exception: Session is locked by a concurrent client. "
+                    "(SESSION_IS_LOCKED)"
+                )
+            held = self._open.setdefault((user, name), HttpSession())
+            held.busy = True
+        try:
+            yield held
+        finally:
+            with self._lock:
+                # It looks for those that are to be closed once a second.
+                held.busy, held.closes = False, time.monotonic() + timeout + 1
+
+
+@dataclass
 class Request:
     """One request, from its first byte to its line in the log."""
 
@@ -65,6 +116,7 @@ class Request:
     settings: dict[str, str]
     default_format: str
     method: str
+    session: HttpSession | None = None
     time: float = field(default_factory=time.time)
 
     def log_record(self, status: int, code: int) -> dict[str, Any]:
@@ -119,6 +171,8 @@ class Engine:
             started = time.perf_counter_ns()
             result = connection.query(query, request.default_format)
             body = result.bytes()
+            if request.session is not None and _SET.match(query):
+                request.session.sets.append(query)
             summary = {
                 "read_rows": result.storage_rows_read(),
                 "read_bytes": result.storage_bytes_read(),
@@ -148,6 +202,8 @@ class Engine:
             connection.query("SET readonly = 1")
         elif request.method == "GET":
             connection.query("SET readonly = 2")
+        for text in request.session.sets if request.session else ():
+            connection.query(text)
         if request.settings:
             pairs = (f"{name} = {ch.quote_string(v)}" for name, v in request.settings.items())
             connection.query(f"SET {', '.join(pairs)}".encode("utf-8", "surrogateescape"))

@@ -4,8 +4,8 @@
 serves. The data is on disk: kill the process with SIGKILL, start it again on the same directory.
 Each request has a chDB connection to itself, so its database and settings are its own.
 
-Where it differs from a real server: sessions (``session_id``) and response compression are
-ignored, results are not streamed, ``currentUser()`` is ``default`` whoever asks, there is no
+Where it differs from a real server: sessions (``session_id``) keep no temporary tables, response
+compression is ignored, results are not streamed, ``currentUser()`` is ``default`` whoever asks, there is no
 ``system.query_log``, and a request's ``query_id`` is chDB's ``log_comment``, put back wherever
 a SELECT reads ``system.processes`` or a statement says ``KILL QUERY``.
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import clickhouse_http as ch
-from tests.support.chdb_engine import Answer, Engine, Request, ServerError
+from tests.support.chdb_engine import Answer, Engine, HttpSessions, Request, ServerError
 from tests.support.kill_switch import Kill, KillSwitch
 
 
@@ -114,7 +114,8 @@ class Handler(BaseHTTPRequestHandler):
             if kill is not None:
                 self._serve_and_kill(key, request, kill)
                 return
-            answer = self.server.engine.run(request)
+            with self.server.sessions.enter(who.user, params) as request.session:
+                answer = self.server.engine.run(request)
         except ServerError as error:
             text = f"{error} (version {self.server.engine.version} (official build))\n"
             answer = Answer(text.encode(), status=ch.http_status(error.code), code=error.code)
@@ -136,7 +137,9 @@ class Handler(BaseHTTPRequestHandler):
             during = kill.phase == "during"
             try:
                 began = (lambda: killers.append(kill.strike_later())) if during else None
-                self.server.engine.run(request, began)
+                params = ch.parameters(self.path)
+                with self.server.sessions.enter(request.user, params) as request.session:
+                    self.server.engine.run(request, began)
             except ServerError as error:
                 code = error.code
             for killer in killers:
@@ -187,6 +190,7 @@ class Front(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.engine = engine
         self.journal = journal
+        self.sessions = HttpSessions()
         self.kills = KillSwitch()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
