@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
@@ -78,8 +78,19 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, text: str) -> Fingerprint:
-        """Return what :meth:`as_json` wrote; an empty text is an empty fingerprint."""
-        found = json.loads(text) if text else {}
+        """Return what :meth:`as_json` wrote; an empty text is an empty fingerprint.
+
+        Raises:
+            ValueError: Something else wrote it, or a newer version of this package.
+
+        """
+        try:
+            return cls._from(json.loads(text) if text else {})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _from(cls, found: dict[str, Any]) -> Fingerprint:
         partitions = {
             name: {
                 key: Partition(p["first"], p["last"], p["rows"], tuple(p["hashes"]))

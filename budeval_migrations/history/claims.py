@@ -18,10 +18,11 @@ from datetime import datetime, timezone
 
 from budeval_migrations.engine import keeper
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import EngineError, MigrationError
+from budeval_migrations.errors import EngineError, LockError, MigrationError
 from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.lease import Claim, Holder, holder_name, is_won, lease_row
 from budeval_migrations.sql import quote
+from budeval_migrations.version import __version__
 
 # Claims that stay for people to look at; older ones are dropped.
 _KEPT = 4
@@ -140,9 +141,20 @@ def _number(generation: int) -> str:
 
 
 def _said(columns: str) -> tuple[str, int, str]:
-    """Return owner, lease in ms and name from the columns of a claim."""
+    """Return owner, lease in ms and name from the columns of a claim.
+
+    Raises:
+        LockError: Something else made it, or a newer version of this package.
+
+    """
     found = _COLUMN.search(columns)
     text = ast.literal_eval(f"'{found[1]}'") if found else ""
     owner, _, rest = str(text).partition(" ")
     lease, _, name = rest.partition(" ")
-    return owner, int(lease or 0), name
+    if not lease.isdigit():
+        raise LockError(
+            f"A claim of the lock in Keeper reads {columns[:80]!r}, which this package "
+            f"({__version__}) does not know. Nothing was changed.",
+            hint="Use the newer version of budeval-migrations that made it.",
+        )
+    return owner, int(lease), name

@@ -45,10 +45,10 @@ _NAMES = (
     "max(begun) AS is_begun, max(taken) AS is_taken, maxIf(last, own) AS number, "
     f"maxIf(first, own) AS left, maxIf(second, own) AS right FROM ({_LINES}) GROUP BY line"
 )
-# Written by a newer package, or two rows with one number.
+# Written by a newer package, or two rows with one number; a row that arrived twice is one.
 _ODD = (
-    f"max(ledger_format) > {schema.LEDGER_FORMAT} "
-    "OR countIf(sequence > 0) != uniqExactIf(sequence, sequence > 0)"
+    f"max(ledger_format) > {schema.LEDGER_FORMAT} OR uniqExactIf(sequence, sequence > 0) != "
+    "uniqExactIf((sequence, version, run_id, direction, success, checksum), sequence > 0)"
 )
 # Functions that 18.16 and 26.x both have.
 _GLANCE = (

@@ -7,6 +7,7 @@ then in doubt, and is settled by the next run.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,13 +16,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from budeval_migrations.engine.failures import BEHIND, NO_QUORUM
+from budeval_migrations.engine.fingerprint import Fingerprint
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
+from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
 from budeval_migrations.history import quorum, schema
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
+from budeval_migrations.version import __version__
 
 # How long a server may be away before bookkeeping is given up, in seconds.
 _PATIENCE = 30.0
@@ -126,13 +129,36 @@ def _arrived(
     raise broken
 
 
-def entry_of(row: Row) -> Entry:
-    """Return the entry in a row of ``schema.JOURNAL_FIELDS``."""
+def entry_of(row: Row, database: str) -> Entry:
+    """Return the entry in a row of ``schema.JOURNAL_FIELDS``.
+
+    Raises:
+        LedgerError: It was written by a newer version of this package, or by something else.
+
+    """
     value: dict[str, Any] = dict(zip(schema.JOURNAL_FIELDS, row, strict=True))
     for name in _NUMBERS:
         value[name] = int(value[name])
-    value["direction"] = Direction(value["direction"])
-    value["event"] = JournalEvent(value["event"])
+    event, _, number = value["event"].partition("/")
+    if number.isdigit() and int(number) > schema.JOURNAL_FORMAT:
+        raise LedgerError(
+            f"The journal in {database} has format {number}; this package ({__version__}) knows "
+            f"formats up to {schema.JOURNAL_FORMAT}.",
+            hint="Use the newer version of budeval-migrations that wrote it.",
+            journal_format=int(number),
+        )
+    try:
+        value["direction"] = Direction(value["direction"])
+        value["event"] = JournalEvent(event)
+        Fingerprint.from_json(value["before"])
+        if value["event"] is JournalEvent.CHUNK and not isinstance(json.loads(value["note"]), dict):
+            raise ValueError(f"{value['note'][:80]!r} is no state of a chunk")
+    except ValueError as error:
+        raise LedgerError(
+            f"The journal in {database} holds a row about {value['revision']} statement "
+            f"{value['position']} that this package ({__version__}) cannot read: {error}",
+            hint="Use the version of budeval-migrations that wrote it.",
+        ) from error
     value["at"] = datetime.fromtimestamp(float(value["at"]), timezone.utc)
     return Entry(**value)
 

@@ -26,15 +26,17 @@ from typing import Any, Protocol
 from budeval_migrations.engine.failures import KEEPER_EXCEPTION
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import NOTHING
-from budeval_migrations.errors import EngineError, MigrationError
+from budeval_migrations.errors import EngineError, LockError, MigrationError
 from budeval_migrations.history import quorum, schema
 from budeval_migrations.sql import quote
+from budeval_migrations.version import __version__
 
 # Seconds between two heartbeats of a holder, at most.
 BEAT = 2.0
 # Generations that stay in Keeper for people to look at; older ones are deleted.
 _KEPT = 16
 _STRICT = {"keeper_map_strict_mode": "1"}
+_KNOWN = "'claim', 'renew', 'release', 'moved'"
 _COMPARED = {"async_insert": "0", "insert_deduplicate": "1"}
 # 26.x: supersedes insert_deduplicate, so that a profile can switch tokens off (tried).
 _NEWER_SWITCH = "deduplicate_insert"
@@ -155,7 +157,7 @@ class TokenStore:
             "argMin(holder, (event != 'claim', at, owner)), toFloat64(min(at)), "
             "countIf(event IN ('release', 'moved')) > 0, "
             "toFloat64(now64(3)) - toFloat64(max(at)) < max(lease_ms) / 1000, "
-            "argMax(doing, at) "
+            f"argMax(doing, at), countIf(event NOT IN ({_KNOWN})) > 0 "
             f"FROM {self.table} WHERE generation = (SELECT max(generation) FROM {self.table}) "
             "GROUP BY generation",
         )
@@ -241,7 +243,7 @@ class KeeperStore:
             session,
             self.table,
             "SELECT generation, owner, holder, toFloat64(since), released, "
-            "toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing "
+            "toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing, released > 1 "
             f"FROM {self.table} ORDER BY generation DESC LIMIT 1",
         )
 
@@ -315,7 +317,13 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     rows = quorum.read(session, sql)
     if not rows:
         return None
-    number, owner, name, since, released, fresh, doing = rows[0]
+    number, owner, name, since, released, fresh, doing, odd = rows[0]
+    if int(odd):
+        raise LockError(
+            f"The table {session.database}.{table} holds rows that this package ({__version__}) "
+            "does not know. Nothing was changed.",
+            hint="Use the newer version of budeval-migrations that wrote them.",
+        )
     return Holder(
         generation=int(number),
         owner=str(owner),

@@ -187,9 +187,10 @@ class Ledger:
                 ledger_format=newest,
             )
         rows = sorted((_full_row(row) for row in attempts), key=_in_order)
-        entries = tuple(entry_of(row[1]) for row in found if row[0] == "journal")
-        # An insert whose answer was lost may have been made twice.
-        state = LedgerState(Ground.READY, tuple(dict.fromkeys(rows)), entries=entries)
+        entries = (entry_of(row[1], self._session.database) for row in found if row[0] == "journal")
+        # An insert whose answer was lost may have been made twice; `at` is the server's clock.
+        once = {replace(entry, at=None): entry for entry in entries}
+        state = LedgerState(Ground.READY, tuple(dict.fromkeys(rows)), entries=tuple(once.values()))
         if any(row.sequence for row in rows) and not thorough:
             return state
         return self._beside(state)

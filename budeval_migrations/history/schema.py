@@ -20,6 +20,8 @@ BOOTSTRAP_VERSION = "000_migration_tracking"
 
 # Grows when a row means something that an older package would misread.
 LEDGER_FORMAT = 1
+# Stands behind the event of a row of the journal, as in `intent/2`; 1 is left out.
+JOURNAL_FORMAT = 1
 
 
 # An insert into a MergeTree is not on the disk when it is answered, unless this is asked for:

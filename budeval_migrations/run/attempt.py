@@ -63,8 +63,13 @@ class Progress:
         self.applied = sum(recorded.applied for recorded in self.known.values())
 
     @property
+    def _before_ms(self) -> int:
+        """Milliseconds that the statements took which earlier runs have applied."""
+        return sum(k.last.elapsed_ms for k in self.known.values() if k.applied)
+
+    @property
     def elapsed_ms(self) -> int:
-        """Milliseconds since it began."""
+        """Milliseconds since this attempt began."""
         return int((time.monotonic() - self._began) * 1000)
 
     def row(
@@ -76,7 +81,7 @@ class Progress:
             version=step.revision,
             checksum=step.checksum,
             executed_at=self.began_at,
-            execution_time_ms=self.elapsed_ms,
+            execution_time_ms=self.elapsed_ms + (0 if failure else self._before_ms),
             success=failure is None,
             error_message=failure.summary if failure else None,
             operation=step.operation,

@@ -32,7 +32,7 @@ from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
-from budeval_migrations.model import Statement, Step
+from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.hand import Hand
 from budeval_migrations.run.interrupts import interrupts
@@ -81,6 +81,7 @@ class Executor:
         self._sequence = state.next_sequence
         self._tasks = {id(step): tasks_of(session, state, step) for step in steps}
         self._steps = steps
+        self._done: list[str] = []
         self._recorder = self._make_recorder()
         self._hand = Hand(session, lock, self._recorder, hosts, self._tell)
 
@@ -103,14 +104,15 @@ class Executor:
         settled by the next run.
 
         Args:
-            done: Gets the id of every revision that was finished.
+            done: Gets the id of every revision whose row is in the ledger.
 
         Raises:
             LockLost: Nothing more was sent and nothing more was written.
 
         """
+        self._done = done
         try:
-            self._run(done)
+            self._run()
         except StatementError as failure:
             return failure
         except LockError:
@@ -123,12 +125,11 @@ class Executor:
         self._recorder.flush()
         return None
 
-    def _run(self, done: list[str]) -> None:
+    def _run(self) -> None:
         """Run the steps; raise at the first failure."""
         for step in self._steps:
             interrupts.check()
             self._run_step(step)
-            done.append(step.revision)
 
     def _run_step(self, step: Step) -> None:
         progress = self._begin(step)
@@ -175,11 +176,18 @@ class Executor:
         check_resumable(progress.step, Effort(*progress.step.key, progress.known), tasks.values())
 
     def _finish(self, progress: Progress) -> None:
+        """Take the row of a finished revision, and tell of it once the row is durable."""
         step = progress.step
-        self._record(progress)
+        row = self._row(progress)
+
+        def written() -> None:
+            self._done.append(step.revision)
+            took = row.execution_time_ms
+            self._tell(RevisionFinished(step.revision, step.operation.value, took))
+
+        self._recorder.finish(Attempt(row, step.up, step.down), written)
         if self._session.settings.hooks:
-            self._recorder.flush()  # a hook may count on the row
-        self._tell(RevisionFinished(step.revision, step.operation.value, progress.elapsed_ms))
+            self._recorder.flush()  # what the hook raises is about this revision
 
     def _fail(self, progress: Progress, error: BaseException) -> StatementError:
         """Record that a step failed, and return the sentence about it."""
@@ -240,7 +248,7 @@ class Executor:
             return
         # Only what is done to its end counts: a mutation may still fail.
         self._hand.sender.wait_for_mutations(intent, total)
-        outcome = intent.outcome(JournalEvent.APPLIED, settled.why)
+        outcome = intent.outcome(JournalEvent.APPLIED, settled.why, elapsed_ms=settled.elapsed_ms)
         progress.known[intent.position] = replace(recorded, last=outcome)
         self._recorder.record(outcome)
         static = step.work is not None and not step.work.dynamic
@@ -309,15 +317,16 @@ class Executor:
     def _record_failure(self, progress: Progress, failure: StatementError) -> None:
         self._recorder.abandon()
         try:
-            self._record(progress, failure)
+            row = self._row(progress, failure)
+            self._recorder.finish(Attempt(row, progress.step.up, progress.step.down))
             self._recorder.flush()
         except MigrationError as lost:
             self._tell(Notice(f"The failed attempt could not be recorded: {lost.message}"))
 
-    def _record(self, progress: Progress, failure: StatementError | None = None) -> None:
+    def _row(self, progress: Progress, failure: StatementError | None = None) -> LedgerRow:
         row = progress.row(self._sequence, self._run_id, self._lock.generation, failure)
         self._sequence += 1
-        self._recorder.finish(Attempt(row, progress.step.up, progress.step.down))
+        return row
 
 
 def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ...]:

@@ -62,7 +62,7 @@ class Lanes(Executor):
         """Run the steps, several statements at a time; see :meth:`Executor.run`.
 
         Args:
-            done: Gets the id of every revision that was finished, in that order.
+            done: Gets the id of every revision whose row is in the ledger, in that order.
 
         """
         try:
@@ -70,12 +70,11 @@ class Lanes(Executor):
         finally:
             self._pen.close()
 
-    def _run(self, done: list[str]) -> None:
+    def _run(self) -> None:
         self._schedule = Schedule(self._steps, [self._statements(step) for step in self._steps])
         self._progress: dict[int, Progress] = {}
         self._failed: list[_Failed] = []
         self._ties: Ties | None = None
-        self._finished = done
         self._crew = Crew([self._another_hand() for _ in range(self._session.settings.jobs)])
         try:
             self._go()
@@ -155,7 +154,6 @@ class Lanes(Executor):
             begun = n in self._progress
             self._finish(self._progress.pop(n) if begun else self._begin(self._steps[n]))
             self._schedule.finish(n)
-            self._finished.append(self._steps[n].revision)
 
     def _attempt(self, step: int, work: Callable[[], None]) -> bool:
         """Do something for a step, and return whether it did not fail."""

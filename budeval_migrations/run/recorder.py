@@ -85,6 +85,7 @@ class Recorder:
         self._intents: dict[tuple[str, int], Entry] = {}
         self._entries: list[Entry] = []
         self._attempts: list[Attempt] = []
+        self._written: list[Callable[[], None]] = []
         self._unsure = False
         self._changed: set[str] = set()
         self._since = 0.0
@@ -97,7 +98,7 @@ class Recorder:
             The intent; its ``query_id`` is the one to send the statement under.
 
         """
-        if self._session.topology.arrangement is Arrangement.STAGE:
+        if self._on_stage:
             return self._entry(task, "")  # it is thrown away: nobody goes on after a kill
         known = self._intents.pop(_key(task), None)
         if known is not None or not task.needs_intent:
@@ -142,11 +143,18 @@ class Recorder:
         self._since = self._since or time.monotonic()
 
     @_one_at_a_time
-    def finish(self, attempt: Attempt) -> None:
-        """Take the ledger row of a finished revision."""
+    def finish(self, attempt: Attempt, written: Callable[[], None] | None = None) -> None:
+        """Take the ledger row of a finished revision.
+
+        Args:
+            written: Called as soon as the row is durable, and never if it does not get so.
+
+        """
         self._attempts.append(attempt)
+        if written is not None:
+            self._written.append(written)
         self._since = self._since or time.monotonic()
-        if self._old():
+        if self._old() or self._on_stage:
             self.flush()
 
     @_one_at_a_time
@@ -167,7 +175,14 @@ class Recorder:
         self._lock.check()
         self._write_entries()
         self._ledger.append(self._attempts, self._lock.fence)
+        written, self._written = self._written, []
         self._attempts, self._since = [], 0.0
+        for tell in written:
+            tell()
+
+    @property
+    def _on_stage(self) -> bool:
+        return self._session.topology.arrangement is Arrangement.STAGE
 
     def _write_entries(self) -> None:
         self._journal.append(self._entries)

@@ -11,11 +11,14 @@ from budeval_migrations.errors import (
     AccessDenied,
     ChecksumMismatch,
     EngineError,
+    LockLost,
     MissingRevision,
     RevisionNotFound,
     StatementFailed,
     Unsupported,
 )
+from budeval_migrations.events import Event, RevisionFinished
+from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.model import Operation
 from tests.engines.stage import TABLE, Stage
 from tests.support.targets import engine_parameters
@@ -39,6 +42,54 @@ def test_a_second_upgrade_does_nothing_and_writes_nothing(stage: Stage) -> None:
     assert report.applied == ()
     assert report.current == ("003_three",)
     assert stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence") == before
+
+
+def test_a_revision_is_told_as_applied_after_its_row_is_in_the_ledger(stage: Stage) -> None:
+    stage.write_three()
+    found = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, RevisionFinished):
+            rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
+            found.append((event.revision, event.revision in {version for (version,) in rows}))
+
+    report = bm.upgrade(on_event=look, **stage.options)
+    assert found == [(name, True) for name in ("001_one", "002_two", "003_three")]
+    assert report.applied == ("001_one", "002_two", "003_three")
+
+
+def test_a_revision_whose_row_was_not_written_is_not_told_as_applied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.write_three()
+    told: list[Event] = []
+
+    def fail(*_: object) -> None:
+        raise LockLost("Another runner has taken the lock over.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", fail)
+        with pytest.raises(LockLost):
+            bm.upgrade(on_event=told.append, **stage.options)
+    assert [e for e in told if isinstance(e, RevisionFinished)] == []
+    assert stage.rows("SELECT count() FROM schema_migrations") in ([(0,)], [("0",)])
+
+
+def test_a_resumed_revision_took_the_time_of_all_its_attempts(stage: Stage) -> None:
+    slow = "INSERT INTO t1 SELECT number, '' FROM numbers(2) WHERE NOT ignore(sleepEachRow(0.5))"
+    table = TABLE.format(name="t1")
+    stage.project.write_revision("001_one", None, [table, slow, "SELECT * FROM nowhere"])
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+    stage.project.write_revision("001_one", None, [table, slow, "SELECT 1"])
+    told: list[Event] = []
+    bm.upgrade(on_event=told.append, **stage.options)
+    [finished] = [e for e in told if isinstance(e, RevisionFinished)]
+    [[before]] = stage.rows(
+        "SELECT sum(elapsed_ms) FROM schema_migrations_journal WHERE position = 2"
+    )
+    [[took]] = stage.rows("SELECT execution_time_ms FROM schema_migrations WHERE success = 1")
+    assert finished.elapsed_ms == int(took) >= int(before) >= 1000
 
 
 def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage: Stage) -> None:
