@@ -14,6 +14,7 @@ https://clickhouse.com/docs/operations/system-tables/distributed_ddl_queue
 from __future__ import annotations
 
 import ast
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from budeval_migrations.engine import keeper
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.effects import Watch, effect
 
 # Makes the server answer as soon as the entry is in the queue: 0 is "do not wait" (18.16: tried;
 # https://clickhouse.com/docs/operations/settings/settings#distributed_ddl_task_timeout).
@@ -32,6 +33,9 @@ SUBMIT = {"distributed_ddl_task_timeout": "0"}
 # Where a server's configuration puts the queue when it does not say: <distributed_ddl><path>.
 _QUEUE = "/clickhouse/task_queue/ddl"
 _POLL = 0.05
+# What has no database.
+_GLOBAL = frozenset({Watch.DATABASES, Watch.FUNCTIONS})
+_QUALIFIER = re.compile(r"(?<![\w.])`?([^\W\d]\w*)`?\.(?=[\w`])")
 # Before every name of an entry.
 START = "query-"
 
@@ -98,8 +102,9 @@ def find_entry(session: Session, statement: str, after: str) -> Entry | None:
     """Return the entry that a statement made.
 
     The server writes a query in its own way, so an entry is known by what it does to
-    which table, columns and indices. Who holds the lock sends one at a time: of several,
-    it is the first.
+    which table of which database, and to which of its columns and indices. The queue is
+    the cluster's, and the lock is the database's: who holds it sends one at a time, so
+    that of several it is the first.
 
     Args:
         after: The newest entry before the statement was sent.
@@ -111,9 +116,10 @@ def find_entry(session: Session, statement: str, after: str) -> Entry | None:
         EngineError: Keeper does not answer, or may not be asked.
 
     """
-    wanted = _said_by(statement)
+    wanted = _said_by(statement, session.database)
     for entry in _entries(session, after):
-        if _said_by(entry.query) == wanted:
+        # The server has put the database before each name (18.16: tried).
+        if _said_by(entry.query, "") == wanted and _is_of(entry.query, statement, session):
             return entry
     return None
 
@@ -248,8 +254,22 @@ def _unescaped(text: str) -> str:
     return str(ast.literal_eval('"""' + text.replace('"', '\\"') + '"""'))
 
 
-def _said_by(query: str) -> tuple[object, ...]:
-    """Return what a statement does, and to what: its kind, and the names that it changes."""
+def _is_of(query: str, statement: str, session: Session) -> bool:
+    """Return whether an entry may be in the session's database, by the databases that it names."""
+    named = {*_QUALIFIER.findall(query)}
+    return not named or session.database in named or named <= {*_QUALIFIER.findall(statement)}
+
+
+def _said_by(query: str, database: str) -> tuple[object, ...]:
+    """Return what a statement does, and to what: its kind, and the names that it changes.
+
+    Args:
+        database: Where a name without one is.
+
+    """
     found = effect(query)
+    if _GLOBAL & {*found.watches}:
+        database = ""
+    names = ((name.database or database, name.name) for name in found.targets)
     elements = sorted((element.key, element.appears) for element in found.elements)
-    return (found.kind, *(name.name for name in found.targets), *elements)
+    return (found.kind, *names, *elements)

@@ -132,3 +132,43 @@ def test_a_host_that_is_away_answers_when_it_is_back(tmp_path: Path) -> None:
             answers = _answers(session, statement, before, 2)
             assert {(a.host, a.code) for a in answers} == {(host, 0) for host in _hosts(cluster)}
         assert away.query("SHOW TABLES", database="d") == "t\n"
+
+
+_REPLICATED = (
+    "CREATE TABLE u ON CLUSTER crew (a Int8, b Int8) "
+    "ENGINE = ReplicatedMergeTree('/tables/%s/u', '{replica}') ORDER BY a"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE w ON CLUSTER crew (a Int8) ENGINE = Log",
+        "CREATE VIEW v ON CLUSTER crew AS SELECT 1 AS a",
+        "ALTER TABLE u ON CLUSTER crew ADD COLUMN c UInt8",
+        "ALTER TABLE u ON CLUSTER crew DROP COLUMN b",
+        "ALTER TABLE u ON CLUSTER crew MODIFY COLUMN b Int16",
+        "ALTER TABLE u ON CLUSTER crew DELETE WHERE a = 1",
+        "RENAME TABLE u TO w ON CLUSTER crew",
+        "TRUNCATE TABLE u ON CLUSTER crew",
+        "DROP TABLE IF EXISTS u ON CLUSTER crew",
+        "OPTIMIZE TABLE u ON CLUSTER crew FINAL",
+    ],
+)
+def test_the_same_statement_in_another_database_is_not_taken_for_ours(
+    pair: Cluster, session: Session, database: str, statement: str
+) -> None:
+    node, another = pair.nodes[0], f"{database}_2"
+    try:
+        node.query(f"CREATE DATABASE {another} ON CLUSTER crew")
+        for name in (database, another):
+            node.query(_REPLICATED % name, database=name)
+        before = newest_entry(session)
+        pair.nodes[1].query(statement, database=another, **SUBMIT)
+        assert newest_entry(session) > before
+        assert find_entry(session, statement, before) is None
+        session.execute(statement, settings=SUBMIT)
+        found = find_entry(session, statement, before)
+        assert found is not None and f"{database}." in found.query
+    finally:
+        drop_database(pair, another)
