@@ -41,6 +41,8 @@ class Progress:
         applied: How many are known to have taken effect, in this run or before.
         position: The statement that it is at, from 1.
         known: What earlier runs have found out, by position.
+        refused: The statements that the server refused and a dynamic revision went on after.
+        fatal: What no revision may go on after, although its Python may have caught it.
 
     """
 
@@ -50,6 +52,8 @@ class Progress:
     position: int = 0
     current: Statement | None = None
     known: dict[int, Recorded] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    fatal: BaseException | None = None
     began_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     _began: float = field(default_factory=time.monotonic)
 

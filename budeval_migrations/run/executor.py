@@ -14,6 +14,7 @@ from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     ChecksumMismatch,
+    EngineError,
     LockError,
     MigrationError,
     StatementError,
@@ -192,7 +193,8 @@ class Executor:
     def _fail(self, progress: Progress, error: BaseException) -> StatementError:
         """Record that a step failed, and return the sentence about it."""
         step = progress.step
-        if isinstance(error, Refused):
+        dynamic = step.work is not None and step.work.dynamic
+        if isinstance(error, Refused) and not dynamic:  # whose refusals are recorded as they come
             self._recorder.record(error.entry)
         failure = progress.failure(error, self._session.redact)
         self._record_failure(progress, failure)
@@ -263,6 +265,8 @@ class Executor:
 
         def emit(statement: Statement) -> None:
             nonlocal first
+            if progress.fatal is not None:
+                raise progress.fatal  # the revision has caught it, and goes on
             known_at = begun.pop(statement_hash(statement), None)
             position = known_at or first + 1
             placed = self._placement.statement(step, position, statement)
@@ -272,11 +276,33 @@ class Executor:
                 self._skip(progress, task, "applied by an earlier run")
                 return
             first = max(first, position)
-            self._do(progress, task)
-            self._hand.barrier.wait()  # what the revision reads next, it may read anywhere
+            try:
+                self._do(progress, task)
+                self._hand.barrier.wait()  # what the revision reads next, it may read anywhere
+            except Refused as refused:
+                self._recorder.record(refused.entry)
+                progress.refused.append(refused)
+                if not refused.clean:
+                    progress.fatal = refused.error
+                raise refused.error from refused
+            except BaseException as error:
+                progress.fatal = error
+                raise
 
         self._hand.barrier.wait()
-        self._live(step, emit)
+        try:
+            self._live(step, emit)
+            if progress.fatal is not None:
+                raise progress.fatal
+        except EngineError as error:
+            for refused in progress.refused:
+                if refused.error is error:
+                    progress.refused.remove(refused)
+                    raise refused from error
+            raise
+        finally:
+            for refused in progress.refused:
+                self._tell(Notice(_passed_over(refused)))
 
     def _do(self, progress: Progress, task: Task) -> None:
         progress.position += 1
@@ -327,6 +353,14 @@ class Executor:
         row = progress.row(self._sequence, self._run_id, self._lock.generation, failure)
         self._sequence += 1
         return row
+
+
+def _passed_over(refused: Refused) -> str:
+    intent, code = refused.intent, refused.error.code
+    return (
+        f"{intent.revision} statement {intent.position} was refused, and the revision went on: "
+        f"{f'ClickHouse {code}: ' if code else ''}{refused.reason}"
+    )
 
 
 def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ...]:

@@ -1,0 +1,100 @@
+"""A revision that reads the database while it runs reports and records as any other does."""
+
+from __future__ import annotations
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.errors import MigrationError, StatementFailed
+from tests.engines.stage import TABLE, Stage
+from tests.support.targets import engine_parameters
+
+_STATIC = """
+def upgrade() -> None:
+    op.execute("INSERT INTO t1 SELECT 1, 'x'")
+    op.execute("SELECT * FROM nowhere")
+"""
+_DYNAMIC = _STATIC.replace("None:\n", "None:\n    op.get_bind()\n")
+_CATCHES = """
+def upgrade() -> None:
+    op.get_bind()
+    op.execute("INSERT INTO t1 SELECT 1, 'x'")
+    try:
+        op.execute({statement!r})
+    except Exception:
+        pass
+    op.execute("INSERT INTO t1 SELECT 2, 'y'")
+"""
+_HALF = (
+    "INSERT INTO t1 SELECT number + throwIf(number = 250000), '' FROM numbers(300000) "
+    "SETTINGS max_block_size = 1000, min_insert_block_size_rows = 1000, max_threads = 1, "
+    "max_insert_block_size = 1000, min_insert_block_size_bytes = 1"
+)
+_LEDGER = (
+    "SELECT version, success, error_code, error_message, statements_applied FROM schema_migrations "
+    "WHERE version = '002_it' ORDER BY sequence"
+)
+_JOURNAL = (
+    "SELECT position, event, error_code, error FROM schema_migrations_journal "
+    "WHERE revision = '002_it' AND event != 'intent' ORDER BY sequence"
+)
+
+
+def _run(stage: Stage, body: str) -> MigrationError | bm.Report:
+    stage.project.write_revision("001_t", None, TABLE.format(name="t1"))
+    stage.project.write_revision("002_it", "001_t", body=body)
+    try:
+        return bm.upgrade(**stage.options)
+    except MigrationError as error:
+        return error
+
+
+def _texts(stage: Stage, sql: str) -> list[tuple[str, ...]]:
+    return [tuple(str(value) for value in row) for row in stage.rows(sql)]
+
+
+def test_a_refusal_is_reported_and_recorded_as_in_a_static_revision(stage: Stage) -> None:
+    error = _run(stage, _DYNAMIC)
+    assert isinstance(error, StatementFailed), error
+    assert (error.index, error.code, error.line) == (2, 60, 12)
+    assert "upgrade()" not in error.message
+    assert error.outcome == (
+        "1 statement of this revision took effect; the next run goes on at statement 2"
+    )
+    ledger, journal = _texts(stage, _LEDGER), _texts(stage, _JOURNAL)
+    assert [row[2] for row in ledger] == ["60"]
+    assert [row[:3] for row in journal] == [("1", "applied", "0"), ("2", "failed", "60")]
+    again = _run(stage, _STATIC)
+    assert isinstance(again, StatementFailed)
+    assert (again.index, again.code, again.reason) == (2, 60, error.reason)
+    assert _texts(stage, _JOURNAL)[-1] == journal[-1]
+
+
+def test_a_refusal_that_the_revision_catches_is_a_row_and_a_notice(stage: Stage) -> None:
+    report = _run(stage, _CATCHES.format(statement="SELECT * FROM nowhere"))
+    assert isinstance(report, bm.Report), report
+    assert report.applied == ("001_t", "002_it")
+    [notice] = [n for n in report.notices if "was refused" in n]
+    assert notice.startswith(
+        "002_it statement 2 was refused, and the revision went on: ClickHouse 60: "
+    )
+    assert [row[:3] for row in _texts(stage, _JOURNAL)] == [
+        ("1", "applied", "0"),
+        ("2", "failed", "60"),
+        ("3", "applied", "0"),
+    ]
+    assert _texts(stage, "SELECT a FROM t1 ORDER BY a") == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http", "modern-connect"), indirect=True
+)
+def test_a_revision_cannot_go_on_after_a_statement_that_left_something_behind(
+    stage: Stage,
+) -> None:
+    error = _run(stage, _CATCHES.format(statement=_HALF))
+    assert isinstance(error, StatementFailed), error
+    assert (error.index, error.code) == (2, 395)
+    assert "and statement 2 in part" in error.outcome
+    assert _texts(stage, "SELECT count() FROM t1 WHERE s = 'y'") == [("0",)]
+    assert [row[1:3] for row in _texts(stage, _JOURNAL)] == [("applied", "0"), ("doubtful", "395")]
