@@ -42,11 +42,25 @@ CANNOT_ASSIGN_ALTER = 517
 # TABLE_IS_READ_ONLY, TOO_MANY_PARTS, CANNOT_SCHEDULE_TASK, DEADLOCK_AVOIDED.
 PASSING = frozenset({202, 242, 252, 439, 473, CANNOT_ASSIGN_ALTER})
 # The server refuses these before it does anything: unknown names and functions, wrong
-# numbers and types of arguments, syntax, a missing privilege.
+# numbers and types of arguments, syntax, a missing privilege; what it says of a statement as
+# a whole (its size, aliases, aggregates, joins, settings, parameters) when it analyses it.
 BEFORE_RUNNING = frozenset(
     {NO_SUCH_COLUMN, 42, 43, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, SYNTAX_ERROR}
     | {63, UNKNOWN_DATABASE, 115, READONLY, ACCESS_DENIED}
+    | {34, 35, 51, 52, 167, 168, 174, 179, 184, 206, 207, 215, 229, 258, 318, 352, 403, 418, 440}
+    | {452, 456, 457, 471, 472, 557, 558}
 )
+TOO_MANY_PARTS = 252
+
+
+def is_passing(error: EngineError) -> bool:
+    """Return whether the server did nothing, and may do it in a moment."""
+    # Too many partitions in one block is the same code, and never passes.
+    if error.code == TOO_MANY_PARTS and "partitions" in error.message:
+        return False
+    return error.code in PASSING
+
+
 # Something stopped the statement on its way: TIMEOUT_EXCEEDED, UNFINISHED,
 # QUERY_WAS_CANCELLED. Trying again would end in the same way.
 STOPPED = frozenset({159, 341, 394})

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from budeval_migrations.engine import own_settings
 from budeval_migrations.engine.directory import check_directory
 from budeval_migrations.engine.failures import (
     UNKNOWN_DATABASE,
@@ -100,6 +101,7 @@ class Session:
         self._connection: Connection | None = None
         self._wire: Wire | None = None
         self._features: Features | None = None
+        self._changed: tuple[str, ...] = ()
         self._topology = topology
         self._other: Session | None = None
         self._may_create = False
@@ -175,18 +177,22 @@ class Session:
             self._initialise(connection)
         return connection
 
-    def query(self, sql: str, *, settings: Mapping[str, str] = NOTHING) -> list[Row]:
+    def query(
+        self, sql: str, *, settings: Mapping[str, str] = NOTHING, own: bool = True
+    ) -> list[Row]:
         """Return the rows of a SELECT.
 
         Args:
             settings: ClickHouse settings that go beside the text; not to chDB.
+            own: Make it mean what it says, whatever the user's profile says; costs a
+                query, once.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
 
         """
         try:
-            return self._look(sql, settings)
+            return self._look(sql, {**self._own, **settings} if own else settings)
         except ConnectionFailed as error:
             if error.details.get("sent"):
                 error.hint = "Nothing was changed by it. Check the server, then try again."
@@ -204,8 +210,11 @@ class Session:
                 if error.code != UNKNOWN_TABLE or not tries:
                     raise
 
-    def ask(self, sql: str) -> list[Row]:
+    def ask(self, sql: str, *, own: bool = True) -> list[Row]:
         """Return the rows of a SELECT that needs no table, also where the database is missing.
+
+        Args:
+            own: As of :meth:`query`.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
@@ -213,7 +222,7 @@ class Session:
         """
         if self._other is None:
             try:
-                return self.query(sql)
+                return self.query(sql, own=own)
             except EngineError as error:
                 if error.code != UNKNOWN_DATABASE:
                     raise
@@ -221,7 +230,7 @@ class Session:
                 return self.wire.without_database(sql)
             # A connection to a database that does not exist refuses everything.
             self._other = self.elsewhere()
-        return self._other.query(sql)
+        return self._other.query(sql, own=own)
 
     @property
     def late(self) -> float:
@@ -239,6 +248,7 @@ class Session:
         query_id: str = "",
         settings: Mapping[str, str] = NOTHING,
         check: Check | None = None,
+        own: bool = True,
     ) -> Outcome:
         """Send one statement to the byte and return when it is done.
 
@@ -246,12 +256,14 @@ class Session:
             settings: ClickHouse settings that go beside the text.
             check: Called right before it is sent. With it, the statement does not
                 reach the server later than :attr:`late` seconds after the call.
+            own: As of :meth:`query`; a revision's statement obeys the user's profile.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
             ConnectionFailed: The outcome may be unknown.
 
         """
+        settings = {**self._own, **settings} if own else settings
         self.at = query_id or str(uuid.uuid4())
         try:
             return self.wire.execute(sql, query_id=self.at, settings=settings, check=check)
@@ -266,7 +278,7 @@ class Session:
         settings: Mapping[str, str] = NOTHING,
     ) -> None:
         """Append rows to one of our own tables."""
-        self.wire.insert(table, rows, settings)
+        self.wire.insert(table, rows, {**self._own, **settings})
 
     def insert_fenced(
         self,
@@ -328,7 +340,7 @@ class Session:
     def twin(self) -> Session:
         """Return a new connection to the same database, which knows what this one found out."""
         other = Session(self.settings, topology=self._topology)
-        other._features = self._features
+        other._features, other._changed = self._features, self._changed
         other.server_version, other.server_user = self.server_version, self.server_user
         other.absent = self.absent
         return other
@@ -353,18 +365,38 @@ class Session:
     def features(self) -> Features:
         """What the server can do; asked once."""
         if self._features is None:
+            rest = f", {own_settings.CHANGED} FROM system.settings"
             try:
-                [[version, user]] = self.ask("SELECT version(), currentUser()")
+                rows = self.ask(f"SELECT version(), currentUser(){rest}", own=False)
             except EngineError as error:
                 if error.code != UNKNOWN_FUNCTION:
                     raise
                 # Before 20.1 a session cannot be asked who it is.
-                [[version]] = self.ask("SELECT version()")
-                user = self.url.username or "default"
-            self.server_version = str(version)
-            self.server_user = str(user)
+                user = quote.string(self.url.username or "default")
+                rows = self.ask(f"SELECT version(), {user}{rest}", own=False)
+            if len(rows) != 1:
+                raise EngineError(
+                    f"{self.shown} answered a query for one row with {len(rows)}.",
+                    hint="Look at the user's settings: limit, offset, extremes and "
+                    "additional_result_filter change what a query gives.",
+                )
+            [[version, user, changed]] = rows
+            self.server_version, self.server_user = str(version), str(user)
+            self._changed = tuple(map(str, changed))
             self._features = Features(parse_version(self.server_version))
         return self._features
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known who answers, and with which settings."""
+        return self.embedded or self._features is not None
+
+    @property
+    def _own(self) -> Mapping[str, str]:
+        """The settings of each request of ours; chDB takes none."""
+        if self.embedded or not self.features:
+            return NOTHING
+        return own_settings.meant(self._changed)
 
     @property
     def topology(self) -> Topology:

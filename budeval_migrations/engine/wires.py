@@ -224,6 +224,8 @@ class HttpWire:
             f"{said}"
         )
         hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
+        if answer.status == 429:
+            hint = "Something in front of the server limits requests. Try again later."
         if answer.status < 400 or answer.status >= 500:  # the server behind it may be at work
             return ConnectionFailed(message, hint=hint, sent=True)
         return EngineError(message, hint=hint)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from budeval_migrations.engine import own_settings
 from budeval_migrations.engine.failures import NOT_AS_OURS
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError
@@ -56,7 +57,7 @@ _GLANCE = (
     "toString(groupBitXorIf(right, is_applied)), groupArrayIf(named, is_taken), "
     "groupArrayIf(concat(toString(number), ' ', named), is_applied AND NOT is_covered), "
     "toString(countIf(is_begun)), "
-    f"(SELECT toString({_ODD}) FROM {schema.LEDGER}) FROM ({_NAMES})"
+    f"(SELECT toString({_ODD}) FROM {schema.LEDGER}), {own_settings.CHANGES} FROM ({_NAMES})"
 )
 
 
@@ -81,20 +82,23 @@ def glance(session: Session) -> Glance | None:
     """Return what the ledger says; None where all of it has to be read; read-only.
 
     That is where nothing is applied, or it has rows of another tool that were not adopted,
-    rows that share a number, an unfinished revision, or the format of a newer package.
+    rows that share a number, an unfinished revision, or the format of a newer package; and
+    where the user's profile may have changed the answer.
 
     Raises:
         EngineError: The server cannot be asked.
 
     """
     try:
-        [row] = quorum.read(session, _GLANCE)
+        rows = quorum.read(session, _GLANCE, own=False)
     except EngineError as error:
         if error.code not in NOT_AS_OURS:
             raise
         return None
-    count, first, second, adopted, heads, unfinished, odd = row
-    if count == "0" or {odd, unfinished} != {"0"}:
+    if len(rows) != 1:
+        return None
+    count, first, second, adopted, heads, unfinished, odd, changes = rows[0]
+    if count == "0" or {odd, unfinished, changes} != {"0"}:
         return None
     ordered = sorted((int(at), name) for at, _, name in (head.partition(" ") for head in heads))
     return Glance(

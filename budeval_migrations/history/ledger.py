@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from budeval_migrations.engine import own_settings
 from budeval_migrations.engine.failures import NOT_AS_OURS, UNKNOWN_DATABASE, UNKNOWN_TABLE
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
-from budeval_migrations.errors import AccessDenied, EngineError, LedgerError
+from budeval_migrations.errors import AccessDenied, ConnectionFailed, EngineError, LedgerError
 from budeval_migrations.history import quorum, replication, schema
 from budeval_migrations.history.journal import append_fenced, entry_of
 from budeval_migrations.history.kept import kept_statements
@@ -48,6 +49,11 @@ _ENTRIES = (
     f"OR (since = 0 AND revision NOT IN (SELECT version {_GOOD}))"
 )
 _READ = f"{_ATTEMPTS} UNION ALL {_ENTRIES}"
+# Says itself whether the user's profile can have changed it.
+_READ_FIRST = (
+    f"{_READ} UNION ALL SELECT 'settings', {own_settings.CHANGED}, emptyArrayString() "
+    "FROM system.settings"
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,28 @@ class Ledger:
 
         """
         try:
-            found = quorum.read(self._session, _READ)
+            found = self._read_first() or quorum.read(self._session, _READ)
         except EngineError as error:
             if error.code not in NOT_AS_OURS:
                 raise
             return self._read_without_journal(error)
         return self._ready(found, thorough)
+
+    def _read_first(self) -> list[Row] | None:
+        """Return all rows in one query; None where the profile may have changed the answer."""
+        if self._session.is_known:
+            return None
+        try:
+            found = quorum.read(self._session, _READ_FIRST, own=False)
+        except ConnectionFailed:
+            raise
+        except EngineError as error:
+            if error.code in NOT_AS_OURS:
+                raise
+            return None
+        # A profile's `limit` and `offset` cut that row off, or a row of the ledger.
+        changed = [values for kind, values, _ in found if kind == "settings"]
+        return found if changed == [[]] else None
 
     def ensure(self, state: LedgerState) -> None:
         """Create or widen the ledger; idempotent.

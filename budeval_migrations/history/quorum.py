@@ -28,8 +28,11 @@ _QUORUM_TIMEOUT = 30
 _SEQUENTIAL = {"select_sequential_consistency": "1"}
 
 
-def read(session: Session, sql: str) -> list[Row]:
+def read(session: Session, sql: str, *, own: bool = True) -> list[Row]:
     """Return the rows of a SELECT from tables of ours; on a cluster, all that were written.
+
+    Args:
+        own: As of :meth:`.Session.query`.
 
     A user with ``readonly = 1`` cannot ask for that and gets what the host has.
 
@@ -38,14 +41,14 @@ def read(session: Session, sql: str) -> list[Row]:
 
     """
     if not session.settings.cluster or session.embedded:
-        return session.query(sql)
+        return session.query(sql, own=own)
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return session.query(sql, settings=_SEQUENTIAL)
+            return session.query(sql, settings=_SEQUENTIAL, own=own)
         except EngineError as error:
             if error.code == READONLY:
-                return session.query(sql)
+                return session.query(sql, own=own)
             if error.code not in BEHIND and not keeper.is_away(error):
                 raise
             if time.monotonic() >= until:

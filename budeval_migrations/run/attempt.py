@@ -19,6 +19,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.history.effort import Recorded
 from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.run.interrupts import Terminated
+from budeval_migrations.run.resume import repair_command
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.task import Task
 from budeval_migrations.sql.redact import Redactor, secrets_in
@@ -28,6 +29,9 @@ _HINTS = {
     "ADD COLUMN IF NOT EXISTS passes over it.",
     57: "It is there already: was it made by hand? CREATE … IF NOT EXISTS passes over it.",
     60: "The table is not there: look at the order of the revisions, or at DROP … IF EXISTS.",
+    201: "The user's quota is used up. Wait until its interval ends, or raise it; then run: "
+    "budeval-migrate up",
+    225: "The server cannot reach Keeper. Bring Keeper back, then run: budeval-migrate up",
     82: "The database is there already: CREATE DATABASE IF NOT EXISTS passes over it.",
 }
 
@@ -119,6 +123,8 @@ class Progress:
         code = said.code if isinstance(said, (EngineError, MutationFailed)) else 0
         ours = isinstance(said, (EngineError, RevisionError, MutationFailed))
         hint = said.hint if isinstance(said, MigrationError) and ours else ""
+        if isinstance(error, Refused) and not error.clean:
+            hint = _settle_first(self.step.revision, max(self.position, 1))
         kind = MutationFailed if isinstance(error, MutationFailed) else StatementFailed
         return kind(
             revision=self.step.revision,
@@ -129,7 +135,7 @@ class Progress:
             file=statement.file if statement else None,
             line=statement.line if statement else None,
             outcome=self._outcome(error),
-            hint=_HINTS.get(code, hint) or "Correct the statement, then run: budeval-migrate up",
+            hint=hint or _HINTS.get(code) or "Correct the statement, then run: budeval-migrate up",
         )
 
     def _outcome(self, error: BaseException) -> str:
@@ -140,3 +146,13 @@ class Progress:
         if isinstance(error, Refused) and not error.clean:
             return f"{count}, and statement {at} in part: {error.why}"
         return f"{count}; the next run goes on at statement {at}"
+
+
+def _settle_first(revision: str, position: int) -> str:
+    done, undone = (
+        repair_command(revision, position, answer) for answer in ("--applied", "--not-applied")
+    )
+    return (
+        f"Look at the data first. If its effect is complete: {done}. If you have removed what it "
+        f"left: {undone}, and correct the statement. Then run: budeval-migrate up"
+    )

@@ -17,8 +17,8 @@ from budeval_migrations.engine.failures import (
     AMBIGUOUS,
     BEFORE_RUNNING,
     CANNOT_ASSIGN_ALTER,
-    PASSING,
     STOPPED,
+    is_passing,
 )
 from budeval_migrations.engine.fingerprint import Fingerprint, key
 from budeval_migrations.engine.hosts import Hosts
@@ -157,6 +157,7 @@ class Sender:
                     query_id=intent.query_id,
                     settings=self._settings(task),
                     check=self._lock.check,
+                    own=False,
                 )
             entry = intent.outcome(
                 JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written
@@ -194,7 +195,7 @@ class Sender:
             raise unknown(intent, task.total, settled, task.statement)
         told = EngineError(settled.error, code=settled.code)
         clean = settled.outcome is Outcome.NOT_APPLIED
-        passing = clean and settled.code in PASSING
+        passing = clean and is_passing(told)
         raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
 
     def _settings(self, task: Task) -> dict[str, str]:
@@ -218,7 +219,7 @@ class Sender:
                 return Refused(error, task, intent, clean=False, why=why)
             if shown.outcome is not Outcome.NOT_APPLIED:
                 return Refused(error, task, intent, clean=False, why=shown.why)
-        return Refused(error, task, intent, passing=error.code in PASSING)
+        return Refused(error, task, intent, passing=is_passing(error))
 
     def _rejoin(self, task: Task, intent: Entry, error: EngineError) -> Entry:
         """Find out what became of a statement whose answer did not come."""
@@ -237,7 +238,7 @@ class Sender:
         self.wait_for_mutations(intent, task.total)
         if settled.error:
             told = EngineError(settled.error, code=settled.code)
-            raise Refused(told, task, intent, passing=settled.code in PASSING) from error
+            raise Refused(told, task, intent, passing=is_passing(told)) from error
         again = error.code not in STOPPED
         raise Refused(error, task, intent, passing=again, why=settled.why) from error
 

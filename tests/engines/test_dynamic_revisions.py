@@ -96,5 +96,7 @@ def test_a_revision_cannot_go_on_after_a_statement_that_left_something_behind(
     assert isinstance(error, StatementFailed), error
     assert (error.index, error.code) == (2, 395)
     assert "and statement 2 in part" in error.outcome
+    for answer in ("--applied", "--not-applied"):
+        assert f"budeval-migrate repair --revision 002_it --statement 2 {answer}" in error.hint
     assert _texts(stage, "SELECT count() FROM t1 WHERE s = 'y'") == [("0",)]
     assert [row[1:3] for row in _texts(stage, _JOURNAL)] == [("applied", "0"), ("doubtful", "395")]

@@ -141,6 +141,7 @@ class Engine:
         self.path = path
         self._users = users
         self._readonly_users = readonly_users
+        self.profiles: dict[str, dict[str, str]] = {}  # of whoever works in a database
         self._root = connect(path)  # holds the data directory for as long as we live
         version, zone = (
             self._root.query("select version(), timezone()", "TSV").bytes().decode().split()
@@ -198,6 +199,8 @@ class Engine:
     def _prepare(self, connection: Any, request: Request) -> None:
         connection.query(f"USE {ch.quote_identifier(request.database)}")
         connection.query(f"SET log_comment = {ch.quote_string(request.query_id)}")
+        for name, value in self.profiles.get(request.database, {}).items():
+            connection.query(f"SET {name} = {value}")
         if request.user in self._readonly_users:
             connection.query("SET readonly = 1")
         elif request.method == "GET":

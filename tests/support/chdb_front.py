@@ -81,8 +81,13 @@ class Handler(BaseHTTPRequestHandler):
             self._serve(self._read_body())
 
     def do_POST(self) -> None:
-        """Run a query; ``/fault`` (ours) arms a kill."""
+        """Run a query; ``/fault`` (ours) arms a kill, ``/profile`` (ours) sets a user's settings."""
         body = self._read_body()
+        if self.path == "/profile":
+            profile = json.loads(body)
+            self.server.engine.profiles[profile["database"]] = profile["settings"]
+            self._reply("", Answer(b"Ok.\n"))
+            return
         if self.path == "/fault":
             self.server.kills.arm(json.loads(body))
             self._reply("", Answer(b"Ok.\n"))

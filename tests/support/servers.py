@@ -99,6 +99,12 @@ class ChdbFront(Server):
             return []
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def set_profile(self, database: str, settings: dict[str, str]) -> None:
+        """Let whoever works in a database have these settings (SQL literals) by default."""
+        body = json.dumps({"database": database, "settings": settings}).encode()
+        with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/profile", data=body):
+            pass
+
     def running(self) -> list[dict[str, Any]]:
         """The requests that the server works on now."""
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/running") as response:

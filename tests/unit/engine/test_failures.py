@@ -18,7 +18,12 @@ import urllib3.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budeval_migrations.engine.failures import connection_error, server_error, server_message
+from budeval_migrations.engine.failures import (
+    connection_error,
+    is_passing,
+    server_error,
+    server_message,
+)
 from budeval_migrations.errors import (
     AccessDenied,
     ConfigError,
@@ -491,3 +496,17 @@ def test_no_text_of_a_driver_makes_the_translation_fail(text: str) -> None:
 
 def _as_it_is(text: str) -> str:
     return text
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "passes"),
+    [
+        (252, "Too many parts (300). Merges are processing significantly slower", True),
+        (252, "Too many partitions for single INSERT block (more than 100).", False),
+        (202, "Too many simultaneous queries. Maximum: 100", True),
+        (517, "Metadata on replica is not up to date with common metadata", True),
+        (60, "Table d.t does not exist", False),
+    ],
+)
+def test_what_never_passes_is_not_waited_for(code: int, text: str, passes: bool) -> None:
+    assert is_passing(EngineError(text, code=code)) is passes

@@ -1,0 +1,138 @@
+"""A whole life of a database under a user's profile, and what must have come of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import budeval_migrations as bm
+from budeval_migrations.errors import MigrationError
+from tests.support.project import Project
+from tests.support.servers import ChdbFront, QueryError
+
+_TABLE = "CREATE TABLE {0} (a Int32) ENGINE = MergeTree ORDER BY a"
+_INSERT = "INSERT INTO {0} VALUES (1), (2), (3)"
+_NORMAL_LEDGER = [
+    *(f"00{n}_r\tup\t1\t{2 if n < 3 else 1}" for n in range(1, 9)),
+    *(f"00{n}_r\tdown\t1\t1" for n in (8, 7)),
+    *(f"00{n}_r\tup\t1\t1" for n in (7, 8)),
+]
+_LEDGER = (
+    "SELECT version, direction, toUInt8(success), statements_applied FROM schema_migrations "
+    "ORDER BY sequence"
+)
+_TABLES = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 't_'"
+
+
+def write_project(directory: Path) -> Project:
+    """Eight revisions, with rows that would be there twice if an INSERT ran twice."""
+    project = Project(directory)
+    parent = None
+    for n in range(1, 9):
+        up = [_TABLE.format(f"t{n}"), *([_INSERT.format(f"t{n}")] if n < 3 else [])]
+        project.write_revision(f"00{n}_r", parent, up, f"DROP TABLE t{n}")
+        parent = f"00{n}_r"
+    return project
+
+
+def telling_values(server: ChdbFront) -> Iterator[tuple[str, str]]:
+    """Every setting that a profile may have, with values (SQL literals) that change something."""
+    rows = server.query(
+        "SELECT name, type, value, default FROM system.settings WHERE NOT readonly "
+        "AND tier != 'Obsolete' AND name NOT IN ('log_comment', 'readonly') ORDER BY name FORMAT TSV"
+    )
+    for line in rows.splitlines():
+        name, kind, value, _ = line.split("\t")
+        for each in _values(server, name, kind, value):
+            yield name, each
+
+
+def _values(server: ChdbFront, name: str, kind: str, value: str) -> list[str]:
+    if kind == "Bool":
+        return ["0" if value == "1" else "1"]
+    if name == "additional_table_filters":
+        return ["{'schema_migrations': '0', 'schema_migrations_journal': '0'}"]
+    if name == "additional_result_filter":
+        return ["'0'"]
+    if re.fullmatch(r"U?Int\d+(Auto)?|NonZeroUInt64|MaxThreads|Float|Double", kind):
+        return [each for each in ("0", "1", "5") if each != value]
+    if "econds" in kind:
+        return ["1"]
+    try:
+        server.query("SELECT 1", **{name: "no such value"})
+    except QueryError as error:
+        found = re.search(r"Must be one of \[(.*?)\]", error.text)
+        if found:
+            return [each for each in re.findall(r"'[^']*'", found[1]) if each.strip("'") != value]
+        return []
+    return ["'x'"]
+
+
+@dataclass
+class Life:
+    """What came of a life under a profile.
+
+    ``refusals``: what was said, where something was refused. ``wrong``: what is not as it
+    should be; empty where all is well.
+    """
+
+    refusals: list[str]
+    wrong: list[str]
+
+
+def live(server: ChdbFront, project: Project, database: str, profile: dict[str, str]) -> Life:
+    """Upgrade, look, go down, up again and once more; then once more without the profile."""
+    options: dict[str, Any] = {
+        "url": server.url("clickhouse+http", database),
+        "database": database,
+        "versions": [str(project.versions)],
+        "lock_timeout": 3.0,
+        "lock_lease": 2.0,
+    }
+    refusals: list[str] = []
+    wrong: list[str] = []
+    server.query(f"CREATE DATABASE {database}")
+    server.set_profile(database, profile)
+
+    def attempt(what: str, call: Any) -> None:
+        try:
+            found = call()
+        except MigrationError as error:
+            refusals.append(f"{what}: {error.message} {error.hint}")
+        except Exception as error:
+            wrong.append(f"{what}: {type(error).__name__}: {error}")
+        else:
+            if what == "status" and not refusals and found.pending:
+                wrong.append(f"status: pending {found.pending}")
+
+    attempt("up", lambda: bm.upgrade(**options))
+    attempt("status", lambda: bm.status(**options))
+    attempt("down", lambda: bm.downgrade("006_r", **options))
+    attempt("up", lambda: bm.upgrade(**options))
+    attempt("up", lambda: bm.upgrade(**options))
+    server.set_profile(database, {})
+    had = bool(refusals)
+    attempt("up without it", lambda: bm.upgrade(**options))
+    if len(refusals) > had and refusals[-1].startswith("up without"):
+        wrong.append(refusals[-1])
+    else:
+        rows = [server.query(sql, database=database).split() for sql in _COUNTS]
+        if rows != [["3", "6"], ["3", "6"], ["8"]]:
+            wrong.append(f"rows {rows}")
+        ledger = server.query(_LEDGER, database=database).splitlines()
+        if not refusals and ledger != _NORMAL_LEDGER:
+            wrong.append(f"ledger {ledger}")
+    for name in profile:
+        wrong.extend(f"not named: {said}" for said in refusals if name not in said)
+    server.query(f"DROP DATABASE {database}")
+    return Life(refusals, wrong)
+
+
+_COUNTS = (
+    "SELECT count(), sum(a) FROM t1",
+    "SELECT count(), sum(a) FROM t2",
+    _TABLES,
+)
