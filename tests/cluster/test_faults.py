@@ -11,7 +11,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import DistributedDDLPending, HostsNotReady, MigrationError
-from budeval_migrations.events import Event, RevisionFinished
+from budeval_migrations.events import Event, RevisionFinished, StatementStarted
 from tests.cluster.aim import aim, catch_up, count, heads, ledger, tables
 from tests.support import targets
 from tests.support.cluster import Cluster
@@ -81,6 +81,16 @@ def after(revision: str, act: object) -> object:
 
     def listen(event: Event) -> None:
         if isinstance(event, RevisionFinished) and event.revision == revision:
+            act()  # type: ignore[operator]
+
+    return listen
+
+
+def before(revision: str, act: object) -> object:
+    """Return a listener that acts when a revision's first statement is about to be sent."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StatementStarted) and (event.revision, event.index) == (revision, 1):
             act()  # type: ignore[operator]
 
     return listen
@@ -171,7 +181,7 @@ def test_a_statement_that_is_pending_on_a_host_is_waited_for_by_the_next_run_and
     node = three.nodes[2]
     with pytest.raises(DistributedDDLPending) as pending:
         bm.upgrade(
-            on_event=after(names[1], node.pause),  # type: ignore[arg-type]
+            on_event=before(names[2], node.pause),  # type: ignore[arg-type]
             **settings(three, project, ddl_timeout=20),  # type: ignore[arg-type]
         )
     error = pending.value
