@@ -1,9 +1,10 @@
 """The settings without which a request of ours would not mean what it says.
 
-A user's profile can cut results off, filter rows, or take answers from a cache, for
-whatever is sent. What a revision sends is meant to obey the profile; what reads and
-writes the bookkeeping is not. So those settings that the profile has changed, and only
-those, go with each request of ours: a profile may forbid to touch the others.
+A user's profile can cut results off, filter rows, take answers from a cache, or refuse
+what reads without an index, for whatever is sent. What a revision sends is meant to obey
+the profile; what reads and writes the bookkeeping is not. So those settings that the
+profile has changed, and only those, go with each request of ours: a profile may forbid to
+touch the others.
 
 https://clickhouse.com/docs/operations/settings/settings
 """
@@ -18,8 +19,15 @@ from budeval_migrations.sql import quote
 _MEANT: Mapping[str, str] = {
     "additional_result_filter": "",
     "additional_table_filters": "{}",
+    "data_type_default_nullable": "0",
+    "force_index_by_date": "0",
+    "force_primary_key": "0",
+    "implicit_transaction": "0",
     "limit": "0",
     "max_bytes_to_read": "0",
+    "max_columns_to_read": "0",
+    "max_insert_block_size": "1048576",
+    "max_read_buffer_size": "1048576",
     "max_result_bytes": "0",
     "max_result_rows": "0",
     "max_rows_to_read": "0",
@@ -35,19 +43,35 @@ _NAMES = ", ".join(quote.string(name) for name in _MEANT)
 CHANGED = f"groupArrayIf(name, changed AND name IN ({_NAMES}))"
 # ClickHouse runs a sub-query in brackets with limits of its own for what it returns; those
 # cannot hurt a query that returns one row.
-_OF_ONE_ROW = ", ".join(
-    quote.string(name)
-    for name in _MEANT
-    if "result" not in name and name not in ("limit", "offset")
-)
+_LIMITS = ("limit", "offset", "max_result_bytes", "max_result_rows", "result_overflow_mode")
+_OF_ONE_ROW = ", ".join(quote.string(name) for name in _MEANT if name not in _LIMITS)
 CHANGES = f"(SELECT toString(countIf(changed AND name IN ({_OF_ONE_ROW}))) FROM system.settings)"
+# Those of others; the comment in the log is what tests tell requests apart by.
+ALL_CHANGED = (
+    "SELECT groupArray(name) FROM system.settings "
+    "WHERE changed AND value != '' AND name != 'log_comment'"
+)
+# By ClickHouse's code of a refusal: what may be why.
+REFUSE: Mapping[int, tuple[str, ...]] = {
+    48: ("implicit_transaction",),
+    158: ("max_rows_to_read",),
+    161: ("max_columns_to_read",),
+    159: ("max_execution_time",),
+    162: ("max_subquery_depth",),
+    165: ("max_temporary_columns",),
+    166: ("max_temporary_non_const_columns",),
+    167: ("max_ast_depth",),
+    168: ("max_ast_elements", "max_expanded_ast_elements"),
+    241: ("max_memory_usage",),
+    277: ("force_primary_key", "force_index_by_date"),
+    307: ("max_bytes_to_read",),
+    392: ("allow_ddl",),
+    396: ("max_result_rows", "max_result_bytes"),
+    704: ("use_query_cache",),
+    719: ("use_query_cache",),
+}
 
 
 def meant(changed: Iterable[str]) -> dict[str, str]:
-    """Return what goes with each request of ours.
-
-    Args:
-        changed: The names that :data:`CHANGED` gave.
-
-    """
-    return {name: _MEANT[name] for name in changed}
+    """Return what goes with each request of ours, of the settings with these names."""
+    return {name: _MEANT[name] for name in changed if name in _MEANT}

@@ -13,6 +13,7 @@ import re
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from budeval_migrations.sql.redact import Redactor
 
 _TRIES = 4
+# Names of settings that a hint has room for.
+_MOST_NAMES = 20
 
 
 class Session:
@@ -119,7 +122,21 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, EngineError) and error.code and not self.embedded:
+            self._name_settings(error)
         self.close()
+
+    def _name_settings(self, error: EngineError) -> None:
+        """Name the settings of the user's profile beside a refusal that they may explain."""
+        if isinstance(error, ConnectionFailed):
+            return
+        names = own_settings.REFUSE.get(error.code, ())
+        with suppress(EngineError):
+            rows = self.query(own_settings.ALL_CHANGED, own=False)
+            names = tuple(str(name) for row in rows for name in row[0]) or names
+        if names:
+            shown = ", ".join(names[:_MOST_NAMES])
+            error.hint = f"{error.hint} The user's profile may be why; it changes: {shown}.".strip()
 
     def close(self) -> None:
         """Close the connection; idempotent."""
@@ -210,10 +227,13 @@ class Session:
                 if error.code != UNKNOWN_TABLE or not tries:
                     raise
 
-    def ask(self, sql: str, *, own: bool = True) -> list[Row]:
+    def ask(
+        self, sql: str, *, settings: Mapping[str, str] = NOTHING, own: bool = True
+    ) -> list[Row]:
         """Return the rows of a SELECT that needs no table, also where the database is missing.
 
         Args:
+            settings: As of :meth:`query`.
             own: As of :meth:`query`.
 
         Raises:
@@ -222,7 +242,7 @@ class Session:
         """
         if self._other is None:
             try:
-                return self.query(sql, own=own)
+                return self.query(sql, settings=settings, own=own)
             except EngineError as error:
                 if error.code != UNKNOWN_DATABASE:
                     raise
@@ -230,7 +250,7 @@ class Session:
                 return self.wire.without_database(sql)
             # A connection to a database that does not exist refuses everything.
             self._other = self.elsewhere()
-        return self._other.query(sql, own=own)
+        return self._other.query(sql, settings=settings, own=own)
 
     @property
     def late(self) -> float:
@@ -365,15 +385,7 @@ class Session:
     def features(self) -> Features:
         """What the server can do; asked once."""
         if self._features is None:
-            rest = f", {own_settings.CHANGED} FROM system.settings"
-            try:
-                rows = self.ask(f"SELECT version(), currentUser(){rest}", own=False)
-            except EngineError as error:
-                if error.code != UNKNOWN_FUNCTION:
-                    raise
-                # Before 20.1 a session cannot be asked who it is.
-                user = quote.string(self.url.username or "default")
-                rows = self.ask(f"SELECT version(), {user}{rest}", own=False)
+            rows = self._ask_features()
             if len(rows) != 1:
                 raise EngineError(
                     f"{self.shown} answered a query for one row with {len(rows)}.",
@@ -385,6 +397,30 @@ class Session:
             self._changed = tuple(map(str, changed))
             self._features = Features(parse_version(self.server_version))
         return self._features
+
+    def _ask_features(self) -> list[Row]:
+        rest = f", {own_settings.CHANGED} FROM system.settings"
+        user, settings = "currentUser()", NOTHING
+        while True:
+            try:
+                return self.ask(f"SELECT version(), {user}{rest}", settings=settings, own=False)
+            except EngineError as error:
+                refusing = own_settings.meant(own_settings.REFUSE.get(error.code, ()))
+                if error.code == UNKNOWN_FUNCTION:
+                    # Before 20.1 a session cannot be asked who it is.
+                    user = quote.string(self.url.username or "default")
+                elif refusing.keys() - settings.keys():
+                    settings = {**settings, **refusing}
+                else:
+                    raise
+
+    @property
+    def changed_settings(self) -> tuple[str, ...]:
+        """The settings of the user's profile that can change what a request means.
+
+        Empty where nothing was asked that tells.
+        """
+        return self._changed
 
     @property
     def is_known(self) -> bool:

@@ -92,7 +92,7 @@ def glance(session: Session) -> Glance | None:
     try:
         rows = quorum.read(session, _GLANCE, own=False)
     except EngineError as error:
-        if error.code not in NOT_AS_OURS:
+        if error.code not in NOT_AS_OURS and error.code not in own_settings.REFUSE:
             raise
         return None
     if len(rows) != 1:

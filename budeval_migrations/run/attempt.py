@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from budeval_migrations.counting import counted
+from budeval_migrations.engine.failures import BEFORE_RUNNING
 from budeval_migrations.errors import (
     EngineError,
     MigrationError,
@@ -104,8 +105,15 @@ class Progress:
             statements_checksum=step.statements_checksum,
         )
 
-    def failure(self, error: BaseException, redact: Callable[[str], str]) -> StatementError:
-        """Return what stopped the attempt, as a sentence about its statement."""
+    def failure(
+        self, error: BaseException, redact: Callable[[str], str], profile: Sequence[str] = ()
+    ) -> StatementError:
+        """Return what stopped the attempt, as a sentence about its statement.
+
+        Args:
+            profile: Settings that the user's profile changes, and that may explain it.
+
+        """
         if isinstance(error, StatementError) and not isinstance(error, MutationFailed):
             return error
         said = error.error if isinstance(error, Refused) else error
@@ -125,6 +133,9 @@ class Progress:
         hint = said.hint if isinstance(said, MigrationError) and ours else ""
         if isinstance(error, Refused) and not error.clean:
             hint = _settle_first(self.step.revision, max(self.position, 1))
+        hint = hint or _HINTS.get(code) or "Correct the statement, then run: budeval-migrate up"
+        if code and code not in BEFORE_RUNNING and profile:
+            hint = f"The user's profile changes {', '.join(profile)}. {hint}"
         kind = MutationFailed if isinstance(error, MutationFailed) else StatementFailed
         return kind(
             revision=self.step.revision,
@@ -135,7 +146,7 @@ class Progress:
             file=statement.file if statement else None,
             line=statement.line if statement else None,
             outcome=self._outcome(error),
-            hint=hint or _HINTS.get(code) or "Correct the statement, then run: budeval-migrate up",
+            hint=hint,
         )
 
     def _outcome(self, error: BaseException) -> str:

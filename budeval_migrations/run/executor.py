@@ -196,7 +196,7 @@ class Executor:
         dynamic = step.work is not None and step.work.dynamic
         if isinstance(error, Refused) and not dynamic:  # whose refusals are recorded as they come
             self._recorder.record(error.entry)
-        failure = progress.failure(error, self._session.redact)
+        failure = progress.failure(error, self._session.redact, self._session.changed_settings)
         self._record_failure(progress, failure)
         self._tell(
             RevisionFailed(

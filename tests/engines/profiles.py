@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,19 @@ from typing import Any
 import budeval_migrations as bm
 from budeval_migrations.errors import MigrationError
 from tests.support.project import Project
-from tests.support.servers import ChdbFront, QueryError
+from tests.support.servers import ChdbFront, OldServer, QueryError
 
 _TABLE = "CREATE TABLE {0} (a Int32) ENGINE = MergeTree ORDER BY a"
 _INSERT = "INSERT INTO {0} VALUES (1), (2), (3)"
+# 18.16 ends at the first two; with the others it loses the rows of every INSERT without a word.
+_HARMFUL = {
+    ("max_streams_to_max_threads_ratio", "0"),
+    ("merge_tree_min_rows_for_concurrent_read", "0"),
+    ("max_insert_block_size", "0"),
+    ("max_read_buffer_size", "0"),
+}
+# Values of its settings that are words.
+_OLD_WORDS = ("break", "any", "throw", "deny", "local", "global", "allow", "ALL", "ANY")
 _NORMAL_LEDGER = [
     *(f"00{n}_r\tup\t1\t{2 if n < 3 else 1}" for n in range(1, 9)),
     *(f"00{n}_r\tdown\t1\t1" for n in (8, 7)),
@@ -38,8 +48,11 @@ def write_project(directory: Path) -> Project:
     return project
 
 
-def telling_values(server: ChdbFront) -> Iterator[tuple[str, str]]:
+def telling_values(server: ChdbFront | OldServer) -> Iterator[tuple[str, str]]:
     """Every setting that a profile may have, with values (SQL literals) that change something."""
+    if isinstance(server, OldServer):
+        yield from _old_values(server)
+        return
     rows = server.query(
         "SELECT name, type, value, default FROM system.settings WHERE NOT readonly "
         "AND tier != 'Obsolete' AND name NOT IN ('log_comment', 'readonly') ORDER BY name FORMAT TSV"
@@ -47,7 +60,23 @@ def telling_values(server: ChdbFront) -> Iterator[tuple[str, str]]:
     for line in rows.splitlines():
         name, kind, value, _ = line.split("\t")
         for each in _values(server, name, kind, value):
-            yield name, each
+            with contextlib.suppress(QueryError):  # no profile can have it
+                server.query(f"SET {name} = {each}")
+                yield name, each
+
+
+def _old_values(server: OldServer) -> Iterator[tuple[str, str]]:
+    """18.16 tells no types: what it takes is one."""
+    rows = server.query("SELECT name, value FROM system.settings ORDER BY name FORMAT TSV")
+    for line in rows.splitlines():
+        name, _, value = line.partition("\t")
+        if name == "readonly":
+            continue
+        for each in _OLD_WORDS if value.isalpha() else ("0", "1", "5"):
+            if each != value and (name, each) not in _HARMFUL:
+                with contextlib.suppress(QueryError):
+                    server.query("SELECT 1", **{name: each})
+                    yield name, each
 
 
 def _values(server: ChdbFront, name: str, kind: str, value: str) -> list[str]:
@@ -83,12 +112,15 @@ class Life:
     wrong: list[str]
 
 
-def live(server: ChdbFront, project: Project, database: str, profile: dict[str, str]) -> Life:
+def live(
+    server: ChdbFront | OldServer, project: Project, database: str, profile: dict[str, str]
+) -> Life:
     """Upgrade, look, go down, up again and once more; then once more without the profile."""
     options: dict[str, Any] = {
         "url": server.url("clickhouse+http", database),
         "database": database,
         "versions": [str(project.versions)],
+        "lock": "off" if isinstance(server, OldServer) else "auto",
         "lock_timeout": 3.0,
         "lock_lease": 2.0,
     }
@@ -125,8 +157,12 @@ def live(server: ChdbFront, project: Project, database: str, profile: dict[str, 
         ledger = server.query(_LEDGER, database=database).splitlines()
         if not refusals and ledger != _NORMAL_LEDGER:
             wrong.append(f"ledger {ledger}")
-    for name in profile:
-        wrong.extend(f"not named: {said}" for said in refusals if name not in said)
+    # What comes after the first refusal can be about what is missing since.
+    wrong.extend(
+        f"{', '.join(profile)} is not named: {said}"
+        for said in refusals[:1]
+        if not any(name in said for name in profile)
+    )
     server.query(f"DROP DATABASE {database}")
     return Life(refusals, wrong)
 

@@ -40,6 +40,7 @@ __all__ = [
     "hostile_password",
 ]
 
+APOSTROPHE = "'"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -117,12 +118,13 @@ class OldServer(Server):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.users = {"default": hostile_password(), "reader": hostile_password()}
+        self.users = {name: hostile_password() for name in ("default", "reader", "operator")}
         self.readonly_user = "reader"
         self.tcp_port = 0
         self.interserver_port = 0
         self.more_config = ""
         self.more_users = ""
+        self.profile: dict[str, str] = {}
 
     @staticmethod
     def is_installed() -> bool:
@@ -154,6 +156,12 @@ class OldServer(Server):
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "config.xml").write_text(self._config())
         (self.directory / "users.xml").write_text(self._users_config())
+
+    def set_profile(self, database: str, settings: dict[str, str]) -> None:
+        """Let the default user have these settings (SQL literals), in whatever database."""
+        self.profile = settings
+        self.write_config()
+        self.query("SYSTEM RELOAD CONFIG", user="operator")
 
     def _start_once(self) -> None:
         self.write_config()
@@ -197,7 +205,7 @@ class OldServer(Server):
   <mark_cache_size>67108864</mark_cache_size>
   <timezone>UTC</timezone>
   <users_config>{here}/users.xml</users_config>
-  <default_profile>default</default_profile>
+  <default_profile>operator</default_profile>
   <default_database>default</default_database>
   <query_log>
     <database>system</database><table>query_log</table>
@@ -212,12 +220,17 @@ class OldServer(Server):
             f"<networks><ip>127.0.0.1</ip></networks>"
             f"<profile>{profile}</profile><quota>default</quota></{name}>"
             for (name, password), profile in zip(
-                self.users.items(), ("default", "readonly"), strict=True
+                self.users.items(), ("default", "readonly", "operator"), strict=False
             )
+        )
+        more = "".join(
+            f"<{name}>{escape(value.strip(APOSTROPHE))}</{name}>"
+            for name, value in self.profile.items()
         )
         return f"""<yandex>
   <profiles>
-    <default><log_queries>1</log_queries></default>
+    <default><log_queries>1</log_queries>{more}</default>
+    <operator/>
     <readonly><log_queries>1</log_queries><readonly>1</readonly></readonly>
   </profiles>
   <quotas><default/></quotas>

@@ -1,0 +1,125 @@
+"""What a user's profile does to results does not change what ledger and journal say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.profiles import live, telling_values, write_project
+from tests.support import targets
+from tests.support.servers import ChdbFront, OldServer
+
+# Parts in which all the settings of the newest ClickHouse are tried.
+_PARTS = 40
+CUTTING = (
+    {"limit": "5"},
+    {"limit": "1"},
+    {"max_result_rows": "5", "result_overflow_mode": "'break'"},
+    {"max_rows_to_read": "5", "read_overflow_mode": "'break'"},
+    {"max_rows_in_set": "5", "set_overflow_mode": "'break'"},
+    {"max_rows_to_group_by": "5", "group_by_overflow_mode": "'any'"},
+    {"max_rows_to_sort": "5", "sort_overflow_mode": "'break'"},
+    {"max_rows_in_distinct": "5", "distinct_overflow_mode": "'break'"},
+    {"max_rows_in_join": "5", "join_overflow_mode": "'break'"},
+    {"offset": "1"},
+    {"additional_result_filter": "'0'"},
+    {"additional_table_filters": "{'schema_migrations': '0', 'schema_migrations_journal': '0'}"},
+    {"extremes": "1"},
+)
+REFUSING = (
+    {"force_primary_key": "1"},
+    {"use_query_cache": "1"},
+    {"data_type_default_nullable": "1"},
+    {"max_rows_to_read": "5"},
+    {"implicit_transaction": "1"},
+    {"max_ast_elements": "5"},
+    {"allow_ddl": "0"},
+)
+OLD = tuple(
+    profile
+    for profile in (*CUTTING, *REFUSING)
+    if not profile.keys()
+    & {
+        "additional_result_filter",
+        "additional_table_filters",
+        "data_type_default_nullable",
+        "implicit_transaction",
+        "join_overflow_mode",
+        "limit",
+        "offset",
+        "use_query_cache",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbFront]:
+    """ClickHouse 26 with profiles of its own."""
+    targets.require_packages("chdb")
+    with ChdbFront(tmp_path_factory.mktemp("newest")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldServer]:
+    """ClickHouse 18.16 with profiles of its own."""
+    targets.require_old_server()
+    with OldServer(tmp_path_factory.mktemp("oldest")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("profile", [{}, *CUTTING, *REFUSING], ids=str)
+def test_a_profile_changes_nothing_or_is_named(
+    newest: ChdbFront, tmp_path: Path, database: str, profile: dict[str, str]
+) -> None:
+    life = live(newest, write_project(tmp_path / "project"), database, profile)
+    assert life.wrong == []
+
+
+@pytest.mark.parametrize("profile", [{}, *OLD], ids=str)
+def test_a_profile_of_18_16_changes_nothing_or_is_named(
+    oldest: OldServer, tmp_path: Path, database: str, profile: dict[str, str]
+) -> None:
+    life = live(oldest, write_project(tmp_path / "project"), database, profile)
+    assert life.wrong == []
+
+
+def test_a_profile_that_cuts_our_queries_is_not_refused(
+    newest: ChdbFront, tmp_path: Path, database: str
+) -> None:
+    for profile in CUTTING[:4]:
+        life = live(newest, write_project(tmp_path / "project"), database, profile)
+        assert life.refusals == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_no_setting_of_the_newest_clickhouse_falsifies_the_ledger(
+    newest: ChdbFront, tmp_path: Path, database: str, part: int
+) -> None:
+    project = write_project(tmp_path / "project")
+    every = [*telling_values(newest)]
+    assert len(every) > 2000
+    wrong = {
+        f"{name} = {value}": life.wrong
+        for at, (name, value) in enumerate(every[part::_PARTS])
+        if (life := live(newest, project, f"{database}_{at}", {name: value})).wrong
+    }
+    assert wrong == {}
+
+
+@pytest.mark.exhaustive
+def test_no_setting_of_18_16_falsifies_the_ledger(
+    oldest: OldServer, tmp_path: Path, database: str
+) -> None:
+    project = write_project(tmp_path / "project")
+    every = [*telling_values(oldest)]
+    assert len(every) > 300
+    wrong = {
+        f"{name} = {value}": life.wrong
+        for at, (name, value) in enumerate(every)
+        if (life := live(oldest, project, f"{database}_{at}", {name: value})).wrong
+    }
+    assert wrong == {}
