@@ -50,7 +50,7 @@ def upgrade(
         on_ahead: ``error`` refuses a database that is newer than the files,
             ``warn`` tells so in the report and goes on.
         **settings: ``url``, ``database``, ``config``, ``versions``, ``lock``,
-            ``lock_timeout`` (seconds), ``lock_lease`` (seconds), ``environment``, ``jobs``;
+            ``lock_timeout``, ``lock_lease``, ``read_timeout`` (seconds), ``environment``, ``jobs``;
             for clusters ``cluster``, ``ddl_timeout`` (seconds), ``max_lag`` (seconds)
             and ``allow_inactive``.
 

@@ -48,6 +48,8 @@ class Settings:
             answer for it that one runner starts.
         lock_timeout: Seconds to wait for somebody else's lock.
         lock_lease: Seconds after which a holder that no longer renews is dead.
+        read_timeout: Seconds that the server may take to answer a question of ours. The
+            statements of revisions have no limit.
         jobs: How many statements may run at the same time, where they are independent;
             also ``up --jobs`` and ``down --jobs``.
         versions: Directories that hold the revision files, with the separator of ``PATH``
@@ -71,6 +73,7 @@ class Settings:
     lock: str = "auto"
     lock_timeout: float = 600.0
     lock_lease: float = 30.0
+    read_timeout: float = 30.0
     jobs: int = 1
     versions: tuple[str, ...] = ()
     schema: str = ""
@@ -94,7 +97,7 @@ CHOICES = {"lock": ("auto", "off")}
 FLAGS = ("allow_inactive",)
 MOST_JOBS = 64
 # With the least that they may be.
-SECONDS = {"ddl_timeout": 0, "max_lag": 0, "lock_timeout": 0, "lock_lease": 1}
+SECONDS = {"ddl_timeout": 0, "max_lag": 0, "lock_timeout": 0, "lock_lease": 1, "read_timeout": 1}
 _SAID = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 

@@ -7,6 +7,7 @@ and errors for people go to stderr. ``NO_COLOR`` and pipes are respected by rich
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import sys
@@ -74,6 +75,18 @@ _DONE = {
 }
 
 
+class _Notes(logging.Handler):
+    """Shows what the engine tells on its own, such as that a server does not answer."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._output.quiet:
+            self._output.note(record.getMessage())
+
+
 class Output:
     """Prints for a person or for a machine.
 
@@ -92,6 +105,7 @@ class Output:
         self._err = _console(stderr=True)
         self._waiting = False
         self._live = LiveView(self._err)
+        logging.getLogger("budeval_migrations.engine").addHandler(_Notes(self))
 
     def event(self, event: events.Event) -> None:
         """Show progress as it happens, on stderr."""

@@ -6,7 +6,7 @@ Error codes: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/Err
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from budeval_migrations.errors import AccessDenied, ConnectionFailed, EngineError, MigrationError
 
@@ -96,6 +96,7 @@ _BROKEN = {
     209: "SOCKET_TIMEOUT",
     210: "NETWORK_ERROR",
 }
+_SLOW = "Where the server is slow, raise read_timeout."
 _LOOK = "The statement may have run on the server. Look with: budeval-migrate status."
 _CODE = re.compile(r"\bCode:\s*(\d+)")
 _PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?", re.S)
@@ -143,14 +144,24 @@ def server_message(text: str) -> str:
     return message.strip().rstrip(",")
 
 
+def nothing_changed(error: ConnectionFailed) -> ConnectionFailed:
+    """Return an error about a question: whatever became of it, it changed nothing."""
+    if error.details.get("sent"):
+        slow = f" {_SLOW}" if error.details.get("timeout") else ""
+        error.hint = f"Nothing was changed by it. Check the server, then try again.{slow}"
+        error.details["sent"] = False
+    return error
+
+
 def connection_error(
-    error: BaseException, where: str, redact: Callable[[str], str]
+    error: BaseException, where: str, redact: Callable[[str], str], timeout: float | None = None
 ) -> MigrationError:
     """Return our error for a connection that was not made, or broke.
 
     Args:
         error: What the driver raised.
         where: The URL as shown to people.
+        timeout: Seconds that the answer had; None for no limit.
 
     """
     if isinstance(error, MigrationError):
@@ -167,6 +178,13 @@ def connection_error(
             f"No ClickHouse server answers at {where}: {reason}",
             hint="Check host, port and protocol, and that the server runs.",
             sent=False,
+        )
+    if timeout is not None and _is_timeout(error):
+        return ConnectionFailed(
+            f"{where} has not answered for {timeout:.0f} s.",
+            hint=f"{_LOOK} {_SLOW}",
+            sent=True,
+            timeout=timeout,
         )
     return ConnectionFailed(
         f"The connection to {where} broke: {reason}",
@@ -211,13 +229,21 @@ def _refused_before_sending(text: str) -> bool:
     return any(sign in text for sign in signs)
 
 
-def _innermost(error: BaseException) -> str:
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came of."""
     seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
+    inner: object = error
+    while isinstance(inner, BaseException) and id(inner) not in seen:
+        seen.add(id(inner))
+        yield inner
+        inner = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return any(isinstance(each, TimeoutError) or "timed out" in str(each) for each in _chain(error))
+
+
+def _innermost(error: BaseException) -> str:
+    *_, error = _chain(error)
     text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?\s*", "", str(error))
     return text.strip() or type(error).__name__

@@ -8,12 +8,13 @@ somebody needs a dialect that has looked at its server.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from budeval_migrations.engine import own_settings
+from budeval_migrations.engine import own_settings, waiting
 from budeval_migrations.engine.directory import check_directory
 from budeval_migrations.engine.failures import (
     UNKNOWN_DATABASE,
@@ -30,12 +31,14 @@ from budeval_migrations.engine.failures import (
     UNKNOWN_TABLE,
     VALUE_IS_NON_ZERO,
     connection_error,
+    nothing_changed,
 )
 from budeval_migrations.engine.features import Features, parse_version
 from budeval_migrations.engine.url import (
     database_name,
     is_embedded,
     know_dialect,
+    own_timeout,
     parse_url,
     secrets_of,
     shown_url,
@@ -72,6 +75,9 @@ if TYPE_CHECKING:
     from budeval_migrations.sql.redact import Redactor
 
 _TRIES = 4
+# Drivers whose log says of a failed connection what our sentence says, or prints a traceback.
+for _name in ("clickhouse_driver", "clickhouse_connect"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 # Names of settings that a hint has room for.
 _MOST_NAMES = 20
 
@@ -98,7 +104,7 @@ class Session:
         self.embedded = is_embedded(self.url)
         self.database = database_name(settings, self.url)
         self.shown = shown_url(self.url)
-        self.engine: Engine = _engine(self.url)
+        self.engine: Engine = _engine(self.url, settings.read_timeout)
         self._initialise = self.engine.dialect.initialize
         self.engine.dialect.initialize = _put_off  # type: ignore[method-assign]
         self._connection: Connection | None = None
@@ -151,6 +157,10 @@ class Session:
         return self._redactor(text)
 
     @cached_property
+    def _context(self) -> Context:
+        return Context(self.shown, self.redact, self.settings.read_timeout, own_timeout(self.url))
+
+    @cached_property
     def _redactor(self) -> Redactor:
         return _redactor_of(self.url)
 
@@ -167,11 +177,12 @@ class Session:
             if self.embedded:
                 self._check_directory()
             try:
-                self._connection = self.engine.connect()
+                with self._told(self._context.reading):
+                    self._connection = self.engine.connect()
             except (MigrationError, KeyboardInterrupt):
                 raise
             except Exception as error:
-                raise _open_error(error, self.shown, self.redact) from error
+                raise _open_error(error, self._context) from error
         return self._connection
 
     @property
@@ -211,9 +222,7 @@ class Session:
         try:
             return self._look(sql, {**self._own, **settings} if own else settings)
         except ConnectionFailed as error:
-            if error.details.get("sent"):
-                error.hint = "Nothing was changed by it. Check the server, then try again."
-                error.details["sent"] = False
+            nothing_changed(error)
             raise
 
     def _look(self, sql: str, settings: Mapping[str, str]) -> list[Row]:
@@ -221,7 +230,9 @@ class Session:
         while True:
             tries -= 1
             try:
-                return self.wire.query(sql, settings)
+                wire = self.wire
+                with self._told(self._context.reading):
+                    return wire.query(sql, settings)
             except EngineError as error:
                 # 18.16: a table that is dropped while system.tables is read (seen).
                 if error.code != UNKNOWN_TABLE or not tries:
@@ -276,7 +287,8 @@ class Session:
             settings: ClickHouse settings that go beside the text.
             check: Called right before it is sent. With it, the statement does not
                 reach the server later than :attr:`late` seconds after the call.
-            own: As of :meth:`query`; a revision's statement obeys the user's profile.
+            own: As of :meth:`query`; a revision's statement obeys the user's profile, and
+                is waited for as long as it takes.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
@@ -286,7 +298,11 @@ class Session:
         settings = {**self._own, **settings} if own else settings
         self.at = query_id or str(uuid.uuid4())
         try:
-            return self.wire.execute(sql, query_id=self.at, settings=settings, check=check)
+            wire = self.wire
+            with self._told(self._context.changing(patient=not own)):
+                return wire.execute(
+                    sql, query_id=self.at, settings=settings, check=check, patient=not own
+                )
         finally:
             self.at = ""
 
@@ -298,7 +314,15 @@ class Session:
         settings: Mapping[str, str] = NOTHING,
     ) -> None:
         """Append rows to one of our own tables."""
-        self.wire.insert(table, rows, {**self._own, **settings})
+        own, wire = self._own, self.wire
+        with self._told(self._context.changing(patient=False)):
+            wire.insert(table, rows, {**own, **settings})
+
+    def _told(self, timeout: float | None) -> AbstractContextManager[None]:
+        """Say that the server does not answer; not of chDB, nor where there is no limit."""
+        if self.embedded or timeout is None:
+            return nullcontext()
+        return waiting.told(self.shown, timeout)
 
     def insert_fenced(
         self,
@@ -458,12 +482,12 @@ class Session:
             check_directory(path, self.shown)
 
     def _make_wire(self, connection: Connection) -> Wire:
-        context = Context(self.shown, self.redact)
         raw: Any = connection.connection.dbapi_connection
+        context = self._context
         if self.embedded:
             return EmbeddedWire(raw, self.database, context)
         if self.url.get_backend_name() == "clickhousedb":
-            return HttpWire(connect_post(raw.client), context)
+            return HttpWire(connect_post(raw.client, context.own_timeout), context)
         if self.url.get_driver_name() == "native":
             return NativeWire(raw.transport, context)
         return HttpWire(requests_post(raw.transport), context)
@@ -483,13 +507,17 @@ def _put_off(connection: Connection) -> None:
     """Stand in for ``Dialect.initialize``."""
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, read_timeout: float) -> Engine:
+    arguments = {}
+    if url.get_backend_name() == "clickhousedb" and own_timeout(url) is None:
+        # It asks the server while it connects, and takes whole seconds.
+        arguments["send_receive_timeout"] = max(int(read_timeout), 1)
     try:
         with warnings.catch_warnings():
             # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.
             warnings.filterwarnings("ignore", message="The 'clickhouse://' URL remains")
             know_dialect(url)
-            return create_engine(url, poolclass=NullPool)
+            return create_engine(url, poolclass=NullPool, connect_args=arguments)
     except Exception as error:
         said = _redactor_of(url)(str(error))
         raise ConfigError(
@@ -505,14 +533,16 @@ def _redactor_of(url: URL) -> Redactor:
     return Redactor(secrets_of(url))
 
 
-def _open_error(error: Exception, shown: str, redact: Callable[[str], str]) -> MigrationError:
+def _open_error(error: Exception, context: Context) -> MigrationError:
+    shown, redact = context.shown, context.redact
     if type(error).__name__ == "ChdbUriError" or isinstance(error, (TypeError, ValueError)):
         return ConfigError(
             f"The URL {shown} cannot be used: {redact(str(error))}", hint=_option_hint(str(error))
         )
     if isinstance(error, NotImplementedError):
         return Unsupported(f"The driver of {shown} cannot be used here.")
-    return connection_error(error, shown, redact)
+    found = connection_error(error, shown, redact, context.reading)
+    return nothing_changed(found) if isinstance(found, ConnectionFailed) else found
 
 
 def _option_hint(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -159,6 +160,15 @@ def shown_url(url: URL) -> str:
     query = {k: "***" if _secret(k) or _userinfo(v) else v for k, v in url.query.items()}
     shown = url.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
+
+
+def own_timeout(url: URL) -> float | None:
+    """Return the seconds that a URL gives its driver for an answer; None for none."""
+    over_requests = url.get_backend_name() == "clickhouse" and url.get_driver_name() != "native"
+    said = url.query.get("timeout" if over_requests else "send_receive_timeout")
+    with suppress(TypeError, ValueError):  # which the driver refuses itself
+        return float(said) or None  # type: ignore[arg-type]
+    return None
 
 
 def secrets_of(url: URL) -> tuple[str, ...]:

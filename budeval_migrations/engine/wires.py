@@ -10,8 +10,8 @@ repeat a request whose connection was reset (``max_attempts`` in its
 from __future__ import annotations
 
 import json
-import logging
 import re
+import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +36,18 @@ _LATE = 3.5
 _LATE_WITHOUT_SESSIONS = 30.0
 # Requests that must all find a session before it is relied upon.
 _PROBES = 3
+# Seconds that a write of ours may take beside a read: a majority of a cluster needs some.
+_WRITE = 30.0
+# A statement is waited for as long as it takes. So the system asks now and then whether the
+# server is still there, which it would not where a gateway forgot the connection.
+_KEEPALIVE: Sequence[tuple[int, int, int]] = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, number, seconds)
+        for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+        if (number := getattr(socket, name, None)) is not None
+    ),
+]
 # What the server says when it refuses rows because their fence does not hold.
 FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
@@ -65,12 +77,19 @@ class Wire(Protocol):
         """Return the rows of a SELECT; numbers of 64 bits may come as text."""
 
     def execute(
-        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+        self,
+        sql: str,
+        *,
+        query_id: str,
+        settings: Settings = NOTHING,
+        check: Check | None = None,
+        patient: bool = False,
     ) -> Outcome:
         """Run a statement and return when the server has answered.
 
         Args:
             check: Called right before the statement is sent, and may raise.
+            patient: Wait for the answer as long as it takes, or as the URL says.
 
         """
 
@@ -80,10 +99,28 @@ class Wire(Protocol):
 
 @dataclass
 class Context:
-    """What a wire needs for its errors."""
+    """What a wire needs to know.
+
+    Attributes:
+        shown: The URL as people may see it.
+        read_timeout: Seconds that the answer to a question may take.
+        own_timeout: Seconds that the URL gives a driver for any answer; None for none.
+
+    """
 
     shown: str
     redact: Callable[[str], str]
+    read_timeout: float
+    own_timeout: float | None = None
+
+    @property
+    def reading(self) -> float:
+        """Seconds for the answer to a question."""
+        return min(self.read_timeout, self.own_timeout or self.read_timeout)
+
+    def changing(self, patient: bool) -> float | None:
+        """Return the seconds for the answer to a statement; None for no limit."""
+        return self.own_timeout if patient else self.reading + _WRITE
 
 
 class HttpWire:
@@ -98,7 +135,8 @@ class HttpWire:
 
     def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
-        answer = self._send(sql, {"default_format": "JSONCompact", **settings})
+        params = {"default_format": "JSONCompact", **settings}
+        answer = self._send(sql, params, self._context.reading)
         if not answer.body:
             raise self._cut_off()
         try:
@@ -130,7 +168,13 @@ class HttpWire:
         return True
 
     def execute(
-        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+        self,
+        sql: str,
+        *,
+        query_id: str,
+        settings: Settings = NOTHING,
+        check: Check | None = None,
+        patient: bool = False,
     ) -> Outcome:
         """Run a statement.
 
@@ -148,7 +192,7 @@ class HttpWire:
         if check is not None:
             params.update(self._open_session(query_id))
             check()
-        answer = self._change(sql, params)
+        answer = self._change(sql, params, self._context.changing(patient))
         try:
             summary = json.loads(answer.headers.get("X-ClickHouse-Summary") or "{}")
         except ValueError as error:
@@ -160,7 +204,7 @@ class HttpWire:
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows."""
-        self._change(insert_text(table, rows), dict(settings))
+        self._change(insert_text(table, rows), dict(settings), self._context.changing(False))
 
     def _open_session(self, name: str) -> dict[str, str]:
         if not self._has_sessions:
@@ -169,9 +213,9 @@ class HttpWire:
         self.query("SELECT 1", session)
         return {**session, "session_check": "1"}
 
-    def _change(self, sql: str, params: dict[str, str]) -> HttpAnswer:
+    def _change(self, sql: str, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         """Send what changes something, and believe only ClickHouse's own answer to it."""
-        answer = self._send(sql, {"send_progress_in_http_headers": "0", **params})
+        answer = self._send(sql, {"send_progress_in_http_headers": "0", **params}, timeout)
         error = self._error_in(answer)
         if error is not None:
             raise error
@@ -181,13 +225,14 @@ class HttpWire:
             raise self._cut_off()
         return answer
 
-    def _send(self, sql: str, params: dict[str, str]) -> HttpAnswer:
+    def _send(self, sql: str, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         # wait_end_of_query makes the status tell the outcome, where nothing rewrites it.
         params = {"wait_end_of_query": "1", **params}
         try:
-            answer = self._post(sql.encode("utf-8", "surrogateescape"), params)
+            answer = self._post(sql.encode("utf-8", "surrogateescape"), params, timeout)
         except Exception as error:
-            raise connection_error(error, self._context.shown, self._context.redact) from error
+            shown, redact = self._context.shown, self._context.redact
+            raise connection_error(error, shown, redact, timeout) from error
         if answer.status in (200, 204):
             return answer
         code = answer.code
@@ -273,19 +318,31 @@ class HttpAnswer:
 _LENGTHS = ("Content-Length", "Transfer-Encoding", "X-ClickHouse-Summary")
 # How an exception begins on a line of its own, in the spellings of 18.16 to 26.x.
 _EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?DB::", re.M)
-_Post = Callable[[bytes, dict[str, str]], HttpAnswer]
+_Post = Callable[[bytes, "dict[str, str]", "float | None"], HttpAnswer]
 
 
 def requests_post(transport: Any) -> _Post:
     """Return how to post over clickhouse-sqlalchemy's HTTP transport."""
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection
 
-    def post(data: bytes, params: dict[str, str]) -> HttpAnswer:
+    options = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, socket_options=options, **kwargs)
+
+    for scheme, adapter in [*transport.http.adapters.items()]:
+        if type(adapter) is HTTPAdapter:  # and not one that the application has put there
+            transport.http.mount(scheme, Adapter())
+
+    def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         response = transport.http.post(
             transport.db_url,
             auth=transport.auth if transport.auth[0] else None,
             params={**transport.ch_settings, "database": transport.db_name, **params},
             data=data,
-            timeout=transport.timeout,
+            timeout=timeout,
             headers=transport.headers,
             verify=transport.verify,
             cert=transport.cert,
@@ -296,10 +353,19 @@ def requests_post(transport: Any) -> _Post:
     return post
 
 
-def connect_post(client: Any) -> _Post:
-    """Return how to post over clickhouse-connect's pool, without its retries."""
+def connect_post(client: Any, timeout: float | None) -> _Post:
+    """Return how to post over clickhouse-connect's pool, without its retries.
 
-    def post(data: bytes, params: dict[str, str]) -> HttpAnswer:
+    Args:
+        timeout: Seconds that it has from now on where the caller says none.
+
+    """
+    from urllib3 import Timeout
+
+    connect_timeout = client.timeout.connect_timeout
+    client.timeout = Timeout(connect=connect_timeout, read=timeout)
+
+    def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         from urllib.parse import urlencode
 
         query = urlencode({**client.params, "database": client.database, **params})
@@ -308,7 +374,7 @@ def connect_post(client: Any) -> _Post:
             f"{client.url}/?{query}",
             body=data,
             headers={**client.headers, "Accept-Encoding": "identity"},
-            timeout=client.timeout,
+            timeout=Timeout(connect=connect_timeout, read=timeout),
             retries=False,
             redirect=False,
         )
@@ -321,21 +387,25 @@ class NativeWire:
     """ClickHouse's native protocol, through clickhouse-driver's client."""
 
     def __init__(self, client: Any, context: Context) -> None:
-        # The driver logs a traceback for every failed connection; ours is the sentence.
-        logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
         self._client = client
         self._context = context
 
     def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
         """Return the rows of a SELECT."""
-        rows: list[Row] = self._run(sql, None, settings)
+        rows: list[Row] = self._run(sql, None, settings, self._context.reading)
         return rows
 
     # The server cancels a query whose connection is gone.
     late = 0.0
 
     def execute(
-        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+        self,
+        sql: str,
+        *,
+        query_id: str,
+        settings: Settings = NOTHING,
+        check: Check | None = None,
+        patient: bool = False,
     ) -> Outcome:
         """Run a statement.
 
@@ -352,7 +422,7 @@ class NativeWire:
             )
         if check is not None:
             check()
-        self._run(sql, query_id, settings)
+        self._run(sql, query_id, settings, self._context.changing(patient))
         progress = getattr(self._client.last_query, "progress", None)
         return Outcome(
             rows_read=int(getattr(progress, "rows", 0) or 0),
@@ -364,23 +434,36 @@ class NativeWire:
         columns = ", ".join(quote.identifier(name) for name in rows[0])
         text = f"INSERT INTO {quote.identifier(table)} ({columns}) VALUES"
         values = [tuple(_native(v) for v in row.values()) for row in rows]
-        self._guard(lambda: self._client.execute(text, values, settings=dict(settings)))
-
-    def _run(self, sql: str, query_id: str | None, settings: Settings) -> Any:
-        if not self._client.connection.connected:
-            self._guard(lambda: _shake_hands(self._client.connection))
-        return self._guard(
-            lambda: self._client.execute(sql, query_id=query_id, settings=dict(settings))
+        self._connect(self._context.changing(False))
+        self._guard(
+            lambda: self._client.execute(text, values, settings=dict(settings)),
+            self._context.changing(False),
         )
 
-    def _guard(self, call: Callable[[], Any]) -> Any:
+    def _run(
+        self, sql: str, query_id: str | None, settings: Settings, timeout: float | None
+    ) -> Any:
+        self._connect(timeout)
+        return self._guard(
+            lambda: self._client.execute(sql, query_id=query_id, settings=dict(settings)), timeout
+        )
+
+    def _connect(self, timeout: float | None) -> None:
+        """Connect if need be, and let what comes wait for so long."""
+        connection = self._client.connection
+        if not connection.connected:
+            self._guard(lambda: _shake_hands(connection))
+        connection.socket.settimeout(timeout)
+
+    def _guard(self, call: Callable[[], Any], timeout: float | None = None) -> Any:
         from clickhouse_driver.errors import Error, NetworkError, ServerException
         from clickhouse_driver.errors import SocketTimeoutError as SocketTimeout
 
         try:
             return call()
         except (NetworkError, SocketTimeout, EOFError, OSError) as error:
-            raise connection_error(error, self._context.shown, self._context.redact) from error
+            shown, redact = self._context.shown, self._context.redact
+            raise connection_error(error, shown, redact, timeout) from error
         except ServerException as error:
             text = f"Code: {error.code}. {error.message}"
             raise server_error(text, self._context.redact, error.code or 0) from error
@@ -388,10 +471,8 @@ class NativeWire:
             raise connection_error(error, self._context.shown, self._context.redact) from error
 
     def _takes_inline_data(self) -> bool:
-        connection = self._client.connection
-        if not connection.connected:
-            self._guard(lambda: _shake_hands(connection))
-        info = connection.server_info
+        self._connect(None)
+        info = self._client.connection.server_info
         return (info.version_major, info.version_minor) >= (19, 4)
 
 
@@ -420,7 +501,13 @@ class EmbeddedWire:
     late = 0.0
 
     def execute(
-        self, sql: str, *, query_id: str, settings: Settings = NOTHING, check: Check | None = None
+        self,
+        sql: str,
+        *,
+        query_id: str,
+        settings: Settings = NOTHING,
+        check: Check | None = None,
+        patient: bool = False,
     ) -> Outcome:
         """Run a statement; chDB takes no ``query_id`` and no settings from outside."""
         if check is not None:
@@ -467,7 +554,8 @@ def _shake_hands(connection: Any) -> None:
     connection.send_receive_timeout = connection.connect_timeout
     try:
         connection.connect()
-        connection.socket.settimeout(patience)
+        for level, option, value in _KEEPALIVE:
+            connection.socket.setsockopt(level, option, value)
     except BaseException:
         connection.disconnect()  # a greeting that was refused leaves it half open
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,41 @@ def test_a_refused_port_is_named_and_the_hint_says_what_to_look_at(project: Proj
     project.configure(url=f"clickhouse+http://127.0.0.1:{port}/mine")
     for command in (("upgrade", "head"), ("current",)):
         failed_in_alembic(project.run(*command), f"127.0.0.1:{port}", hint="host, port")
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """The port of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("dialect", ["clickhouse+http", "clickhousedb"])
+def test_a_server_that_never_answers_is_told_of_and_given_up(
+    project: Project, mute: int, dialect: str
+) -> None:
+    project.write_chain(1)
+    project.configure(url=f"{dialect}://me:hunter2secret@127.0.0.1:{mute}/mine", read_timeout="4")
+
+    def check(*command: str) -> None:
+        done = project.cli("--json", *command)
+        waits = f"{mute}/mine has not answered for 2 s. It is waited for, 4 s at most."
+        assert waits in " ".join(done.stderr.split()), done.output
+        said = f"127.0.0.1:{mute}/mine has not answered for 4 s."
+        refused(done, 8, said, hint="read_timeout", error="ConnectionFailed")
+        assert "hunter2secret" not in done.stdout + done.stderr
+
+    commands = (["up"], ["status"], ["plan"], ["down", "base"], ["history"], ["validate"])
+    all_of(partial(check, *command) for command in commands)
+    for command in (("upgrade", "head"), ("current",)):
+        failed_in_alembic(project.run(*command), "has not answered for 4 s", hint="read_timeout")
+
+
+def test_a_native_port_that_never_answers_is_given_up(project: Project, mute: int) -> None:
+    project.write_chain(1)
+    url = f"clickhouse+native://me@127.0.0.1:{mute}/mine?connect_timeout=3"
+    done = project.cli("--json", "--url", url, "up")
+    refused(done, 8, f"127.0.0.1:{mute}/mine", error="ConnectionFailed")
 
 
 def test_a_host_that_has_no_address_is_named(project: Project) -> None:

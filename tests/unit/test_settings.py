@@ -34,6 +34,7 @@ DEFAULTS = {
     "lock": "auto",
     "lock_timeout": 600.0,
     "lock_lease": 30.0,
+    "read_timeout": 30.0,
     "jobs": 1,
     "versions": (),
     "schema": "",
@@ -54,6 +55,7 @@ TEXTS = {
     "lock": ("off", "auto", "off", "off"),
     "lock_timeout": ("1", "2.5", "0", "4"),
     "lock_lease": ("1", "2.5", "3", "4"),
+    "read_timeout": ("1", "2.5", "3", "4"),
     "jobs": ("2", "64", "1", "3"),
     "versions": ("/a", "/b", "/c", "/d"),
     "schema": ("schema.sql", "app.models:metadata", "./wanted.sql", "a:b"),
@@ -68,7 +70,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_as(name: str, text: str) -> object:
-    if name in ("ddl_timeout", "max_lag", "lock_timeout", "lock_lease"):
+    if name in ("ddl_timeout", "max_lag", "lock_timeout", "lock_lease", "read_timeout"):
         return float(text)
     if name == "jobs":
         return int(text)
@@ -247,7 +249,7 @@ UNKNOWN = (
         {},
         "Unknown -x option zzz.",
         "Known: url, database, environment, cluster, ddl_timeout, max_lag, allow_inactive, lock, "
-        "lock_timeout, lock_lease, jobs, versions, schema, hooks, server_version.",
+        "lock_timeout, lock_lease, read_timeout, jobs, versions, schema, hooks, server_version.",
     ),
 )
 
@@ -396,7 +398,7 @@ def test_settings_are_shown_with_their_values_and_without_the_password() -> None
 
     assert shown == (
         "Settings(url='clickhouse+http://u:***@h:8123/d', database='', environment='production', "
-        "cluster='', ddl_timeout=180.0, max_lag=60.0, allow_inactive=False, lock='off', lock_timeout=600.0, lock_lease=30.0, jobs=1, versions=(), schema='', hooks='', server_version='26.0', "
+        "cluster='', ddl_timeout=180.0, max_lag=60.0, allow_inactive=False, lock='off', lock_timeout=600.0, lock_lease=30.0, read_timeout=30.0, jobs=1, versions=(), schema='', hooks='', server_version='26.0', "
         "config='')"
     )
 
