@@ -42,7 +42,7 @@ reference is made from them. Imports nothing of this package.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budeval_migrations.model import Report
@@ -67,7 +67,7 @@ class MigrationError(Exception):
 
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     report: Report | None = None
 
     def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:

@@ -29,6 +29,20 @@ class Notice(Event):
 
 
 @dataclass(frozen=True)
+class Interrupting(Event):
+    """A signal came; told at once, in whatever thread.
+
+    Attributes:
+        message: What happens now, as a sentence.
+        signal: The signal's number where the process ends at once, whatever runs; else 0.
+
+    """
+
+    message: str
+    signal: int = 0
+
+
+@dataclass(frozen=True)
 class LockWaiting(Event):
     """Somebody else holds the lock; emitted again while we wait.
 

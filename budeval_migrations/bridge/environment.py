@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,10 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
     except KeyboardInterrupt as stop:
         if proxy.config.cmd_opts is None:
             raise  # an application's own business
-        from budeval_migrations.run.interrupts import Terminated
+        from budeval_migrations.interrupts import exit_code
 
         print("Interrupted. See: budeval-migrate status", file=sys.stderr)
-        sys.exit(143 if isinstance(stop, Terminated) else 130)
+        sys.exit(exit_code(getattr(stop, "number", signal.SIGINT)))
 
 
 def _run(proxy: EnvironmentContext, metadata: MetaData | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,28 +12,9 @@ from typing import Any, NoReturn
 
 import click
 
-from budeval_migrations.cli.output import Output
+from budeval_migrations.cli.output import Interrupted, Output
 from budeval_migrations.errors import MigrationError
-from budeval_migrations.run.interrupts import HungUp, Terminated
 from budeval_migrations.settings import load_settings
-
-
-class Interrupted(MigrationError):
-    """Ctrl-C; the shells' own code for it."""
-
-    exit_code = 130
-
-
-class _Terminated(MigrationError):
-    """SIGTERM; the shells' own code for it."""
-
-    exit_code = 143
-
-
-class _HungUp(MigrationError):
-    """SIGHUP; the shells' own code for it."""
-
-    exit_code = 129
 
 
 @dataclass
@@ -49,12 +31,9 @@ class App:
             code = work()
         except MigrationError as error:
             code = self.fail(error)
-        except Terminated as stop:
-            kind = _HungUp if isinstance(stop, HungUp) else _Terminated
-            code = self.fail(kind(str(stop) or "Terminated.", hint="See: budeval-migrate status"))
         except KeyboardInterrupt as stop:
-            said = str(stop) or "Interrupted."
-            code = self.fail(Interrupted(said, hint="See: budeval-migrate status"))
+            number = getattr(stop, "number", signal.SIGINT)
+            code = self.fail(Interrupted(str(stop) or "Interrupted.", number))
         except BrokenPipeError:
             raise  # main() sees to a reader that has gone
         except Exception as error:

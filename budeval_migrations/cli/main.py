@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from budeval_migrations import api
 from budeval_migrations.cli import ahead
-from budeval_migrations.cli.app import App, Commands, Interrupted
+from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import completion, revision_ids
 from budeval_migrations.cli.diff import diff
 from budeval_migrations.cli.init import init
@@ -21,6 +22,7 @@ from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.report import report
 from budeval_migrations.cli.schema import schema
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
+from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import Report
 from budeval_migrations.version import __version__
 
@@ -354,7 +356,7 @@ def main() -> None:
             error.show()
         code = error.exit_code
     except click.Abort:
-        code = Interrupted.exit_code
+        code = exit_code(signal.SIGINT)
     except BrokenPipeError:
         # Whoever read stdout has had enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,6 +24,7 @@ from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import MigrationError
+from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import (
     HostDifference,
     LedgerRow,
@@ -75,6 +76,14 @@ _DONE = {
 }
 
 
+class Interrupted(MigrationError):
+    """A signal ended the run; the shells' own code for it."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message, hint="See: budeval-migrate status")
+        self.exit_code = exit_code(number)
+
+
 class _Notes(logging.Handler):
     """Shows what the engine tells on its own, such as that a server does not answer."""
 
@@ -109,6 +118,10 @@ class Output:
 
     def event(self, event: events.Event) -> None:
         """Show progress as it happens, on stderr."""
+        if isinstance(event, events.Interrupting) and event.signal:
+            self.close_live_view()
+            self.error(Interrupted(event.message, event.signal))
+            return
         if self._quiet:
             return
         self._show_live(event)
@@ -116,6 +129,8 @@ class Output:
             self._waiting = True
             doing = f", at {escape(event.doing)}" if event.doing else ""
             self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}{doing}")
+        elif isinstance(event, events.Interrupting):
+            self._say(f"[yellow]interrupted[/] {escape(event.message)}")
         elif isinstance(event, events.RunStarted):
             count = len(event.revisions)
             self._say(f"{event.operation}: {counted(count, 'revision')}")

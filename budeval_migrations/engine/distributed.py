@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from budeval_migrations.engine import keeper
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import EngineError
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Watch, effect
 
@@ -191,7 +192,7 @@ def _run_everywhere(session: Session, statement: str) -> None:
         raise EngineError(f"{shown} … did not come into the queue of the cluster.")
     seconds = session.settings.ddl_timeout
     awaited = set(entry.hosts) - session.absent
-    answers = wait(session, entry, awaited, seconds, lambda _: time.sleep(_POLL))
+    answers = wait(session, entry, awaited, seconds, lambda _: interrupts.sleep(_POLL))
     for answer in answers:
         if answer.code:
             raise EngineError(

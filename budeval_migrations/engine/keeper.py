@@ -13,6 +13,7 @@ from budeval_migrations.engine.failures import ABORTED, KEEPER_EXCEPTION, NO_ZOO
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
 
 # Seconds that Keeper may be away: an election, or a restart.
@@ -38,7 +39,7 @@ def patiently(ask: Callable[[], _T]) -> _T:
         except EngineError as error:
             if not is_away(error) or time.monotonic() >= until:
                 raise
-        time.sleep(_POLL)
+        interrupts.sleep(_POLL)
 
 
 def query(session: Session, sql: str) -> list[Row]:

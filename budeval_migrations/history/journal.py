@@ -22,6 +22,7 @@ from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
 from budeval_migrations.history import quorum, schema
 from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
 from budeval_migrations.version import __version__
@@ -110,7 +111,7 @@ def append_fenced(
                 raise quorum.no_majority(session, error) from error
             if _arrived(session, table, rows[-1], until, error):
                 return
-            time.sleep(_POLL)
+            interrupts.sleep(_POLL)
 
 
 def _arrived(
@@ -118,7 +119,7 @@ def _arrived(
 ) -> bool:
     """Return whether a row is there, as soon as the server answers."""
     while time.monotonic() < until:
-        time.sleep(_POLL)
+        interrupts.sleep(_POLL)
         with suppress(ConnectionFailed):
             [[count]] = quorum.read(
                 session,

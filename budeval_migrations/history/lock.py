@@ -27,6 +27,7 @@ from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.history.embedded_lock import EmbeddedLock
 from budeval_migrations.history.lease import BEAT, Claim, Holder, LeaseStore
 from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
+from budeval_migrations.interrupts import interrupts
 
 __all__ = ["Holder", "LeaseLock", "Lock", "NoLock", "break_lock", "make_lock", "read_holder"]
 
@@ -171,7 +172,7 @@ class LeaseLock:
             if self._inherited:
                 # A holder that died may have sent something that is still on its way.
                 self.alone_since -= self._margin
-                time.sleep(max(self.alone_since + self._session.late - time.monotonic(), 0.0))
+                interrupts.sleep(max(self.alone_since + self._session.late - time.monotonic(), 0.0))
             self._tell(LockAcquired(self.generation))
         except BaseException:
             self.release()
@@ -220,7 +221,7 @@ class LeaseLock:
             self._tell(LockWaiting(holder.name, since, int(waited * 1000), holder.doing))
             if waited >= self._timeout:
                 raise _timeout(holder.name, since, holder.doing, waited)
-            time.sleep(min(_pause(now - asked), max(self._timeout - waited, 0.01)))
+            interrupts.sleep(min(_pause(now - asked), max(self._timeout - waited, 0.01)))
 
     def _claim(self, generation: int) -> bool:
         began = time.monotonic()

@@ -19,6 +19,7 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import NOTHING, Row
 from budeval_migrations.errors import EngineError
 from budeval_migrations.history import schema
+from budeval_migrations.interrupts import interrupts
 
 # Seconds that a host may take to catch up before a reader, or a writer, gives up on it.
 PATIENCE = 30.0
@@ -59,7 +60,7 @@ def read(session: Session, sql: str, *, own: bool = True) -> list[Row]:
                     hint="Look at system.replicas and system.replication_queue on it, or ask "
                     "another host.",
                 ) from error
-        time.sleep(_POLL)
+        interrupts.sleep(_POLL)
 
 
 def writing(session: Session) -> Mapping[str, str]:
@@ -101,7 +102,7 @@ def insert(
                 raise
             if time.monotonic() >= until:
                 raise no_majority(session, error) from error
-        time.sleep(_POLL)
+        interrupts.sleep(_POLL)
 
 
 def no_majority(session: Session, error: EngineError) -> EngineError:

@@ -7,8 +7,6 @@ given a Keeper, or lose it, between two runs, or during one.
 
 from __future__ import annotations
 
-import time
-
 from budeval_migrations.engine.failures import (
     ACCESS_DENIED,
     BAD_ARGUMENTS,
@@ -28,6 +26,7 @@ from budeval_migrations.history.lease import (
     TokenStore,
 )
 from budeval_migrations.history.tables import read_engines
+from budeval_migrations.interrupts import interrupts
 
 # KeeperMap came with 22.9, strict mode for claims and updates alike by 23.8.
 _KEEPER_SINCE = (23, 8)
@@ -158,7 +157,7 @@ def break_lock(session: Session, holder: Holder) -> None:
     claim = Claim(holder.generation + 1, lease_ms=int(2000 * rest))
     if not store.claim(session, claim, "unlock"):
         raise _changed(holder, read_holder(session))
-    time.sleep(rest)
+    interrupts.sleep(rest)
     store.release(session, claim, "unlock")
 
 

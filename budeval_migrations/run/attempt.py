@@ -18,8 +18,8 @@ from budeval_migrations.errors import (
     StatementFailed,
 )
 from budeval_migrations.history.effort import Recorded
+from budeval_migrations.interrupts import Interrupted
 from budeval_migrations.model import LedgerRow, Statement, Step
-from budeval_migrations.run.interrupts import Terminated
 from budeval_migrations.run.resume import repair_command
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.task import Task
@@ -122,7 +122,7 @@ class Progress:
         elif isinstance(said, Exception):
             reason = f"{type(said).__name__}: {said}"
         else:
-            reason = f"stopped by {said.by}" if isinstance(said, Terminated) else "interrupted"
+            reason = said.by if isinstance(said, Interrupted) else "interrupted"
         reason = redact(reason)
         statement = self.current
         if statement is not None:
@@ -154,6 +154,10 @@ class Progress:
         at = max(self.position, 1)
         if isinstance(error, MutationFailed):
             return f"{count}. {error.outcome}"
+        if isinstance(error, Interrupted) and error.hurried:
+            return (
+                f"{count}. Statement {at} may have taken effect, or may yet; the next run finds out"
+            )
         if isinstance(error, Refused) and not error.clean:
             return f"{count}, and statement {at} in part: {error.why}"
         return f"{count}; the next run goes on at statement {at}"

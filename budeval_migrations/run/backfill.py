@@ -27,9 +27,9 @@ from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
 from budeval_migrations.events import BackfillProgress, Listener, Notice
 from budeval_migrations.history.effort import Entry, JournalEvent, Recorded
 from budeval_migrations.history.lock import Lock
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Backfill
 from budeval_migrations.run.chunks import Chunk, from_json, plan_chunks, to_json
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.sender import Refused, said_of

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.session import Session
 from budeval_migrations.history.effort import Entry
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.run.hand import Hand
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.schedule import Item
 
 # Seconds between two looks of the thread that hears signals.

@@ -33,10 +33,10 @@ from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.history.state import LedgerState
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.hand import Hand
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.placement import Placement
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.resume import Applied, check_resumable, edited
@@ -119,6 +119,8 @@ class Executor:
         except LockError:
             raise
         except BaseException:
+            if interrupts.hurried:
+                raise
             with suppress(Exception):  # what stopped us is the news
                 self._recorder.abandon()
                 self._recorder.flush()
@@ -197,7 +199,8 @@ class Executor:
         if isinstance(error, Refused) and not dynamic:  # whose refusals are recorded as they come
             self._recorder.record(error.entry)
         failure = progress.failure(error, self._session.redact, self._session.changed_settings)
-        self._record_failure(progress, failure)
+        if not interrupts.hurried:
+            self._record_failure(progress, failure)
         self._tell(
             RevisionFailed(
                 step.revision, step.operation.value, progress.elapsed_ms, failure.summary
@@ -319,6 +322,7 @@ class Executor:
         of = f" of {total}" if total is not None else ""
         interrupts.check()
         self._lock.doing = f"{revision} statement {position}{of}"
+        interrupts.doing = f"statement {position}{of} of {revision}"
         self._lock.check()
         self._tell(StatementStarted(revision, position, total, task.shown))
         return hand.do(task, known)

@@ -24,12 +24,12 @@ from budeval_migrations.errors import (
     StatementError,
 )
 from budeval_migrations.events import Event, Listener, Notice
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Step
 from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.crew import Crew, Result
 from budeval_migrations.run.executor import Executor
 from budeval_migrations.run.hand import Hand
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.schedule import Schedule
 from budeval_migrations.run.sender import Refused

@@ -73,7 +73,7 @@ def _line(event: events.Event) -> tuple[Any, ...] | None:
         )  # fmt: skip
     if isinstance(event, events.LockWaiting):
         return logging.DEBUG, "waiting for the lock of %s since %s", event.holder, event.since
-    if isinstance(event, events.Notice):
+    if isinstance(event, (events.Notice, events.Interrupting)):
         return logging.WARNING, "%s", event.message
     return None
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from budeval_migrations.errors import ConnectionFailed, EngineError
 from budeval_migrations.history.lock import Lock
-from budeval_migrations.run.interrupts import interrupts
+from budeval_migrations.interrupts import interrupts
 
 # How long a server may be away before we give up asking it, in seconds.
 PATIENCE = 60.0

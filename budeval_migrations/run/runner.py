@@ -18,7 +18,7 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.topology import Arrangement
 from budeval_migrations.engine.watch import running_query
 from budeval_migrations.errors import MigrationError, RevisionError, StatementError
-from budeval_migrations.events import Event, Listener, Notice, RunStarted
+from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
 from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
@@ -26,6 +26,7 @@ from budeval_migrations.history.lease import holder_name
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import Lock, make_lock
 from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Direction,
     Failure,
@@ -37,7 +38,6 @@ from budeval_migrations.model import (
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.run.cluster import check_hosts, check_level
 from budeval_migrations.run.executor import Executor, Live, tasks_of
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.lanes import Lanes
 from budeval_migrations.run.outlook import Outlook
 from budeval_migrations.run.placement import placement_on
@@ -131,7 +131,7 @@ class Runner:
             lock = make_lock(self._session, self._tell)
             if position.state.ground is Ground.NO_DATABASE or self._session.topology.on_cluster:
                 ensure_database(self._session)
-            with interrupts.heard(), self._hosts:
+            with interrupts.heard(self._interrupting), self._hosts:
                 position, failure = self._run_locked(lock, request, position, steps, run_id, done)
         report = Report(
             operation=request.operation,
@@ -370,6 +370,9 @@ class Runner:
             check_nothing_to_take_back(position)
         self._check_resumable(position.state, steps)
         return steps
+
+    def _interrupting(self, sentence: str, number: int) -> None:
+        self._tell(Interrupting(sentence, number))
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Notice):

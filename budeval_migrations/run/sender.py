@@ -31,11 +31,11 @@ from budeval_migrations.errors import (
     MutationFailed,
     Unsupported,
 )
-from budeval_migrations.events import Listener, Notice, StatementWaiting
+from budeval_migrations.events import Interrupting, Listener, Notice, StatementWaiting
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.lock import Lock
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.run.cluster import Barrier
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.settle import Settled, Settler, unknown
 from budeval_migrations.run.task import Task
@@ -244,9 +244,9 @@ class Sender:
 
     def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
         self._tell(
-            Notice(
-                f"{task.step.revision} statement {task.position}: interrupted; the server is "
-                "asked to stop it."
+            Interrupting(
+                f"The server is asked to stop statement {task.position} of {task.step.revision}. "
+                "A second interrupt stops the waiting."
             )
         )
         watch.kill_queries(self._session, intent.query_id)

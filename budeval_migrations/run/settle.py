@@ -24,9 +24,9 @@ from budeval_migrations.errors import DistributedDDLPending, EngineError, Statem
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Statement
 from budeval_migrations.run.cluster import Barrier
-from budeval_migrations.run.interrupts import interrupts
 from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.resume import repair_command, short
 from budeval_migrations.run.verdict import Outcome, Verdict, judge

@@ -92,6 +92,122 @@ def test_ctrl_c_on_chdb_ends_after_the_statement_and_records_it(embedded: Projec
     assert [(r["state"], r["statements_applied"]) for r in status["revisions"]] == [("failed", 2)]
 
 
+def _until_slow(process: subprocess.Popen[str]) -> str:
+    """Read what a run says until its slow statement is on its way."""
+    assert process.stderr is not None
+    seen = ""
+    while "sleepEachRow" not in seen:
+        line = process.stderr.readline()
+        assert line, seen
+        seen += line
+    time.sleep(0.5)
+    return seen
+
+
+def test_ctrl_c_on_chdb_says_at_once_what_it_waits_for(embedded: Project) -> None:
+    embedded.write_revision("001_slow", None, ["SELECT 1", SLOW, "SELECT 2"])
+    process = embedded.start("budeval_migrations", "--verbose", "up")
+    try:
+        _until_slow(process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.readline() + process.stderr.readline()
+        assert process.poll() is None
+        assert (
+            "interrupted chDB runs statement 2 of 3 of 001_slow to its end; then the run ends. "
+            "A second interrupt stops the waiting."
+        ) in " ".join(said.split())
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+
+
+@pytest.mark.parametrize("json_wanted", [False, True], ids=["person", "machine"])
+def test_a_second_ctrl_c_on_chdb_leaves_at_once_and_the_next_run_finds_out(
+    embedded: Project, json_wanted: bool
+) -> None:
+    table = "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a"
+    slow = "INSERT INTO t SELECT sleepEachRow(0.2) FROM numbers(100) SETTINGS max_block_size = 1"
+    embedded.write_revision("001_slow", None, [table, slow, "SELECT 2"])
+    flags = ["--json"] if json_wanted else []
+    process = embedded.start("budeval_migrations", *flags, "--verbose", "up")
+    try:
+        _until_slow(process)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert process.returncode == 143, stderr
+    said = "chDB may still be at statement 2 of 3 of 001_slow, and is not waited for."
+    assert f"FAILED {said}\n  hint: See: budeval-migrate status" in stderr, stderr
+    if json_wanted:
+        assert json.loads(stdout)["message"] == said
+        assert json.loads(stdout)["exit_code"] == 143
+    status = one_object(embedded.cli("--json", "status"))
+    assert [r["statements_applied"] for r in status["revisions"]] == [1]
+
+
+def test_a_second_ctrl_c_leaves_the_server_at_work_and_says_so(
+    shell: Shell, modern: ChdbFront
+) -> None:
+    stubborn = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3)"
+    table = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
+    shell.project.write_revision("001_it", None, [table, stubborn])
+    shell.project.configure(url=modern.url(), database=shell.database, lock_lease="4")
+    process = shell.project.start("budeval_migrations", "up")
+    try:
+        wait_until(
+            lambda: any(
+                r["query"].startswith("INSERT INTO t ") and r["database"] == shell.database
+                for r in modern.running()
+            )
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = ""
+        while "stops the waiting" not in " ".join(said.split()):
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=4)
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+    assert "The server is asked to stop statement 2 of 001_it." in " ".join(said.split())
+    assert (
+        "1 statement of this revision took effect. Statement 2 may have taken effect, or may yet; "
+        "the next run finds out" in stderr
+    ), stderr
+    again = shell.ok("up")
+    assert shell.rows("SELECT count(), sum(a) FROM t") == ["3\t6"], again.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wait_for_the_lock_ends_within_a_second(shell: Shell, number: signal.Signals) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.project.write_revision("002_step", "001_step", [SLOW])
+    first = shell.project.start("budeval_migrations", "up")
+    try:
+        wait_until(lambda: "running" in shell.run("status").stdout)
+        second = shell.project.start("budeval_migrations", "up")
+        assert second.stderr is not None
+        line = second.stderr.readline()
+        assert "waiting" in line, line
+        second.send_signal(number)
+        second.communicate(timeout=2)
+    finally:
+        first.kill()
+        second.kill()
+        first.communicate()
+    assert second.returncode == 128 + number
+
+
 def test_output_may_be_cut_off_without_a_traceback(shell: Shell) -> None:
     shell.project.write_chain(40)
     shell.ok("up")

@@ -15,6 +15,10 @@ STARTED = events.RevisionStarted("002_b", "upgrade", ("001_a",), "Add b.", 3)
 LINES: list[tuple[events.Event, tuple[str, str] | None]] = [
     (events.Notice("Look at this."), ("WARNING", "Look at this.")),
     (
+        events.Interrupting("The run ends after statement 1."),
+        ("WARNING", "The run ends after statement 1."),
+    ),
+    (
         events.LockWaiting("me@here pid 1", "10:00:00", 5),
         ("DEBUG", "waiting for the lock of me@here pid 1 since 10:00:00"),
     ),
