@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from budeval_migrations import forks  # noqa: F401  listens from now on
 from budeval_migrations.version import __version__
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from budeval_migrations.bridge.compile import has_downgrade
 from budeval_migrations.bridge.migrate import open_catalogue
 from budeval_migrations.bridge.rehearsal import find_drift
 from budeval_migrations.engine.hosts import Hosts
+from budeval_migrations.engine.identity import check_one_server
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     ConfigError,
@@ -20,6 +21,7 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.history.lock import read_holder
+from budeval_migrations.history.state import Ground
 from budeval_migrations.model import (
     Direction,
     HostDifference,
@@ -53,6 +55,8 @@ def review_status(session: Session, files: dict[str, RevisionFile]) -> Status:
     """
     catalogue = open_catalogue(session, files)
     position = Position(Ledger(session).read_state(), files, catalogue.graph)
+    if position.state.ground in (Ground.NO_DATABASE, Ground.EMPTY):
+        check_one_server(session)  # another one may have it
     return _status(session, catalogue, position, _compared(session, catalogue))
 
 

@@ -65,6 +65,7 @@ from budeval_migrations.errors import (
     MigrationError,
     Unsupported,
 )
+from budeval_migrations.forks import lost_chdb
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
 
@@ -473,6 +474,13 @@ class Session:
         return self._topology
 
     def _check_directory(self) -> None:
+        if lost_chdb():
+            raise ConnectionFailed(
+                f"{self.shown} cannot be opened in this process: it was forked from one that had "
+                "loaded chDB, whose threads ended with that.",
+                hint="Load chDB after the fork, or start the process anew (multiprocessing: "
+                'set_start_method("spawn")), or use a server.',
+            )
         path = embedded_path(self.url)
         if not self._may_create and not os.path.exists(path):
             raise EngineError(

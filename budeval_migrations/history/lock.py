@@ -2,18 +2,18 @@
 
 What the runner sees: a lock that it takes, checks and gives back. Where a lease
 is kept is the business of :mod:`.lease` and :mod:`.stores`; here a holder renews
-it on a thread and a connection of its own, and stops believing in it by its own
-monotonic clock before the server's clock would let another in.
+it on a thread and a connection of its own, and stops believing in it by a
+clock of its own before the server's clock would let another in.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-import time
 from contextlib import suppress
 from typing import Protocol
 
+from budeval_migrations import clock
 from budeval_migrations.engine.failures import INVALID_STATE, KEEPER_EXCEPTION, NO_ZOOKEEPER
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
@@ -43,7 +43,7 @@ class Lock(Protocol):
 
     Attributes:
         generation: Grows with every holder; 0 where nobody counts.
-        alone_since: From when on, by the monotonic clock, no other runner has sent anything.
+        alone_since: From when on, by our clock, no other runner has sent anything.
         doing: What the holder is at (``001_x statement 3 of 7``), for those who
             wait; they see it with the next heartbeat.
 
@@ -102,7 +102,7 @@ class NoLock:
 
     def acquire(self) -> None:
         """Remember when; nobody is waited for."""
-        self.alone_since = time.monotonic()
+        self.alone_since = clock.now()
 
     def check(self) -> None:
         """Do nothing."""
@@ -115,8 +115,8 @@ class LeaseLock:
     """The lease in ``schema_migrations_keeper_lock`` or ``schema_migrations_lock``.
 
     A crash leaves the lease, which others may take over once it has run out, by
-    the server's clock. The holder itself stops earlier, by its own monotonic
-    clock, which also counts while the process is stopped.
+    the server's clock. The holder itself stops earlier, by a clock that also counts
+    while the process is stopped, or the machine sleeps.
     """
 
     def __init__(self, session: Session, tell: Listener) -> None:
@@ -172,7 +172,7 @@ class LeaseLock:
             if self._inherited:
                 # A holder that died may have sent something that is still on its way.
                 self.alone_since -= self._margin
-                interrupts.sleep(max(self.alone_since + self._session.late - time.monotonic(), 0.0))
+                interrupts.sleep(max(self.alone_since + self._session.late - clock.now(), 0.0))
             self._tell(LockAcquired(self.generation))
         except BaseException:
             self.release()
@@ -185,7 +185,7 @@ class LeaseLock:
             LockLost: The lease was taken away, or not renewed in time.
 
         """
-        if not self._lost and time.monotonic() >= self._valid_until - self._margin:
+        if not self._lost and clock.now() >= self._valid_until - self._margin:
             self._lost = f"could not be renewed in time{self._trouble}"
         if self._lost:
             raise LockLost(
@@ -200,22 +200,22 @@ class LeaseLock:
         if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout=min(self._lease, _PATIENCE))
         self._thread = None
-        if self._store is not None and time.monotonic() < self._valid_until:
+        if self._store is not None and clock.now() < self._valid_until:
             with suppress(MigrationError):  # the lease runs out by itself
                 self._store.release(self._session, self._held, self.doing)
         self._valid_until = 0.0
 
     def _wait(self) -> None:
-        started = time.monotonic()
+        started = clock.now()
         while True:
-            asked = time.monotonic()
+            asked = clock.now()
             holder = self._place.read()
             if holder is None or not holder.alive:
                 if self._claim((holder.generation if holder else 0) + 1):
                     self._inherited = holder is not None and not holder.released
                     return
                 continue
-            now = time.monotonic()
+            now = clock.now()
             waited = now - started
             since = holder.since.isoformat()
             self._tell(LockWaiting(holder.name, since, int(waited * 1000), holder.doing))
@@ -224,7 +224,7 @@ class LeaseLock:
             interrupts.sleep(min(_pause(now - asked), max(self._timeout - waited, 0.01)))
 
     def _claim(self, generation: int) -> bool:
-        began = time.monotonic()
+        began = clock.now()
         claim = Claim(generation, int(self._lease * 1000))
         store = self._place.claim(claim, self.doing)
         if store is None:
@@ -236,7 +236,7 @@ class LeaseLock:
     def _renew(self) -> None:
         """Keep the lease until it is lost, given back, or run out."""
         session: Session | None = None
-        renewed, told = time.monotonic(), self.doing
+        renewed, told = clock.now(), self.doing
         # How soon a holder notices that it was unlocked, and others see its statement. It
         # looks each time, and writes when its statement changed or a third of the lease is
         # gone, so that two may fail.
@@ -244,7 +244,7 @@ class LeaseLock:
         wait = pause
         try:
             while not self._stop.wait(wait):
-                began, doing = time.monotonic(), self.doing
+                began, doing = clock.now(), self.doing
                 due = doing != told or began - renewed >= self._lease / 3
                 # Renewed late, a lease could outlive a successor's claim: check() tells.
                 if began >= self._valid_until:
@@ -277,7 +277,7 @@ class LeaseLock:
         if self._is_ours(session) and doing is not None:
             self._store.renew(session, self._held, doing)
             self._is_ours(session)
-        return not self._lost and time.monotonic() < self._valid_until
+        return not self._lost and clock.now() < self._valid_until
 
     def _is_ours(self, session: Session) -> bool:
         assert self._store is not None

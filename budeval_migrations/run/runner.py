@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from budeval_migrations.engine.distributed import ensure_database
 from budeval_migrations.engine.hosts import Hosts
+from budeval_migrations.engine.identity import check_one_server
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.topology import Arrangement
 from budeval_migrations.engine.watch import running_query
@@ -125,6 +126,7 @@ class Runner:
         done: list[str] = []
         failure: StatementError | None = None
         if steps or needs_adoption(position.state):
+            check_one_server(self._session)
             self._preflight(steps)
             if self._session.topology.hosts:
                 check_hosts(self._session, self._hosts, self._tell)

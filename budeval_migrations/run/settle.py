@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from budeval_migrations import clock
 from budeval_migrations.engine import watch
 from budeval_migrations.engine.distributed import Answer, find_entry, is_forgotten, wait
 from budeval_migrations.engine.failures import BEFORE_RUNNING, UNFINISHED
@@ -105,7 +106,7 @@ class Settler:
             LockLost: Somebody else has taken over meanwhile.
 
         """
-        began = time.monotonic()
+        began = clock.now()
         found = self._climb(intent)
         surely = found.outcome is not Outcome.NOT_APPLIED or found.error or intent.note == BACKFILL
         since = began if sent else self._lock.alone_since
@@ -115,8 +116,8 @@ class Settler:
         return self._climb(intent)
 
     def _wait_until_late(self, intent: Entry, until: float) -> None:
-        began = time.monotonic()
-        while (now := time.monotonic()) < until:
+        began = clock.now()
+        while (now := clock.now()) < until:
             self._tell(
                 StatementWaiting(
                     intent.revision,

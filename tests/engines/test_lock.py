@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
+from budeval_migrations import clock
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
     ConnectionFailed,
@@ -175,11 +176,30 @@ def test_a_holder_believes_in_its_lease_for_less_time_than_the_server(place: Pla
     with place.lock(lock_lease=20.0) as lock:
         lock.acquire()
         lock._stop.set()
-        lock._valid_until = time.monotonic() + 1.9  # a tenth of the lease, and less
+        lock._valid_until = clock.now() + 1.9  # a tenth of the lease, and less
         with pytest.raises(LockLost):
             lock.check()
-        lock._valid_until = time.monotonic() + 20.0
+        lock._valid_until = clock.now() + 20.0
         with pytest.raises(LockLost):  # what was lost once stays lost
+            lock.check()
+
+
+@on_each_store
+def test_a_lease_runs_out_while_the_machine_sleeps(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept = 0.0
+    real = time.clock_gettime
+
+    def boottime(which: int) -> float:
+        return real(which) + (slept if which == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "clock_gettime", boottime)
+    with place.lock(lock_lease=20.0) as lock:
+        lock.acquire()
+        lock.check()
+        slept = 30.0  # of which time.monotonic() knows nothing
+        with pytest.raises(LockLost, match="could not be renewed in time"):
             lock.check()
 
 
@@ -217,7 +237,7 @@ def test_a_renewal_that_comes_back_too_late_is_not_believed(place: Place) -> Non
     class Slow(type(stores.STORES[place.store])):  # type: ignore[misc]
         def renew(self, session: Session, claim: Claim, doing: str) -> None:
             super().renew(session, claim, doing)
-            lock._valid_until = time.monotonic()  # as if it had taken that long
+            lock._valid_until = clock.now()  # as if it had taken that long
 
     with place.lock(lock_lease=1.5) as lock:
         lock.acquire()
