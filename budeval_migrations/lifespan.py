@@ -14,10 +14,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from budeval_migrations import api
-from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
+from budeval_migrations.errors import (
+    ConfigError,
+    ConnectionFailed,
+    MigrationError,
+    PendingRevisions,
+)
 from budeval_migrations.events import Notice
 from budeval_migrations.model import Report
 from budeval_migrations.run.logs import log_event
+from budeval_migrations.settings import load_settings
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -47,12 +53,14 @@ def lifespan(
             it yields is passed on.
         on_ahead: What to do with a database that is newer than the files:
             ``warn`` or ``error``.
-        wait_timeout: Seconds that ``wait`` waits.
+        wait_timeout: Seconds that ``wait`` waits: for the revisions, and for a server that
+            is not there yet or does not answer.
         **settings: As for :func:`budeval_migrations.upgrade`.
 
     Raises:
         ConfigError: Unknown mode; at once, not at start-up.
         PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
+        ConnectionFailed: At start-up, in ``wait`` when the time is up.
         MigrationError: At start-up, whatever the upgrade raises, without its causes, since
             frameworks print those; it is logged with its hint. The application does not start.
 
@@ -63,8 +71,12 @@ def lifespan(
     async def seen_to() -> Report:
         if mode == "upgrade":  # which logs its notices itself
             return await api.upgrade_async(on_ahead=on_ahead, **settings)
-        patience = wait_timeout if mode == "wait" else 0.0
-        report = await _until_applied(patience, on_ahead, settings)
+        if mode == "wait":
+            report = await _until_applied(wait_timeout, on_ahead, settings)
+        else:
+            report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
+            if report.pending:
+                raise _behind(report)
         for notice in report.notices:
             log_event(Notice(notice))
         return report
@@ -93,17 +105,30 @@ def lifespan(
 async def _until_applied(patience: float, on_ahead: str, settings: dict[str, Any]) -> Report:
     began = time.monotonic()
     pause = _FIRST_PAUSE
+    read_timeout = load_settings(**settings).read_timeout
     while True:
-        report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
-        if not report.pending:
-            return report
+        left = patience - (time.monotonic() - began)
+        settings["read_timeout"] = max(min(read_timeout, left), 1.0)
+        error: MigrationError
+        try:
+            report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
+        except ConnectionFailed as away:
+            error = away
+        else:
+            if not report.pending:
+                return report
+            error = _behind(report)
         left = patience - (time.monotonic() - began)
         if left <= 0:
-            raise PendingRevisions(
-                f"The database is behind: {', '.join(report.pending)} "
-                f"{'is' if len(report.pending) == 1 else 'are'} not applied.",
-                hint="Run: budeval-migrate up",
-                pending=list(report.pending),
-            )
+            raise error
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _behind(report: Report) -> PendingRevisions:
+    return PendingRevisions(
+        f"The database is behind: {', '.join(report.pending)} "
+        f"{'is' if len(report.pending) == 1 else 'are'} not applied.",
+        hint="Run: budeval-migrate up",
+        pending=list(report.pending),
+    )

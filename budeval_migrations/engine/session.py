@@ -304,6 +304,10 @@ class Session:
                 return wire.execute(
                     sql, query_id=self.at, settings=settings, check=check, patient=not own
                 )
+        except ConnectionFailed as error:
+            if own and error.details.get("sent"):
+                error.hint = "It may have run, and may run again. Check the server, then try again."
+            raise
         finally:
             self.at = ""
 

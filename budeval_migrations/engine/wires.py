@@ -452,7 +452,7 @@ class NativeWire:
         """Connect if need be, and let what comes wait for so long."""
         connection = self._client.connection
         if not connection.connected:
-            self._guard(lambda: _shake_hands(connection))
+            self._guard(lambda: _shake_hands(connection, self._context.reading))
         connection.socket.settimeout(timeout)
 
     def _guard(self, call: Callable[[], Any], timeout: float | None = None) -> Any:
@@ -545,13 +545,19 @@ class EmbeddedWire:
             self._connection.query("SELECT 1", "CSV")
 
 
-def _shake_hands(connection: Any) -> None:
+def _shake_hands(connection: Any, most: float) -> None:
     """Connect; a port that does not speak the protocol shall not be waited for long.
 
     clickhouse-driver waits for the greeting as long as for a statement (300 s).
+
+    Args:
+        most: Seconds that it may take, where the driver would allow more.
+
     """
     patience = connection.send_receive_timeout
-    connection.send_receive_timeout = connection.connect_timeout
+    connection.send_receive_timeout = connection.connect_timeout = min(
+        connection.connect_timeout, most
+    )
     try:
         connection.connect()
         for level, option, value in _KEEPALIVE:

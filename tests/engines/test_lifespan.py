@@ -6,10 +6,13 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import urllib.request
 from collections.abc import AsyncIterator
@@ -23,13 +26,16 @@ from fastapi.testclient import TestClient
 import budeval_migrations as bm
 from budeval_migrations.errors import (
     ConfigError,
+    ConnectionFailed,
     MigrationError,
     MissingRevision,
     PendingRevisions,
     StatementFailed,
 )
 from tests.engines.stage import Stage
-from tests.support.server import free_port
+from tests.support.project import Project
+from tests.support.round_robin import RoundRobin
+from tests.support.server import HOST, free_port
 from tests.support.targets import engine_parameters
 from tests.support.waiting import PATIENCE, wait_until
 
@@ -63,6 +69,43 @@ def test_check_refuses_to_start_behind_and_starts_at_head(stage: Stage) -> None:
     bm.upgrade(**stage.options)
     report = start(mode="check", **stage.options)
     assert (report.operation, report.current) == ("check", ("003_three",))
+
+
+@on_http
+def test_wait_waits_for_a_server_that_is_not_up_yet_and_no_longer_than_it_was_told(
+    stage: Stage,
+) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    port = free_port()
+    there = re.search(r":(\d+)/", stage.options["url"])
+    assert there is not None
+    options = stage.options | {"url": stage.options["url"].replace(there[1], str(port))}
+    with pytest.raises(ConnectionFailed, match="No ClickHouse server answers"):
+        start(mode="check", **options)
+    began = time.monotonic()
+    with pytest.raises(ConnectionFailed, match="No ClickHouse server answers"):
+        start(mode="wait", wait_timeout=2, **options)
+    assert time.monotonic() - began >= 2
+    balancer = RoundRobin([int(there[1])], port)
+    late = threading.Timer(1, balancer.__enter__)
+    late.start()
+    try:
+        assert start(mode="wait", wait_timeout=60, **options).current == ("003_three",)
+    finally:
+        late.join()
+        balancer.__exit__()
+
+
+@pytest.mark.parametrize("dialect", ["clickhouse+http", "clickhouse+native", "clickhousedb"])
+def test_wait_gives_up_a_server_that_never_answers(project: Project, dialect: str) -> None:
+    project.write_chain(1)
+    with socket.create_server((HOST, 0), backlog=64) as mute:
+        url = f"{dialect}://{HOST}:{mute.getsockname()[1]}/mine"
+        began = time.monotonic()
+        with pytest.raises(ConnectionFailed):
+            start(mode="wait", wait_timeout=3, url=url, versions=[str(project.versions)])
+    assert 3 <= time.monotonic() - began < PATIENCE
 
 
 @on_two

@@ -16,7 +16,7 @@ _HOPS = ("connection", "keep-alive", "transfer-encoding", "content-length")
 class RoundRobin:
     """Listens on a port of its own; ``hits`` counts what each upstream was given."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ports: Sequence[int], port: int = 0) -> None:
         self.hits = dict.fromkeys(ports, 0)
         self._next = itertools.cycle(ports)
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class RoundRobin:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+        self._server = ThreadingHTTPServer((HOST, port), Handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
