@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
@@ -520,10 +521,11 @@ def _put_off(connection: Connection) -> None:
 
 
 def _engine(url: URL, read_timeout: float) -> Engine:
-    arguments = {}
-    if url.get_backend_name() == "clickhousedb" and own_timeout(url) is None:
-        # It asks the server while it connects, and takes whole seconds.
-        arguments["send_receive_timeout"] = max(int(read_timeout), 1)
+    arguments: dict[str, Any] = {}
+    if url.get_backend_name() == "clickhousedb":
+        arguments = _connect_arguments(url, read_timeout)
+    elif url.get_driver_name() != "native" and url.host and ":" in url.host:
+        url = url.set(host=f"[{url.host}]")  # clickhouse-sqlalchemy writes it as it is
     try:
         with warnings.catch_warnings():
             # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.
@@ -535,6 +537,22 @@ def _engine(url: URL, read_timeout: float) -> Engine:
         raise ConfigError(
             f"The URL {shown_url(url)} cannot be used: {said}", hint=_option_hint(said)
         ) from error
+
+
+def _connect_arguments(url: URL, read_timeout: float) -> dict[str, Any]:
+    """Return arguments for clickhouse-connect, which asks the server while it connects."""
+    arguments: dict[str, Any] = {}
+    if own_timeout(url) is None:
+        arguments["send_receive_timeout"] = max(int(read_timeout), 1)  # whole seconds
+    # With options of TLS or a proxy, its own connections are needed.
+    own = ("verify", "ca_cert", "client_cert", "server_host_name", "http_proxy", "https_proxy")
+    if not any(name in url.query for name in own) and not getproxies():
+        from urllib3 import PoolManager
+
+        from budeval_migrations.engine.http import seeing_through
+
+        arguments["pool_mgr"] = seeing_through(PoolManager(retries=False))
+    return arguments
 
 
 def _redactor_of(url: URL) -> Redactor:

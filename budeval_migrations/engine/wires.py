@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -38,16 +37,6 @@ _LATE_WITHOUT_SESSIONS = 30.0
 _PROBES = 3
 # Seconds that a write of ours may take beside a read: a majority of a cluster needs some.
 _WRITE = 30.0
-# A statement is waited for as long as it takes. So the system asks now and then whether the
-# server is still there, which it would not where a gateway forgot the connection.
-_KEEPALIVE: Sequence[tuple[int, int, int]] = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, number, seconds)
-        for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-        if (number := getattr(socket, name, None)) is not None
-    ),
-]
 # What the server says when it refuses rows because their fence does not hold.
 FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
@@ -221,7 +210,8 @@ class HttpWire:
             raise error
         if not answer.is_clickhouse:
             raise self._stranger(answer)
-        if answer.status != 204 and not any(name in answer.headers for name in _LENGTHS):
+        lengths = any(name in answer.headers for name in _LENGTHS)
+        if not (answer.whole_head or lengths or answer.status == 204):
             raise self._cut_off()
         return answer
 
@@ -282,12 +272,14 @@ class HttpAnswer:
 
     Attributes:
         headers: By name, in any case.
+        whole_head: Its head surely did not end early.
 
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    whole_head: bool
 
     @property
     def text(self) -> str:
@@ -321,20 +313,22 @@ _EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?DB::", re.M)
 _Post = Callable[[bytes, "dict[str, str]", "float | None"], HttpAnswer]
 
 
+def _answer(status: int, headers: Mapping[str, str], body: bytes, raw: Any) -> HttpAnswer:
+    from budeval_migrations.engine.http import Response
+
+    ours = isinstance(getattr(raw, "_original_response", None), Response)
+    return HttpAnswer(status, headers, body, ours)
+
+
 def requests_post(transport: Any) -> _Post:
     """Return how to post over clickhouse-sqlalchemy's HTTP transport."""
     from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection
 
-    options = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
+    from budeval_migrations.engine.http import seeing_through
 
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, socket_options=options, **kwargs)
-
-    for scheme, adapter in [*transport.http.adapters.items()]:
+    for adapter in transport.http.adapters.values():
         if type(adapter) is HTTPAdapter:  # and not one that the application has put there
-            transport.http.mount(scheme, Adapter())
+            seeing_through(adapter.poolmanager)
 
     def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         response = transport.http.post(
@@ -348,7 +342,7 @@ def requests_post(transport: Any) -> _Post:
             cert=transport.cert,
             allow_redirects=False,
         )
-        return HttpAnswer(response.status_code, response.headers, response.content)
+        return _answer(response.status_code, response.headers, response.content, response.raw)
 
     return post
 
@@ -378,7 +372,7 @@ def connect_post(client: Any, timeout: float | None) -> _Post:
             retries=False,
             redirect=False,
         )
-        return HttpAnswer(response.status, response.headers, response.data)
+        return _answer(response.status, response.headers, response.data, response)
 
     return post
 
@@ -554,13 +548,15 @@ def _shake_hands(connection: Any, most: float) -> None:
         most: Seconds that it may take, where the driver would allow more.
 
     """
+    from budeval_migrations.engine.http import KEEPALIVE
+
     patience = connection.send_receive_timeout
     connection.send_receive_timeout = connection.connect_timeout = min(
         connection.connect_timeout, most
     )
     try:
         connection.connect()
-        for level, option, value in _KEEPALIVE:
+        for level, option, value in KEEPALIVE:
             connection.socket.setsockopt(level, option, value)
     except BaseException:
         connection.disconnect()  # a greeting that was refused leaves it half open

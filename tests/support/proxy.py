@@ -88,6 +88,7 @@ class Fault:
     status: int = 504  # of a balancer
     refuse: float = 0.0
     rewrite: Callable[[bytes], bytes] = bytes  # of REWRITTEN: gets the whole answer
+    closes: bool = False  # of REWRITTEN: the line ends with the answer
     arrived: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -104,7 +105,7 @@ class Fault:
 
 
 class RecordingProxy:
-    """Forwards ``127.0.0.1:port`` to ``127.0.0.1:upstream_port`` and takes notes.
+    """Forwards ``host:port`` to ``127.0.0.1:upstream_port`` and takes notes.
 
     Faults, each of which may be set at any time:
 
@@ -115,8 +116,9 @@ class RecordingProxy:
     * :attr:`refuse`: new connections are closed at once.
     """
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, host: str = "127.0.0.1") -> None:
         self.upstream_port = upstream_port
+        self.host = host
         self.port = 0
         self.cut_after_bytes: int | None = None
         self.refuse = False
@@ -174,7 +176,8 @@ class RecordingProxy:
 
     def start(self) -> None:
         """Listen on a free port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, self.port), family=family)
         self.port = self._listener.getsockname()[1]
         self._run(self._accept, self._listener)
 
@@ -282,6 +285,8 @@ class RecordingProxy:
                     if fault.how is How.REWRITTEN:
                         line.fault = None
                         line.client.sendall(fault.rewrite(_whole(data, line.upstream)))
+                        if fault.closes:
+                            break
                         continue
                     if fault.how not in (How.HELD, How.LATE):
                         break

@@ -1,0 +1,96 @@
+"""Connections of urllib3 that see through what is between us and a server.
+
+Interim answers (102, 103) are passed over, where :mod:`http.client` takes them for the
+answer and leaves the real one to the next request:
+https://www.rfc-editor.org/rfc/rfc9110#name-informational-1xx. An answer that ends within its
+head is an error, where it is a whole answer to :mod:`http.client`. And a connection that
+nobody hears from is asked now and then, since a statement is waited for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+# Asked first after a minute of silence, and given up after another.
+KEEPALIVE: Sequence[tuple[int, int, int]] = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, number, seconds)
+        for name, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+        if (number := getattr(socket, name, None)) is not None
+    ),
+]
+
+
+class _Lines:
+    """A file that remembers the last line that was read."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.last = b""
+
+    def readline(self, *limit: int) -> bytes:
+        self.last = self._file.readline(*limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class Response(http.client.HTTPResponse):
+    """An answer whose head is whole."""
+
+    def begin(self) -> None:
+        """Read the head.
+
+        Raises:
+            http.client.RemoteDisconnected: It ends before its last line.
+
+        """
+        file = self.fp
+        lines: Any = _Lines(file)
+        self.fp = lines
+        super().begin()
+        if self.fp is lines:
+            self.fp = file
+        if lines.last not in (b"\r\n", b"\n"):
+            raise http.client.RemoteDisconnected("the answer was cut off")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            # 100 is passed over already, and 101 is an answer.
+            if not 102 <= found[1] <= 199:
+                return found
+            http.client.parse_headers(self.fp)
+
+
+class _Connection(HTTPConnection):
+    response_class = Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+def seeing_through(manager: PoolManager) -> PoolManager:
+    """Let a manager, which has not been used, make such connections, and return it."""
+    options = manager.connection_pool_kw
+    given = options.get("socket_options") or HTTPConnection.default_socket_options
+    options["socket_options"] = [*given, *KEEPALIVE]
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return manager
