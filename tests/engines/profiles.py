@@ -121,8 +121,8 @@ def live(
         "database": database,
         "versions": [str(project.versions)],
         "lock": "off" if isinstance(server, OldServer) else "auto",
-        "lock_timeout": 3.0,
-        "lock_lease": 2.0,
+        "lock_timeout": 60.0,
+        "lock_lease": 20.0,
     }
     refusals: list[str] = []
     wrong: list[str] = []
