@@ -9,7 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from budeval_migrations.engine.failures import ABORTED, KEEPER_EXCEPTION, NO_ZOOKEEPER
+from budeval_migrations.engine.failures import (
+    ABORTED,
+    INVALID_STATE,
+    KEEPER_EXCEPTION,
+    NO_ZOOKEEPER,
+)
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.wires import Row
 from budeval_migrations.errors import EngineError
@@ -81,4 +86,4 @@ def is_away(error: EngineError) -> bool:
         return "No node" not in error.message and "Node exists" not in error.message
     # A replica that opens a new session lets go of who waits for its queue.
     letting_go = error.code == ABORTED and "Shutdown is called" in error.message
-    return letting_go or error.code == NO_ZOOKEEPER
+    return letting_go or error.code in (NO_ZOOKEEPER, INVALID_STATE)

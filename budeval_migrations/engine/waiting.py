@@ -34,6 +34,16 @@ def told(shown: str, timeout: float) -> Iterator[None]:
         timer.cancel()
 
 
+def say_held(shown: str) -> None:
+    """Say that what is known cannot be written yet."""
+    _LOG.warning(
+        "%s cannot reach ClickHouse Keeper, where the lock is. What ran so far is recorded as "
+        "soon as it can.",
+        shown,
+        extra={"event": "keeper_waiting"},
+    )
+
+
 def _say(shown: str, timeout: float) -> None:
     _LOG.warning(
         "%s has not answered for %.0f s. It is waited for, %.0f s at most.",

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from budeval_migrations.engine import keeper, waiting
 from budeval_migrations.engine.failures import BEHIND, NO_QUORUM
 from budeval_migrations.engine.fingerprint import Fingerprint
 from budeval_migrations.engine.session import Session
@@ -74,13 +75,15 @@ def append_fenced(
     """Append rows to a table of ours, as long as a condition holds.
 
     Where the connection breaks, it is looked whether they arrived. Should they
-    arrive late and twice, a reader takes equal rows for one.
+    arrive late and twice, a reader takes equal rows for one. While Keeper, which the
+    condition needs, is away, they are held, for ``lock_timeout`` seconds at most.
 
     Args:
         rows: With ``run_id`` and ``sequence``, by which they are known again.
 
     Raises:
-        LockLost: The condition does not hold; nothing was appended.
+        LockLost: The condition does not hold, or nobody can tell since Keeper is away;
+            nothing was appended.
         ConnectionFailed: The server did not come back in half a minute.
         EngineError: A majority of the cluster did not get the rows in that time.
 
@@ -91,6 +94,8 @@ def append_fenced(
         # The same rows sent twice are one block, and no other rows are the same block.
         settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
     until = time.monotonic() + _PATIENCE
+    told = False
+    held = time.monotonic() + max(_PATIENCE, session.settings.lock_timeout)
     while True:
         try:
             if not session.insert_fenced(table, rows, types, fence, settings=settings):
@@ -105,6 +110,14 @@ def append_fenced(
             if _arrived(session, table, rows[-1], until, error):
                 return
         except EngineError as error:
+            if fence and not session.topology.hosts and keeper.is_away(error):
+                if time.monotonic() >= held:
+                    raise _without_keeper(error) from error
+                if not told:
+                    waiting.say_held(session.shown)
+                told = True
+                interrupts.sleep(_POLL)
+                continue  # the condition was not told, so that nothing was appended
             if error.code not in _PENDING or not session.topology.hosts:
                 raise
             if time.monotonic() >= until:
@@ -112,6 +125,14 @@ def append_fenced(
             if _arrived(session, table, rows[-1], until, error):
                 return
             interrupts.sleep(_POLL)
+
+
+def _without_keeper(error: EngineError) -> LockLost:
+    return LockLost(
+        "The lock is in ClickHouse Keeper, which the server cannot reach: "
+        f"{error.message.splitlines()[0]} Nothing more was sent.",
+        hint="Bring Keeper back, then run: budeval-migrate up. It finds out what took effect.",
+    )
 
 
 def _arrived(

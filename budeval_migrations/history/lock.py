@@ -26,6 +26,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.history.embedded_lock import EmbeddedLock
 from budeval_migrations.history.lease import BEAT, Claim, Holder, LeaseStore
+from budeval_migrations.history.schema import KEEPER_LOCK
 from budeval_migrations.history.stores import LockPlace, break_lock, read_holder
 from budeval_migrations.interrupts import interrupts
 
@@ -186,13 +187,18 @@ class LeaseLock:
 
         """
         if not self._lost and clock.now() >= self._valid_until - self._margin:
-            self._lost = f"could not be renewed in time{self._trouble}"
+            self._lost = f"could not be renewed in time{self._trouble or self._where}"
         if self._lost:
             raise LockLost(
                 f"The lock (generation {self.generation}) {self._lost}; "
                 "somebody else may be migrating now. Nothing more was sent.",
                 hint="Look with: budeval-migrate status. Then run the upgrade again.",
             )
+
+    @property
+    def _where(self) -> str:
+        in_keeper = self._store is not None and self._store.table == KEEPER_LOCK
+        return " (it is in ClickHouse Keeper: does the server reach that?)" if in_keeper else ""
 
     def release(self) -> None:
         """Stop renewing and give the lock back."""

@@ -117,6 +117,8 @@ class Executor:
         except StatementError as failure:
             return failure
         except LockError:
+            with suppress(MigrationError):  # that the lock is lost is the news
+                self._recorder.save()
             raise
         except BaseException:
             if interrupts.hurried:

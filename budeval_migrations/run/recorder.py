@@ -20,6 +20,7 @@ from functools import wraps
 from itertools import islice
 from typing import Concatenate, ParamSpec, TypeVar
 
+from budeval_migrations.engine import keeper
 from budeval_migrations.engine.distributed import newest_entry
 from budeval_migrations.engine.fingerprint import key, take
 from budeval_migrations.engine.session import Session
@@ -173,6 +174,25 @@ class Recorder:
 
         """
         self._lock.check()
+        self._write()
+
+    @_one_at_a_time
+    def save(self) -> None:
+        """Write what is waiting though the lease ran out, as long as nobody has taken over.
+
+        Where Keeper is away, it is waited for.
+
+        Raises:
+            EngineError: The server cannot be asked whether somebody has.
+
+        """
+        if not (self._entries or self._attempts) or not self._lock.fence:
+            return
+        [[ours]] = keeper.query(self._session, f"SELECT {self._lock.fence}")
+        if int(ours):
+            self._write()
+
+    def _write(self) -> None:
         self._write_entries()
         self._ledger.append(self._attempts, self._lock.fence)
         written, self._written = self._written, []

@@ -30,7 +30,7 @@ from budeval_migrations.sql.splitter import split
 from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 from tests.support.zookeeper import ZooKeeper
 
 DATABASE = "d"
@@ -179,6 +179,53 @@ def test_a_keeper_that_is_down_is_no_reason_for_another_lock(
                 take(session)
             assert caught.value.code in {999, 668}
             assert tables(session) == set()
+
+
+@pytest.mark.parametrize("lease", [120, 15], ids=["in time", "too late"])
+def test_what_ran_while_keeper_was_away_is_recorded_when_it_is_back(
+    tmp_path: Path, front: ChdbFront, lease: int
+) -> None:
+    slow = (
+        "INSERT INTO c SELECT number + 1 FROM numbers(3) WHERE NOT ignore(sleepEachRow(3)) "
+        "SETTINGS max_block_size = 1"
+    )
+    project = Project(tmp_path / "project")
+    create = "CREATE TABLE {0} (x UInt64) ENGINE = MergeTree ORDER BY x"
+    last = create.format("d")
+    project.write_revision("001_c", None, [create.format("c"), slow, last])
+    with ZooKeeper(tmp_path / "zookeeper") as keeper:
+        start(front, keeper.clickhouse_config())
+        options: dict[str, Any] = {"database": DATABASE, "versions": [str(project.versions)]}
+        options |= {"url": front.url(database=DATABASE), "lock_lease": lease}
+
+        def kill() -> None:
+            wait_until(lambda: any(r["query"].startswith("INSERT INTO c") for r in front.running()))
+            keeper.kill()
+            time.sleep(20)
+            keeper.start()
+
+        timer = threading.Thread(target=kill)
+        timer.start()
+        failed = None
+        try:
+            bm.upgrade(**options)
+        except LockLost as error:
+            failed = error
+        finally:
+            timer.join()
+        if failed is not None:
+            assert lease == 15
+            assert "could not be renewed in time" in failed.message
+            assert "Keeper" in failed.message
+            assert "correct" not in failed.hint
+        outcome = "SELECT event FROM schema_migrations_journal WHERE position = 2 ORDER BY sequence"
+        events = front.query(outcome, database=DATABASE).split()
+        assert [event.partition("/")[0] for event in events] == ["intent", "applied"]
+        with open_session(front) as session:
+            _when_keeper_is_back(session).release()
+        bm.upgrade(**options)
+        rows = front.query("SELECT count(), sum(x) FROM c", database=DATABASE).split()
+        assert rows == ["3", "6"]
 
 
 def _when_keeper_is_back(session: Session) -> LeaseLock:
