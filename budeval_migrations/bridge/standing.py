@@ -17,12 +17,14 @@ def heads_if_applied(
 
     Without any revision it is not: the directory may be a wrong one, and that has to be told.
 
-    One query, and the files' names, sizes and times; read-only.
+    One query, and the files' names, sizes and times; read-only. With ``cluster``, three
+    more, since nothing else would tell of a cluster that is not there.
 
     Args:
         target: ``heads`` or ``head``; any other is never plain.
 
     Raises:
+        ConfigError: The server knows no such cluster.
         EngineError: The server cannot be asked.
         RevisionError: The files cannot be read.
 
@@ -33,5 +35,7 @@ def heads_if_applied(
         seen = glance(session)
     if not seen or not seen.heads or seen.summary != versions.summary(seen.adopted):
         return None
+    if session.settings.cluster:
+        session.topology  # noqa: B018  refuses a cluster that is not there
     # ``head`` means one of several heads, and has to be refused.
     return seen.heads if target == "heads" or len(seen.heads) == 1 else None

@@ -48,6 +48,11 @@ class Features:
         return self.version >= (19, 3)
 
     @property
+    def drop_replica(self) -> bool:
+        """``SYSTEM DROP REPLICA … FROM ZKPATH`` (20.5)."""
+        return self.version >= (20, 5)
+
+    @property
     def insert_deduplication_token(self) -> bool:
         """An insert as a compare-and-set; 22.8 is where it is known to be right."""
         return self.version >= (22, 8)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from budeval_migrations.engine import keeper
 from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
 from budeval_migrations.engine.topology import Host
@@ -80,7 +81,8 @@ def compare_hosts(
         key=lambda name: (_is_view(name, looks), name),
     )
     for name in names:
-        found.extend(_compare(session, name, looks, known=name in reaches))
+        for difference in _compare(session, name, looks, known=name in reaches):
+            found.append(_with_dead_replica(session, hosts, difference, looks))
     for host, look in looks.items():
         for name, (what, helps) in look.trouble.items():
             table = f"{database}.{quote.identifier(name)}"
@@ -112,6 +114,55 @@ def _compare(
             continue
         found.append(HostDifference(str(host), name, what, tuple(mend), serious=known or shared))
     return found
+
+
+def _with_dead_replica(
+    session: Session, hosts: Hosts, difference: HostDifference, looks: Mapping[Host, _Look]
+) -> HostDifference:
+    """Return a difference with what has to go before a table can be made again.
+
+    A host that was set up anew, with the name that it had, is refused its tables as long as
+    Keeper has the replicas of the old one (253, REPLICA_ALREADY_EXISTS).
+    """
+    name = difference.table
+    at = {str(host): host for host in looks}[difference.host]
+    if name in looks[at].tables:
+        return difference
+    for peer, look in looks.items():
+        table = look.tables.get(name)
+        if peer.shard != at.shard or table is None or not table.engine.startswith("Replicated"):
+            continue
+        dead = hosts.ask_one(peer, lambda there: _dead_replica(there, name, difference.host))
+        if dead is None:
+            return difference
+        path, replica = dead
+        what = f"is missing, and Keeper still has its replica {replica}"
+        if session.features.drop_replica:
+            drop = f"SYSTEM DROP REPLICA {quote.string(replica)} FROM ZKPATH {quote.string(path)}"
+            statements = (drop, *difference.statements)
+        else:
+            what += f": with a Keeper client, first delete {path}/replicas/{replica}"
+            statements = difference.statements
+        return replace(difference, what=what, statements=statements)
+    return difference
+
+
+def _dead_replica(session: Session, table: str, host: str) -> tuple[str, str] | None:
+    """Return path and name of the replica that a host has in Keeper and does not serve."""
+    paths = session.ask(
+        "SELECT zookeeper_path FROM system.replicas "
+        f"WHERE database = {quote.string(session.database)} AND table = {quote.string(table)}"
+    )
+    for (path,) in paths:
+        for (replica,) in keeper.read_children(session, f"{path}/replicas"):
+            place = f"{path}/replicas/{replica}"
+            rows = keeper.read_children(session, place, "name, value")
+            held = {str(name): str(value) for name, value in rows}
+            said = dict(line.partition(": ")[::2] for line in held.get("host", "").splitlines())
+            there = f"{said.get('host')}:{said.get('tcp_port')}"
+            if there == host and "is_active" not in held:
+                return str(path), str(replica)
+    return None
 
 
 def _is_view(name: str, looks: Mapping[Host, _Look]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -300,6 +302,53 @@ def test_a_replica_that_does_not_fetch_the_ledger_gives_no_stale_answer(
     for node in (0, 1):
         assert bm.status(**settings(crew, project, node)).current == ("002_step",)  # type: ignore[arg-type]
     assert names == ["001_step"]
+
+
+def test_a_host_that_was_made_anew_is_brought_level_by_what_is_proposed(
+    crew: Cluster, project: Project
+) -> None:
+    names = write(project, 2)
+    aim(project, crew.nodes[0], DATABASE)
+    assert project.cli("up").returncode == 0
+    lost = crew.nodes[1]
+    host = f"127.0.0.1:{lost.tcp_port}"
+    lost.kill()
+    shutil.rmtree(lost.directory / "data")
+    time.sleep(12)  # Keeper forgets its session
+    lost.start()
+    differences = bm.compare_hosts(**settings(crew, project))  # type: ignore[arg-type]
+    assert {difference.host for difference in differences} == {host}
+    left = [re.search(r"first delete (\S+)$", each.what) for each in differences if each.table]
+    shared = {"t1", "t2", "schema_migrations", "schema_migrations_journal"}
+    found = {each.table for each, there in zip(differences[1:], left, strict=True) if there}
+    assert shared <= found
+    shown = project.cli("repair", "--cluster")
+    assert f"Host {host}: t1 is missing, and Keeper still has its replica 1-1-2" in " ".join(
+        shown.stdout.split()
+    )
+    for each in left:
+        if each is not None:
+            crew.zookeeper.delete(each[1])
+    for difference in differences:
+        for statement in difference.statements:
+            lost.query(statement)
+    assert project.cli("repair", "--cluster").stdout == "The hosts are level.\n"
+    names = write(project, 3)
+    done = project.cli("up")
+    assert done.returncode == 0, done.output
+    check_level(crew, names)
+
+
+def test_at_head_a_cluster_that_is_not_there_is_told(crew: Cluster, project: Project) -> None:
+    write(project, 1)
+    aim(project, crew.nodes[0], DATABASE)
+    assert project.cli("up").returncode == 0
+    aim(project, crew.nodes[0], DATABASE, cluster="crow")
+    for command in (("up",), ("status",)):
+        done = project.cli(*command)
+        assert done.returncode == 2, done.output
+        assert "The server knows no cluster crow." in done.stderr
+        assert "Did you mean crew?" in done.stderr
 
 
 def test_a_host_that_was_added_empty_is_named_and_brought_level_by_what_is_proposed(

@@ -44,6 +44,13 @@ class ZooKeeper(Process):
             else:
                 return
 
+    def delete(self, path: str) -> None:
+        """Delete a node and all below it, as an operator would."""
+        classes = ":".join(str(jar) for jar in sorted(_JAR.parent.glob("*.jar")))
+        client = ["java", "-cp", classes, "org.apache.zookeeper.ZooKeeperMain"]
+        place = ["-server", f"{HOST}:{self.port}"]
+        subprocess.run([*client, *place, "deleteall", path], check=True, capture_output=True)
+
     def clickhouse_config(self, prefix: str | None = "/keeper_map", *, keeper: bool = True) -> Path:
         """Write a configuration for ``ChdbFront(config_file=…)``.
 

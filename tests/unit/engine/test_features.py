@@ -19,6 +19,7 @@ SINCE = {
     "insert_quorum_parallel": ("20.9.7", "20.10.3"),
     "atomic_by_default": ("20.9.7", "20.10.3"),
     "fsync_of_inserts": ("20.9.7", "20.10.3"),
+    "drop_replica": ("20.4.9", "20.5.2"),
     "format_row": ("20.4.9", "20.5.2"),
     "format_function": ("22.3.2", "22.4.2"),
     "insert_deduplication_token": ("22.7.7.24", "22.8.1.2097"),

@@ -1,0 +1,105 @@
+"""Databases with the same files on one cluster: what one has done is nobody else's doing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.aim import aim, drop_database
+from tests.support.cluster import Cluster
+from tests.support.project import REPOSITORY, Project
+
+pytestmark = [pytest.mark.old, pytest.mark.timeout(600)]
+
+CREATE = "CREATE TABLE c (a UInt32) ENGINE = MergeTree ORDER BY a"
+ALTER = "ALTER TABLE c ADD COLUMN b UInt8"
+COLUMNS = "SELECT count() FROM system.columns WHERE database = '{0}' AND table = 'c' AND name = 'b'"
+# Runs an upgrade that is killed after the intent of the ALTER, and before it is sent.
+KILLED = """
+import os, sys
+import budeval_migrations as bm
+from budeval_migrations.engine.session import Session
+
+send = Session.execute
+
+def execute(self, sql, **options):
+    if options.get("query_id") and "ADD COLUMN" in sql:
+        os._exit(9)
+    return send(self, sql, **options)
+
+Session.execute = execute
+bm.upgrade(config=sys.argv[1], versions=[sys.argv[2]])
+"""
+
+
+@pytest.fixture
+def tenants(pair: Cluster, database: str) -> Iterator[list[str]]:
+    """Names of databases that are dropped at the end."""
+    names = [f"{database}_{n}" for n in range(4)]
+    yield names
+    for name in names:
+        drop_database(pair, name)
+
+
+def write(project: Project) -> None:
+    project.write_revision("001_c", None, CREATE)
+    project.write_revision("002_b", "001_c", ALTER)
+
+
+def columns(pair: Cluster, database: str) -> list[str]:
+    return [node.query(COLUMNS.format(database)).strip() for node in pair.nodes]
+
+
+def test_what_another_database_has_done_is_not_taken_for_ours(
+    pair: Cluster, project: Project, tenants: list[str]
+) -> None:
+    write(project)
+    mine, other = tenants[:2]
+    aim(project, pair.nodes[0], mine, lock_lease="5")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(project.path / "alembic.ini"), str(project.versions)],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 9, done.stderr
+    aim(project, pair.nodes[0], other)
+    ran = project.cli("up")
+    assert ran.returncode == 0, ran.output
+    assert (columns(pair, mine), columns(pair, other)) == (["0", "0"], ["1", "1"])
+    aim(project, pair.nodes[0], mine, lock_lease="5")
+    ran = project.cli("up")
+    assert ran.returncode == 0, ran.output
+    assert columns(pair, mine) == ["1", "1"]
+
+
+def test_tenants_at_the_same_time_have_their_own_columns_and_failures(
+    pair: Cluster, project: Project, tenants: list[str]
+) -> None:
+    write(project)
+    failing = tenants[-1]
+    aim(project, pair.nodes[0], failing)
+    assert project.cli("up", "001_c").returncode == 0
+    pair.nodes[0].query(f"ALTER TABLE {failing}.c ON CLUSTER crew ADD COLUMN b String")
+    started = [
+        project.start(
+            "budeval_migrations",
+            "up",
+            env={
+                "BUDEVAL_MIGRATIONS_URL": pair.nodes[n % 2].url(database=name),
+                "BUDEVAL_MIGRATIONS_DATABASE": name,
+            },
+        )
+        for n, name in enumerate(tenants)
+    ]
+    outputs = [process.communicate(timeout=300) for process in started]
+    codes = [process.returncode for process in started]
+    assert codes == [0, 0, 0, 6], outputs
+    assert "ClickHouse 44" in outputs[-1][1] or "already exists" in outputs[-1][1], outputs[-1]
+    for name in tenants:
+        assert columns(pair, name) == ["1", "1"], name
