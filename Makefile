@@ -23,7 +23,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper chromium
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test exhaustive faults bench unit pythons docs engines clean
+.PHONY: help install lint test exhaustive faults storm bench unit pythons docs engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -50,6 +50,9 @@ exhaustive: $(READY) ## what make test leaves out: more of the same, for longer
 faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/faults.md
 	mkdir -p build
 	$(FAST) $(PYTHON) -m tests.faults --jobs $(WORKERS) --kills 2000 --table build/faults.md
+
+storm: $(READY) ## random faults over random revisions for an hour; STORM="--minutes 5 --seed 7"
+	$(FAST) $(PYTHON) -m tests.faults.storm $(STORM)
 
 bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=--quick for a look
 	mkdir -p build/bench

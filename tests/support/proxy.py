@@ -159,6 +159,13 @@ class RecordingProxy:
             self._faults.append(fault)
         return fault
 
+    def forget_faults(self) -> None:
+        """Let nothing more happen to what comes."""
+        with self._lock:
+            faults, self._faults = self._faults, []
+        for fault in faults:
+            fault.release()
+
     def drop_next(self, count: int = 1, match: str = "") -> None:
         """Swallow the next requests (whose query contains ``match``) and cut their lines."""
         self.add(Fault(How.SWALLOWED, match, count))
