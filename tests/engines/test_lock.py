@@ -26,7 +26,7 @@ from budeval_migrations.errors import (
     LockTimeout,
     Unsupported,
 )
-from budeval_migrations.events import Event, LockWaiting, ignore
+from budeval_migrations.events import Event, LockWaiting, StatementFinished, ignore
 from budeval_migrations.history import schema, stores
 from budeval_migrations.history.lease import Claim, TokenStore
 from budeval_migrations.history.lock import LeaseLock, break_lock, make_lock, read_holder
@@ -594,3 +594,32 @@ def test_reset_waits_for_the_lock_and_takes_it_from_nobody(place: Place) -> None
     bm.reset(**settings)
     with place.session() as session:
         assert stores.read_tables(session) == set()
+
+
+@on_http
+def test_a_run_whose_lock_was_taken_over_writes_nothing_more(stage: Stage) -> None:
+    """Also before its heartbeat has noticed: each row brings the condition with it."""
+    stage.prepare()
+    create = "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a"
+    insert = "INSERT INTO t SELECT 1"
+    stage.project.write_revision("001_t", None, [create, insert, insert])
+    settings = Settings(url=str(stage.options["url"]), database=str(stage.options["database"]))
+    rows = (
+        "SELECT (SELECT count() FROM schema_migrations), "
+        "(SELECT count() FROM schema_migrations_journal)"
+    )
+    found: list[object] = []
+
+    def take_over(event: Event) -> None:
+        if isinstance(event, StatementFinished) and event.index == 2:
+            with Session(settings) as session:
+                holder = read_holder(session)
+                assert holder is not None
+                claim = Claim(holder.generation + 1, lease_ms=60_000)
+                assert stores.stores(session)[holder.store].claim(session, claim, "")
+            found.extend(stage.rows(rows))
+
+    with pytest.raises(LockLost, match="Another runner has taken the lock over"):
+        bm.upgrade(on_event=take_over, **stage.options)
+    assert stage.rows(rows) == found
+    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from budeval_migrations.engine.fingerprint import Fingerprint
 from budeval_migrations.engine.topology import Topology
+from budeval_migrations.errors import LockLost
 from budeval_migrations.history.effort import Entry, JournalEvent, fold
 from budeval_migrations.history.ledger import Attempt
 from budeval_migrations.model import (
@@ -246,6 +247,46 @@ def test_an_intent_that_was_written_ahead_is_taken_back_at_a_failure() -> None:
         (3, FAILED, "was not sent"),
     ]
     assert effort.doubtful == ()
+
+
+class Pen:
+    """A journal, a ledger or a lock that says when it is used."""
+
+    def __init__(self, name: str, used: list[str], *, lost: bool = False) -> None:
+        self.name, self.used, self.lost = name, used, lost
+        self.generation, self.fence = 7, "it is ours"
+
+    def check(self) -> None:
+        self.used.append(self.name)
+        if self.lost:
+            raise LockLost("It was taken away.")
+
+    def append(self, found: Sequence[Any], fence: str = "") -> None:
+        if found:
+            self.used.append(f"{self.name} {fence}".strip())
+
+
+def _with_something_to_write(used: list[str], *, lost: bool = False) -> Recorder:
+    journal, ledger = Pen("journal", used), Pen("ledger", used)
+    lock = Pen("lock", used, lost=lost)
+    [(step, [task])] = make_steps([INSERT.format("t")])
+    made = Recorder(SESSION, ledger, journal, lock, "run", [task])  # type: ignore[arg-type]
+    made.record(task.entry(APPLIED))
+    made.finish(good_row(step, 1), lambda: used.append("told"))
+    return made
+
+
+def test_the_lock_is_looked_at_then_the_journal_written_then_the_ledger_then_it_is_told() -> None:
+    used: list[str] = []
+    _with_something_to_write(used).flush()
+    assert used == ["lock", "journal", "ledger it is ours", "told"]
+
+
+def test_who_lost_the_lock_writes_nothing_and_tells_nothing() -> None:
+    used: list[str] = []
+    with pytest.raises(LockLost):
+        _with_something_to_write(used, lost=True).flush()
+    assert used == ["lock"]
 
 
 def test_every_entry_says_whose_run_it_was() -> None:

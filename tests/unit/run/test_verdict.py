@@ -88,6 +88,53 @@ def test_a_verdict_says_how_it_is_known() -> None:
     assert judged(FILLED, NONE, SOME).why == "d.t was made, and whether it was filled is not known"
 
 
+ONE = "ALTER TABLE t ADD COLUMN y Int8"
+TWO = "ALTER TABLE t ADD COLUMN y Int8, DROP COLUMN z"
+COLUMNS = {
+    "added": (ONE, (), ("column y",), APPLIED, "d.t is changed as it makes it (column y)"),
+    "not added": (
+        ONE, (), (), NOT_APPLIED, "d.t was changed, but not as it does (column y)",
+    ),
+    "was there before": (
+        ONE, ("column y",), ("column y",), UNKNOWN,
+        "d.t was changed, and not only by this (column y)",
+    ),
+    "both": (
+        TWO, ("column z",), ("column y",), APPLIED,
+        "d.t is changed as it makes it (column y, column z)",
+    ),
+    "neither": (
+        TWO, ("column z",), ("column z",), NOT_APPLIED,
+        "d.t was changed, but not as it does (column y, column z)",
+    ),
+    "one of both": (
+        TWO, ("column z",), ("column y", "column z"), UNKNOWN,
+        "d.t was changed in part (column y, column z)",
+    ),
+    "one was as it should be": (
+        TWO, (), ("column y",), APPLIED, "d.t is changed as it makes it (column y, column z)",
+    ),
+    "one was as it should be, and is not now": (
+        TWO, (), ("column y", "column z"), UNKNOWN,
+        "d.t was changed, and not only by this (column y, column z)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "held", "holds", "outcome", "why"), COLUMNS.values(), ids=COLUMNS)
+def test_a_table_that_was_changed_is_judged_by_the_columns_that_were_to_change(
+    text: str, held: tuple[str, ...], holds: tuple[str, ...], outcome: Outcome, why: str
+) -> None:
+    before = Fingerprint(objects={"d.t": "one"}, elements={"d.t": held})
+    now = Fingerprint(objects={"d.t": "two"}, elements={"d.t": holds})
+    assert judged(text, before, now) == Verdict(outcome, why)
+
+
+def test_of_a_table_whose_columns_were_not_looked_at_before_the_change_tells() -> None:
+    now = Fingerprint(objects={"d.t": "two"}, elements={"d.t": ("column y",)})
+    assert judged(ONE, SOME, now).outcome is APPLIED
+
+
 # --- databases, functions -------------------------------------------------------------------
 
 OTHERS = {
