@@ -23,7 +23,7 @@ DEBIAN := clickhouse-server clickhouse-client zookeeper chromium
 READY  := $(if $(filter $(VENV)/bin/python,$(PYTHON)),$(STAMP))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test exhaustive faults storm bench unit pythons docs engines clean
+.PHONY: help install lint test exhaustive faults storm mutants bench unit pythons docs engines clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -53,6 +53,11 @@ faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/f
 
 storm: $(READY) ## random faults over random revisions for an hour; STORM="--minutes 5 --seed 7"
 	$(FAST) $(PYTHON) -m tests.faults.storm $(STORM)
+
+mutants: $(READY) ## changes what decides, one place at a time, and runs the unit tests; mutmut results
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e ".[mutants]"
+	$(PYTHON) -m mutmut run --max-children 2
+	$(PYTHON) -m mutmut results
 
 bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=--quick for a look
 	mkdir -p build/bench
