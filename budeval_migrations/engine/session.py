@@ -208,7 +208,12 @@ class Session:
         return connection
 
     def query(
-        self, sql: str, *, settings: Mapping[str, str] = NOTHING, own: bool = True
+        self,
+        sql: str,
+        *,
+        settings: Mapping[str, str] = NOTHING,
+        own: bool = True,
+        patient: bool = False,
     ) -> list[Row]:
         """Return the rows of a SELECT.
 
@@ -216,25 +221,26 @@ class Session:
             settings: ClickHouse settings that go beside the text; not to chDB.
             own: Make it mean what it says, whatever the user's profile says; costs a
                 query, once.
+            patient: Wait for the answer as long as it takes: it reads the user's data.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
 
         """
         try:
-            return self._look(sql, {**self._own, **settings} if own else settings)
+            return self._look(sql, {**self._own, **settings} if own else settings, patient)
         except ConnectionFailed as error:
             nothing_changed(error)
             raise
 
-    def _look(self, sql: str, settings: Mapping[str, str]) -> list[Row]:
+    def _look(self, sql: str, settings: Mapping[str, str], patient: bool) -> list[Row]:
         tries = _TRIES if "FROM system." in sql else 1
         while True:
             tries -= 1
             try:
                 wire = self.wire
-                with self._told(self._context.reading):
-                    return wire.query(sql, settings)
+                with self._told(None if patient else self._context.reading):
+                    return wire.query(sql, settings, patient=patient)
             except EngineError as error:
                 # 18.16: a table that is dropped while system.tables is read (seen).
                 if error.code != UNKNOWN_TABLE or not tries:
@@ -282,6 +288,7 @@ class Session:
         settings: Mapping[str, str] = NOTHING,
         check: Check | None = None,
         own: bool = True,
+        patient: bool = False,
     ) -> Outcome:
         """Send one statement to the byte and return when it is done.
 
@@ -289,8 +296,8 @@ class Session:
             settings: ClickHouse settings that go beside the text.
             check: Called right before it is sent. With it, the statement does not
                 reach the server later than :attr:`late` seconds after the call.
-            own: As of :meth:`query`; a revision's statement obeys the user's profile, and
-                is waited for as long as it takes.
+            own: As of :meth:`query`; a revision's statement obeys the user's profile.
+            patient: As of :meth:`query`.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
@@ -301,9 +308,9 @@ class Session:
         self.at = query_id or str(uuid.uuid4())
         try:
             wire = self.wire
-            with self._told(self._context.changing(patient=not own)):
+            with self._told(self._context.changing(patient)):
                 return wire.execute(
-                    sql, query_id=self.at, settings=settings, check=check, patient=not own
+                    sql, query_id=self.at, settings=settings, check=check, patient=patient
                 )
         except ConnectionFailed as error:
             if own and error.details.get("sent"):
@@ -321,7 +328,7 @@ class Session:
     ) -> None:
         """Append rows to one of our own tables."""
         own, wire = self._own, self.wire
-        with self._told(self._context.changing(patient=False)):
+        with self._told(self._context.changing(False)):
             wire.insert(table, rows, {**own, **settings})
 
     def _told(self, timeout: float | None) -> AbstractContextManager[None]:

@@ -62,8 +62,13 @@ class Wire(Protocol):
     def late(self) -> float:
         """See the class."""
 
-    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
-        """Return the rows of a SELECT; numbers of 64 bits may come as text."""
+    def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
+        """Return the rows of a SELECT; numbers of 64 bits may come as text.
+
+        Args:
+            patient: Wait for the answer as long as it takes, or as the URL says.
+
+        """
 
     def execute(
         self,
@@ -78,7 +83,7 @@ class Wire(Protocol):
 
         Args:
             check: Called right before the statement is sent, and may raise.
-            patient: Wait for the answer as long as it takes, or as the URL says.
+            patient: As of :meth:`query`.
 
         """
 
@@ -104,7 +109,7 @@ class Context:
 
     @property
     def reading(self) -> float:
-        """Seconds for the answer to a question."""
+        """Seconds for the answer to a question of ours."""
         return min(self.read_timeout, self.own_timeout or self.read_timeout)
 
     def changing(self, patient: bool) -> float | None:
@@ -122,10 +127,11 @@ class HttpWire:
         self._post = post
         self._context = context
 
-    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
         params = {"default_format": "JSONCompact", **settings}
-        answer = self._send(sql, params, self._context.reading)
+        context = self._context
+        answer = self._send(sql, params, context.own_timeout if patient else context.reading)
         if not answer.body:
             raise self._cut_off()
         try:
@@ -384,9 +390,10 @@ class NativeWire:
         self._client = client
         self._context = context
 
-    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
-        rows: list[Row] = self._run(sql, None, settings, self._context.reading)
+        timeout = self._context.own_timeout if patient else self._context.reading
+        rows: list[Row] = self._run(sql, None, settings, timeout)
         return rows
 
     # The server cancels a query whose connection is gone.
@@ -488,7 +495,7 @@ class EmbeddedWire:
         self._database: str | None = database
         self._context = context
 
-    def query(self, sql: str, settings: Settings = NOTHING) -> list[Row]:
+    def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
         return _rows(self._run(sql, "JSONCompact").bytes())
 

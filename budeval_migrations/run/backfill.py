@@ -134,7 +134,7 @@ class Backfiller:
     def _check_nothing_to_move(self, backfill: Backfill) -> None:
         """Refuse on a cluster, unless the source is empty on every host, as in a new one."""
         sql = f"SELECT count() FROM {_sql(_name(backfill.source))}"
-        for host, [[rows]] in self._hosts.ask(lambda session: session.query(sql)):
+        for host, [[rows]] in self._hosts.ask(lambda session: session.query(sql, patient=True)):
             if int(rows):
                 raise Unsupported(
                     "op.backfill moves rows on one host, and is not made for clusters yet; "
@@ -197,6 +197,7 @@ class Backfiller:
                     self._session.execute(
                         f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
                         query_id=query_id,
+                        patient=True,
                     )
                 break
             except ConnectionFailed as error:
@@ -264,7 +265,8 @@ class Backfiller:
                 raise unknown(work.intent, work.task.total, settled, work.task.statement)
         self._session.execute(
             f"ALTER TABLE {_sql(staging)} MOVE PARTITION ID {quote.string(partition)} "
-            f"TO TABLE {work.backfill.into}"
+            f"TO TABLE {work.backfill.into}",
+            patient=True,
         )
 
     def _partitions(self, table: Name) -> list[str]:

@@ -64,10 +64,12 @@ def _by_range(session: Session, backfill: Backfill, source: Name) -> tuple[Chunk
     make any two values incomparable; such values are cut by their hash.
     """
     by = backfill.by
-    [[count]] = session.query(f"SELECT count() FROM {backfill.source}")
+    [[count]] = session.query(f"SELECT count() FROM {backfill.source}", patient=True)
     if int(count) <= backfill.chunk_rows:
         return (Chunk("1", int(count)),) if int(count) else ()
-    [[kind]] = session.query(f"SELECT toTypeName({by}) FROM {backfill.source} LIMIT 1")
+    [[kind]] = session.query(
+        f"SELECT toTypeName({by}) FROM {backfill.source} LIMIT 1", patient=True
+    )
     partial = any(word in str(kind) for word in ("Nullable", "Float"))
     if partial and any(word in str(kind) for word in ("Tuple", "Array", "Map")):
         by, kind, partial = f"ifNull(cityHash64({by}), 0)", "UInt64", False
@@ -81,7 +83,8 @@ def _by_range(session: Session, backfill: Backfill, source: Name) -> tuple[Chunk
         "(SELECT k, rowNumberInAllBlocks() AS n FROM "
         f"(SELECT {by} AS k FROM {backfill.source}{sampled} ORDER BY k)) "
         f"WHERE n > 0 AND n % {backfill.chunk_rows // one_of} = 0 AND isNotNull(k) AND k = k) "
-        f"ORDER BY CAST(unhex(b), {quoted})"
+        f"ORDER BY CAST(unhex(b), {quoted})",
+        patient=True,
     )
     key = f"({by})"
     bounds = [f"CAST(unhex('{value}'), {quoted})" for (value,) in found]

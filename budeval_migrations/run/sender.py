@@ -135,7 +135,8 @@ class Sender:
         for pause in (*_RETRIES, None):
             self._barrier.wait()
             # Before each try: a try before it may have done the work.
-            if task.statement.unless and self._session.query(task.statement.unless):
+            unless = task.statement.unless
+            if unless and self._session.query(unless, patient=True):
                 return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
             try:
@@ -158,6 +159,7 @@ class Sender:
                     settings=self._settings(task),
                     check=self._lock.check,
                     own=False,
+                    patient=True,
                 )
             entry = intent.outcome(
                 JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written

@@ -59,7 +59,8 @@ def read_samples(session: Session, number: int) -> Iterator[Sample]:
         names = ", ".join(quote.identifier(name) for name, _ in stored)
         rows = session.query(
             f"SELECT base64Encode(formatRow('RowBinary', {names})) "
-            f"FROM (SELECT {names} FROM {quote.identifier(table)} LIMIT {number})"
+            f"FROM (SELECT {names} FROM {quote.identifier(table)} LIMIT {number})",
+            patient=True,
         )
         packed = b"".join(base64.b64decode(str(row)) for (row,) in rows)
         if packed:

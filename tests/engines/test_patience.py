@@ -1,0 +1,73 @@
+"""What reads and changes the user's data is waited for, and nothing else is for long."""
+
+from __future__ import annotations
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.engine import wires
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+on_servers = pytest.mark.parametrize(
+    "engine_url",
+    engine_parameters("modern-http", "modern-connect", "old-http", "old-native"),
+    indirect=True,
+)
+on_modern = pytest.mark.parametrize(
+    "engine_url", engine_parameters("modern-http", "modern-connect"), indirect=True
+)
+CREATE = "CREATE TABLE {0} (x UInt64) ENGINE = MergeTree ORDER BY x"
+# 2.5 seconds.
+SLOW = "sleepEachRow(0.5)"
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wires, "_WRITE", 0.0)
+
+
+@on_servers
+def test_a_statement_may_take_longer_than_a_question(stage: Stage) -> None:
+    slow = f"INSERT INTO t SELECT number FROM numbers(5) WHERE NOT ignore({SLOW})"
+    stage.project.write_revision("001_t", None, [CREATE.format("t"), slow])
+    bm.upgrade(read_timeout=1.5, **stage.options)
+    assert stage.rows("SELECT toString(count()) FROM t") == [("5",)]
+
+
+@on_servers
+def test_a_probe_may_take_longer_than_a_question(stage: Stage) -> None:
+    stage.project.write_revision("001_t", None, CREATE.format("t"))
+    file = stage.project.versions / "002_probe.py"
+    file.write_text(
+        'revision, down_revision = "002_probe", "001_t"\n'
+        "from alembic import op\n"
+        "def upgrade():\n"
+        f'    op.execute_unless("SELECT 1 FROM numbers(5) WHERE {SLOW} = 1", '
+        '"INSERT INTO t SELECT 1")\n'
+        "def downgrade():\n    pass\n"
+    )
+    bm.upgrade(read_timeout=1.5, **stage.options)
+    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
+
+
+@on_modern
+def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(stage: Stage) -> None:
+    stage.project.write_revision(
+        "001_t", None, [CREATE.format("s"), CREATE.format("t"), "INSERT INTO s SELECT 1"]
+    )
+    file = stage.project.versions / "002_fill.py"
+    file.write_text(
+        'revision, down_revision = "002_fill", "001_t"\n'
+        "from alembic import op\n"
+        "def upgrade():\n"
+        "    op.backfill(\n"
+        '        into="t",\n'
+        '        select="SELECT x + sleep(2.5) AS x FROM s WHERE {chunk}",\n'
+        '        source="s",\n'
+        '        by="x",\n'
+        "    )\n"
+        "def downgrade():\n    pass\n"
+    )
+    bm.upgrade(read_timeout=1.5, **stage.options)
+    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
