@@ -364,11 +364,13 @@ def connect_post(client: Any, timeout: float | None) -> _Post:
 
     connect_timeout = client.timeout.connect_timeout
     client.timeout = Timeout(connect=connect_timeout, read=timeout)
+    # In one session, a statement that is still at work would lock all others out (373).
+    own = {name: value for name, value in client.params.items() if name != "session_id"}
 
     def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         from urllib.parse import urlencode
 
-        query = urlencode({**client.params, "database": client.database, **params})
+        query = urlencode({**own, "database": client.database, **params})
         response = client.http.request(
             "POST",
             f"{client.url}/?{query}",

@@ -6,6 +6,9 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.engine import wires
+from budeval_migrations.engine.session import Session
+from budeval_migrations.errors import ConnectionFailed
+from budeval_migrations.settings import Settings
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
@@ -71,3 +74,15 @@ def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(stage: Stage) -> 
     )
     bm.upgrade(read_timeout=1.5, **stage.options)
     assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
+
+
+@on_modern
+def test_the_server_can_be_asked_while_a_statement_is_at_work(stage: Stage) -> None:
+    """Also over a driver that puts all that it sends into one session."""
+    settings = Settings(url=stage.target.url, database=stage.target.database, read_timeout=1.5)
+    with Session(settings) as session:
+        session.ensure_database()
+        assert session.features  # it is known who answers
+        with pytest.raises(ConnectionFailed, match="has not answered for"):
+            session.execute("SELECT sleepEachRow(1) FROM numbers(3) FORMAT Null")
+        assert session.query("SELECT toString(1)") == [["1"]]
