@@ -4,7 +4,8 @@ A user's profile can cut results off, filter rows, take answers from a cache, or
 what reads without an index, for whatever is sent. What a revision sends is meant to obey
 the profile; what reads and writes the bookkeeping is not. So those settings that the
 profile has changed, and only those, go with each request of ours: a profile may forbid to
-touch the others.
+touch the others. A few go with a revision's statements too: with them a server says that it
+did what it did not.
 
 https://clickhouse.com/docs/operations/settings/settings
 """
@@ -22,6 +23,7 @@ _MEANT: Mapping[str, str] = {
     "data_type_default_nullable": "0",
     "force_index_by_date": "0",
     "force_primary_key": "0",
+    "ignore_drop_queries_probability": "0",
     "implicit_transaction": "0",
     "limit": "0",
     "max_bytes_to_read": "0",
@@ -36,8 +38,12 @@ _MEANT: Mapping[str, str] = {
     "result_overflow_mode": "throw",
     "set_overflow_mode": "throw",
     "use_query_cache": "0",
+    "wait_for_async_insert": "1",
 }
 _NAMES = ", ".join(quote.string(name) for name in _MEANT)
+
+# A DROP that is passed over in silence; an INSERT that is confirmed before it is done.
+_OF_STATEMENTS = ("ignore_drop_queries_probability", "wait_for_async_insert")
 
 # SQL over system.settings, which 18.16 and 26.x both have.
 CHANGED = f"groupArrayIf(name, changed AND name IN ({_NAMES}))"
@@ -75,3 +81,8 @@ REFUSE: Mapping[int, tuple[str, ...]] = {
 def meant(changed: Iterable[str]) -> dict[str, str]:
     """Return what goes with each request of ours, of the settings with these names."""
     return {name: _MEANT[name] for name in changed if name in _MEANT}
+
+
+def meant_for_statements(changed: Iterable[str]) -> dict[str, str]:
+    """Return what goes with a revision's statements, of the settings with these names."""
+    return meant(name for name in changed if name in _OF_STATEMENTS)

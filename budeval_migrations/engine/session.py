@@ -304,7 +304,7 @@ class Session:
             ConnectionFailed: The outcome may be unknown.
 
         """
-        settings = {**self._own, **settings} if own else settings
+        settings = {**(self._own if own else self._for_statements), **settings}
         self.at = query_id or str(uuid.uuid4())
         try:
             wire = self.wire
@@ -470,6 +470,12 @@ class Session:
         if self.embedded or not self.features:
             return NOTHING
         return own_settings.meant(self._changed)
+
+    @property
+    def _for_statements(self) -> Mapping[str, str]:
+        if self.embedded or not self.features:
+            return NOTHING
+        return own_settings.meant_for_statements(self._changed)
 
     @property
     def topology(self) -> Topology:

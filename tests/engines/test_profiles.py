@@ -28,6 +28,8 @@ CUTTING = (
     {"additional_table_filters": "{'schema_migrations': '0', 'schema_migrations_journal': '0'}"},
     {"extremes": "1"},
 )
+# With this a server says that it did what it did not.
+LYING = ({"ignore_drop_queries_probability": "1"},)
 REFUSING = (
     {"force_primary_key": "1"},
     {"use_query_cache": "1"},
@@ -70,7 +72,7 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldServer]:
         yield server
 
 
-@pytest.mark.parametrize("profile", [{}, *CUTTING, *REFUSING], ids=str)
+@pytest.mark.parametrize("profile", [{}, *CUTTING, *LYING, *REFUSING], ids=str)
 def test_a_profile_changes_nothing_or_is_named(
     newest: ChdbFront, tmp_path: Path, database: str, profile: dict[str, str]
 ) -> None:
