@@ -75,7 +75,7 @@ def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fing
     outcome = _things(keys, before.objects, now.objects)
     if outcome is not Outcome.NOT_APPLIED and keys[0] in before.elements.keys() & now.elements:
         return _read_elements(effect, keys[0], before.elements[keys[0]], now.elements[keys[0]])
-    shown = ", ".join(keys)
+    shown = ", ".join(dict.fromkeys(keys))
     circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
         return Verdict(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")

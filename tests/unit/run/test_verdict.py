@@ -443,6 +443,70 @@ def test_a_replaced_partition_is_known_by_the_hashes_of_its_parts(
     assert judged(text, parts(t=P, u=U), parts(t=holds, u=U)).outcome is expected
 
 
+DETACH = "ALTER TABLE t DETACH PARTITION 1"
+ATTACH = "ALTER TABLE t ATTACH PARTITION 1"
+COPY = "ALTER TABLE t ATTACH PARTITION 1 FROM u"
+REPLACE = "ALTER TABLE t REPLACE PARTITION 1 FROM u"
+SENTENCES = (
+    (CIRCLE, objects(t="1", u="2"), objects(t="1", u="2"),
+     "d.t, d.x, d.u look alike, and have no UUID to tell them apart"),
+    (RENAME, SOME, objects(t="one", u="one"), "only some of d.t, d.u were changed"),
+    (BOTH, Fingerprint(objects={"d.t": "one"}, mutations={"d.t": ()}),
+     Fingerprint(objects={"d.t": "two"}, mutations={"d.t": ()}), "only a part of it took effect"),
+    ("RENAME DATABASE e TO g", Fingerprint(databases={"e": "1"}), Fingerprint(databases={"g": "1"}),
+     "database e, g: applied"),
+    ("DROP FUNCTION f", Fingerprint(functions={"f": "1"}), Fingerprint(functions={"f": "1"}),
+     "function f: not applied"),
+    (UPDATE, mutations("m1"), mutations("m1"), "d.t has no mutation that it did not have before"),
+    (UPDATE, mutations("m1"), mutations("m1", "m2"), "it made m2 of d.t"),
+    (UPDATE, mutations(), mutations("m1", "m2"), "d.t has 2 new mutations"),
+    (VALUES, Fingerprint(missing=("d.t",)), Fingerprint(missing=("d.t",)),
+     "there is no table d.t"),
+    (VALUES, Fingerprint(), Fingerprint(), "d.t is no MergeTree table whose parts could be seen"),
+    (VALUES, parts(t=P), parts(t=P), "d.t has got no new part"),
+    (VALUES, parts(t=P), parts(t={**P, "3": part(3, 3, 3)}), "d.t has got its 3 rows"),
+    (SELECT, parts(t=P), parts(t={**P, "3": part(3, 3, 4)}),
+     "d.t has got 4 rows more than before, and whether they are all that it inserts is not known"),
+    (TRUNCATE, parts(t={}), parts(t={}), "d.t was empty before"),
+    (TRUNCATE, parts(t=P), parts(t={}), "what d.t held is gone"),
+    (TRUNCATE, parts(t=P), parts(t=P), "d.t holds what it held"),
+    (TRUNCATE, parts(t=P), parts(t={"2": P["2"]}), "some of what d.t held is gone"),
+    (DROP_1, parts(t=P), parts(t={"2": P["2"]}), "partition 1 of d.t is gone"),
+    (DROP_1, parts(t=P), parts(t=P), "d.t has all its partitions"),
+    (DROP_1, parts(t=P), parts(t={**P, "1": part(1, 1, 3)}), "partition 1 of d.t has lost rows"),
+    ("ALTER TABLE t DROP PARTITION ('a', 1)", parts(t=P), parts(t={}),
+     "partitions 1, 2 of d.t are gone"),
+    ("ALTER TABLE t DROP PARTITION 1, DROP PARTITION 2", parts(t=P), parts(t={"2": P["2"]}),
+     "partition 1 of d.t is gone, and whether that is all is not known"),
+    (DETACH, parts(t=P), replace(parts(t={"2": P["2"]}), detached={"d.t": ("1_1_1_0",)}),
+     "the parts were moved (d.t)"),
+    (DETACH, parts(t=P), parts(t=P), "the parts are where they were (d.t)"),
+    (ATTACH, replace(parts(t={}), detached={"d.t": ("1_1_1_0",)}), parts(t={}),
+     "the parts were moved in part (d.t)"),
+    (MOVE, parts(t=P, u=U), parts(t=P, u=U), "the parts are where they were (d.t)"),
+    (MOVE, parts(t=P), parts(t=P), "the parts of d.t's counterpart cannot be seen"),
+    (MOVE, parts(t=P, u=U), parts(t=P), "the parts of d.t's counterpart cannot be seen"),
+    (COPY, parts(t=P, u=U), parts(t=P, u=U), "d.t has got no new part"),
+    (COPY, parts(t=P, u=U), parts(t={**P, "1": part(1, 3, 15, "a", "u")}, u=U),
+     "d.t holds the parts of partition 1"),
+    (COPY, parts(t=P, u=U), parts(t={**P, "1": part(1, 3, 15, "au")}, u=U),
+     "d.t has got parts, and whose they are is not known"),
+    (REPLACE, parts(t=P, u=U), parts(t=P, u=U), "d.t is as it was before"),
+    (REPLACE, parts(t=P, u=U), parts(t={**P, "1": part(3, 3, 5, "u")}, u=U),
+     "d.t holds the parts of partition 1"),
+    (REPLACE, parts(t=P, u=U), parts(t={**P, "1": part(3, 4, 5, "z")}, u=U),
+     "d.t has got parts, and whose they are is not known"),
+    ("SELECT 1", NONE, NONE, "nothing in the catalogue tells whether it ran"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "before", "now", "why"), SENTENCES, ids=[s[3] for s in SENTENCES])
+def test_every_verdict_says_how_it_is_known(
+    text: str, before: Fingerprint, now: Fingerprint, why: str
+) -> None:
+    assert judged(text, before, now).why == why
+
+
 def test_a_server_that_tells_no_hashes_leaves_copies_unknown() -> None:
     bare = parts(t={"1": part(1, 1)}, u={"1": part(7, 7)})
     now = parts(t={"1": part(1, 3)}, u={"1": part(7, 7)})
