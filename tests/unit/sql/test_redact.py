@@ -239,3 +239,40 @@ def test_the_secrets_of_a_statement_hide_in_what_the_server_says_of_it() -> None
     assert redactor("failed at position 51 ('hunter2'): 'hunter2' HOSTS") == (
         "failed at position 51 ('[HIDDEN]'): '[HIDDEN]' HOSTS"
     )
+
+
+SPELT = r"a\b'c/d e&f"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        r"a\b'c/d e&f",
+        "a%5Cb%27c%2Fd%20e%26f",  # in a URL, as SQLAlchemy writes it
+        "a%5Cb%27c/d%20e%26f",
+        "a%5Cb%27c%2Fd+e%26f",
+        r"a\\b\'c/d e&f",  # in SQL
+        r"a\b''c/d e&f",
+    ],
+)
+def test_a_known_secret_is_hidden_in_every_spelling(form: str) -> None:
+    assert Redactor([SPELT])(f"x={form};y") == "x=[HIDDEN];y"
+
+
+def test_a_short_secret_is_hidden_where_it_stands_alone() -> None:
+    short, longer = Redactor(["abc"]), Redactor(["abcd"])
+    assert short("abc xabc abcx") == "[HIDDEN] xabc abcx"
+    assert longer("abcd xabcd abcdx") == "[HIDDEN] x[HIDDEN] [HIDDEN]x"
+
+
+def test_of_two_secrets_the_longer_one_is_hidden_first() -> None:
+    assert Redactor(["word", "word1234"])("word1234 word12") == "[HIDDEN] [HIDDEN]12"
+
+
+def test_what_is_hidden_already_stays_as_it_is() -> None:
+    assert Redactor(["HIDDEN"])("a [HIDDEN] b HIDDEN") == "a [HIDDEN] b [HIDDEN]"
+
+
+def test_a_redactor_without_secrets_hides_none_and_shows_none() -> None:
+    assert Redactor(["", ""])("nothing to hide") == "nothing to hide"
+    assert repr(Redactor(["hunter2secret"])) == "Redactor(...)"
