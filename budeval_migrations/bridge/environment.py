@@ -48,7 +48,9 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
             raise  # an application's own business
         from budeval_migrations.interrupts import exit_code
 
-        print("Interrupted. See: budeval-migrate status", file=sys.stderr)
+        print(
+            f"{str(stop) or 'Interrupted.'}\n  hint: See: budeval-migrate status", file=sys.stderr
+        )
         sys.exit(exit_code(getattr(stop, "number", signal.SIGINT)))
 
 

@@ -152,7 +152,7 @@ class Executor:
             if isinstance(error, Exception):
                 raise failure from (error.error if isinstance(error, Refused) else error)
             if isinstance(error, KeyboardInterrupt):
-                error.args = (failure.message,)  # for who shows it
+                error.args = (failure.message,)
             raise
         self._finish(progress)
 

@@ -133,8 +133,14 @@ class Runner:
             lock = make_lock(self._session, self._tell)
             if position.state.ground is Ground.NO_DATABASE or self._session.topology.on_cluster:
                 ensure_database(self._session)
-            with interrupts.heard(self._interrupting), self._hosts:
-                position, failure = self._run_locked(lock, request, position, steps, run_id, done)
+            try:
+                with interrupts.heard(self._interrupting), self._hosts:
+                    position, failure = self._run_locked(
+                        lock, request, position, steps, run_id, done
+                    )
+            except KeyboardInterrupt as stop:
+                stop.args = (_how_far(str(stop), done, steps),)  # for who shows it
+                raise
         report = Report(
             operation=request.operation,
             database=self._session.database,
@@ -382,6 +388,15 @@ class Runner:
                 return
             self._notices.append(event.message)
         self._listener(event)
+
+
+def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
+    """Return what an interrupted run says of itself."""
+    left = [step.revision for step in steps if step.revision not in done]
+    return (
+        f"{said or 'Interrupted.'}\n  Done: {', '.join(done) or 'nothing'}. "
+        f"Not done: {', '.join(left) or 'nothing'}."
+    )
 
 
 def _recorded(state: LedgerState, answer: Answer) -> Entry:

@@ -43,6 +43,7 @@ def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
         process.kill()
     assert shell.ledger() == ["001_step\tupgrade\t1", "002_step\tupgrade\t0"], stderr
     assert shell.rows("SELECT statements_applied FROM schema_migrations WHERE NOT success") == ["1"]
+    assert "  Done: 001_step. Not done: 002_step.\n" in stderr, stderr
     locks = "SELECT argMax(event, at) FROM schema_migrations_lock GROUP BY generation"
     assert shell.rows(locks) == ["release"]
     if module == "budeval_migrations":
