@@ -181,7 +181,13 @@ def test_a_keeper_that_is_down_is_no_reason_for_another_lock(
             assert tables(session) == set()
 
 
-@pytest.mark.parametrize("lease", [120, 15], ids=["in time", "too late"])
+@pytest.mark.parametrize(
+    "lease",
+    [
+        pytest.param(120, id="in time", marks=pytest.mark.exhaustive),
+        pytest.param(15, id="too late"),
+    ],
+)
 def test_what_ran_while_keeper_was_away_is_recorded_when_it_is_back(
     tmp_path: Path, front: ChdbFront, lease: int
 ) -> None:
