@@ -15,10 +15,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any
 
@@ -205,18 +206,18 @@ class Interrupts:
     def _listen(self) -> Iterator[None]:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         thread = threading.Thread(target=self._follow, args=(ours,), daemon=True)
-        self._deaf = True
+        self._deaf = True  # for as long as the thread may count a signal: it counts once
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         thread.start()
         try:
             yield
         finally:
-            self._deaf = False
             signal.set_wakeup_fd(before)
             theirs.close()
             thread.join()
             ours.close()
+            self._deaf = False
 
     def _follow(self, signals: socket.socket) -> None:
         """Tell of each signal that comes while chDB works; leave at the second."""
@@ -226,6 +227,9 @@ class Interrupts:
             self._count += 1
             if self.hurried:
                 self._told(f"chDB may still be at {self.doing}, and is not waited for.", number[0])
+                for stream in (sys.stdout, sys.stderr):
+                    with suppress(Exception):
+                        stream.flush()
                 os._exit(exit_code(number[0]))
             self._told(f"chDB runs {self.doing} to its end; then the run ends. {_AGAIN}", 0)
 
