@@ -140,11 +140,12 @@ class Model:
         ]
 
     def blocked(self, leaving: list[str]) -> bool:
+        """A half applied revision is in the way: of what it builds on, and of nothing at all."""
         return any(
             way == UP
             and name not in self.applied
             and self.begun((name, way))
-            and any(n <= name for n in leaving)
+            and (not leaving or any(n <= name for n in leaving))
             for name, way in self.efforts
         )
 
