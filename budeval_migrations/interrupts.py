@@ -82,6 +82,7 @@ class Interrupts:
         self._open = False
         self._deaf = False
         self._helper = threading.local()
+        self._teller: threading.Thread | None = None
 
     @property
     def hurried(self) -> bool:
@@ -114,6 +115,9 @@ class Interrupts:
             for number in ours:
                 signal.signal(number, _USUAL[number])
             self._told = _ignore
+            teller, self._teller = self._teller, None
+            if teller is not None:
+                teller.join(1)
         self.check()
 
     @contextmanager
@@ -195,7 +199,10 @@ class Interrupts:
             raise Interrupted(number, hurried=self.hurried)
         self._asked = number
         if self.doing:
-            self._told(f"The run ends after {self.doing}. {_AGAIN}", 0)
+            # The handler may have come in the middle of a write, which cannot be entered again.
+            said = f"The run ends after {self.doing}. {_AGAIN}"
+            self._teller = threading.Thread(target=self._told, args=(said, 0), daemon=True)
+            self._teller.start()
 
     def _listening(self) -> AbstractContextManager[None]:
         """Listen on a thread while the main one is in chDB, if signals are ours at all."""

@@ -176,7 +176,7 @@ def test_on_chdb_it_takes_effect_when_the_statement_ends_which_is_recorded_as_ap
     assert "Traceback" not in stderr, stderr
     status = one_object(project.cli("--json", "status"))
     first = status["revisions"][0]
-    assert (first["state"], first["statements_applied"]) == ("applied", 2), seen + stderr
+    assert (first["state"], first["statements_applied"]) == ("applied", 2), first["error"]
     done = project.cli("--verbose", "up")
     assert done.returncode == 0, done.output
     assert slow not in done.stderr
