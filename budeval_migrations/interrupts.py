@@ -98,7 +98,7 @@ class Interrupts:
 
         Args:
             told: Gets what a signal leads to, as a sentence, and 0; or, where the process
-                ends at once because chDB cannot be stopped, its exit code.
+                ends at once because chDB cannot be stopped, the signal's number.
 
         Raises:
             Interrupted: A signal came.

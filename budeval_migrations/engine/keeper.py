@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from budeval_migrations.engine.failures import (
@@ -25,6 +26,21 @@ from budeval_migrations.sql import quote
 PATIENCE = 60.0
 _POLL = 0.25
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A replica of a table, as Keeper has it.
+
+    Attributes:
+        host: As ``name:port``, of the native protocol.
+        active: Its host has a session with Keeper.
+
+    """
+
+    name: str
+    host: str
+    active: bool
 
 
 def patiently(ask: Callable[[], _T]) -> _T:
@@ -78,6 +94,26 @@ def read_children(session: Session, path: str, columns: str = "name", where: str
         if error.code == KEEPER_EXCEPTION and "No node" in error.message:
             return []
         raise
+
+
+def replicas(session: Session, path: str) -> list[Replica]:
+    """Return the replicas that Keeper has of a table, whether their hosts are there or not.
+
+    Args:
+        path: Of the table, as ``system.replicas.zookeeper_path`` has it.
+
+    Raises:
+        EngineError: See :func:`patiently`.
+
+    """
+    found = []
+    for (name,) in read_children(session, f"{path}/replicas"):
+        rows = read_children(session, f"{path}/replicas/{name}", "name, value")
+        held = {str(key): str(value) for key, value in rows}
+        said = dict(line.partition(": ")[::2] for line in held.get("host", "").splitlines())
+        host = f"{said.get('host', name)}:{said.get('tcp_port', '')}"
+        found.append(Replica(str(name), host, "is_active" in held))
+    return found
 
 
 def is_away(error: EngineError) -> bool:

@@ -61,8 +61,8 @@ ALL_CHANGED = (
 REFUSE: Mapping[int, tuple[str, ...]] = {
     48: ("implicit_transaction",),
     158: ("max_rows_to_read",),
-    161: ("max_columns_to_read",),
     159: ("max_execution_time",),
+    161: ("max_columns_to_read",),
     162: ("max_subquery_depth",),
     165: ("max_temporary_columns",),
     166: ("max_temporary_non_const_columns",),

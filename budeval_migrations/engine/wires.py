@@ -112,6 +112,10 @@ class Context:
         """Seconds for the answer to a question of ours."""
         return min(self.read_timeout, self.own_timeout or self.read_timeout)
 
+    def answering(self, patient: bool) -> float | None:
+        """Return the seconds for the answer to a question; None for no limit."""
+        return self.own_timeout if patient else self.reading
+
     def changing(self, patient: bool) -> float | None:
         """Return the seconds for the answer to a statement; None for no limit."""
         return self.own_timeout if patient else self.reading + _WRITE
@@ -130,8 +134,7 @@ class HttpWire:
     def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
         params = {"default_format": "JSONCompact", **settings}
-        context = self._context
-        answer = self._send(sql, params, context.own_timeout if patient else context.reading)
+        answer = self._send(sql, params, self._context.answering(patient))
         if not answer.body:
             raise self._cut_off()
         try:
@@ -394,8 +397,7 @@ class NativeWire:
 
     def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
-        timeout = self._context.own_timeout if patient else self._context.reading
-        rows: list[Row] = self._run(sql, None, settings, timeout)
+        rows: list[Row] = self._run(sql, None, settings, self._context.answering(patient))
         return rows
 
     # The server cancels a query whose connection is gone.

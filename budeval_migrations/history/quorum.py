@@ -120,12 +120,5 @@ def no_majority(session: Session, error: EngineError) -> EngineError:
 
 def _inactive(session: Session) -> list[str]:
     """Return the hosts whose replica of the lock Keeper does not see, as ``name:port``."""
-    place = f"{schema.keeper_path(session.database)}/{schema.LOCK}/replicas"
-    found = []
-    for (replica,) in keeper.read_children(session, place):
-        rows = keeper.read_children(session, f"{place}/{replica}", "name, value")
-        held = {str(name): str(value) for name, value in rows}
-        if "is_active" not in held:
-            said = dict(line.partition(": ")[::2] for line in held.get("host", "").splitlines())
-            found.append(f"{said.get('host', replica)}:{said.get('tcp_port', '')}")
-    return sorted(found)
+    path = f"{schema.keeper_path(session.database)}/{schema.LOCK}"
+    return sorted(r.host for r in keeper.replicas(session, path) if not r.active)

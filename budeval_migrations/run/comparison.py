@@ -154,14 +154,9 @@ def _dead_replica(session: Session, table: str, host: str) -> tuple[str, str] | 
         f"WHERE database = {quote.string(session.database)} AND table = {quote.string(table)}"
     )
     for (path,) in paths:
-        for (replica,) in keeper.read_children(session, f"{path}/replicas"):
-            place = f"{path}/replicas/{replica}"
-            rows = keeper.read_children(session, place, "name, value")
-            held = {str(name): str(value) for name, value in rows}
-            said = dict(line.partition(": ")[::2] for line in held.get("host", "").splitlines())
-            there = f"{said.get('host')}:{said.get('tcp_port')}"
-            if there == host and "is_active" not in held:
-                return str(path), str(replica)
+        for replica in keeper.replicas(session, str(path)):
+            if replica.host == host and not replica.active:
+                return str(path), replica.name
     return None
 
 

@@ -108,7 +108,8 @@ class Executor:
             done: Gets the id of every revision whose row is in the ledger.
 
         Raises:
-            LockLost: Nothing more was sent and nothing more was written.
+            LockLost: Nothing more was sent; what is known was written, where nobody has
+                taken over.
 
         """
         self._done = done

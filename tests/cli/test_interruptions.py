@@ -15,28 +15,21 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell, failed_in_alembic, one_object, refused
+from tests.faults.processes import works_on
 from tests.support.project import REPOSITORY, Project
-from tests.support.servers import ChdbFront
 from tests.support.waiting import wait_until
 
 SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(40) SETTINGS max_block_size = 1"
 
 
 @pytest.mark.parametrize("module", ["budeval_migrations", "alembic"])
-def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(
-    shell: Shell, modern: ChdbFront, module: str
-) -> None:
+def test_ctrl_c_in_a_slow_statement_leaves_a_recorded_attempt(shell: Shell, module: str) -> None:
     shell.write(1)
     shell.project.write_revision("002_step", "001_step", ["SELECT 1", SLOW])
     args = ("--json", "up") if module == "budeval_migrations" else ("upgrade", "head")
     process = shell.project.start(module, *args)
     try:
-        wait_until(
-            lambda: any(
-                r["query"].startswith("SELECT sum(sleepEachRow") and r["database"] == shell.database
-                for r in modern.running()
-            )
-        )
+        wait_until(lambda: works_on(shell, "SELECT sum(sleepEachRow"))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     finally:
@@ -75,14 +68,8 @@ def test_after_a_kill_status_says_how_far_it_came(embedded: Project) -> None:
 def test_ctrl_c_on_chdb_ends_after_the_statement_and_records_it(embedded: Project) -> None:
     embedded.write_revision("001_slow", None, ["SELECT 1", SLOW, "SELECT 2"])
     process = embedded.start("budeval_migrations", "--verbose", "up")
-    assert process.stderr is not None
     try:
-        seen = ""
-        while "sleepEachRow" not in seen:
-            line = process.stderr.readline()
-            assert line, seen
-            seen += line
-        time.sleep(0.5)
+        seen = _until_slow(process)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     finally:
@@ -152,21 +139,14 @@ def test_a_second_ctrl_c_on_chdb_leaves_at_once_and_the_next_run_finds_out(
     assert [r["statements_applied"] for r in status["revisions"]] == [1]
 
 
-def test_a_second_ctrl_c_leaves_the_server_at_work_and_says_so(
-    shell: Shell, modern: ChdbFront
-) -> None:
+def test_a_second_ctrl_c_leaves_the_server_at_work_and_says_so(shell: Shell) -> None:
     stubborn = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3)"
     table = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
     shell.project.write_revision("001_it", None, [table, stubborn])
-    shell.project.configure(url=modern.url(), database=shell.database, lock_lease="4")
+    shell.project.configure(url=shell.server.url(), database=shell.database, lock_lease="4")
     process = shell.project.start("budeval_migrations", "up")
     try:
-        wait_until(
-            lambda: any(
-                r["query"].startswith("INSERT INTO t ") and r["database"] == shell.database
-                for r in modern.running()
-            )
-        )
+        wait_until(lambda: works_on(shell, "INSERT INTO t "))
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = ""

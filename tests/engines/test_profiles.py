@@ -57,14 +57,6 @@ OLD = tuple(
 
 
 @pytest.fixture(scope="module")
-def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbFront]:
-    """ClickHouse 26 with profiles of its own."""
-    targets.require_packages("chdb")
-    with ChdbFront(tmp_path_factory.mktemp("newest")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldServer]:
     """ClickHouse 18.16 with profiles of its own."""
     targets.require_old_server()
@@ -74,9 +66,9 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OldServer]:
 
 @pytest.mark.parametrize("profile", [{}, *CUTTING, *LYING, *REFUSING], ids=str)
 def test_a_profile_changes_nothing_or_is_named(
-    newest: ChdbFront, tmp_path: Path, database: str, profile: dict[str, str]
+    modern: ChdbFront, tmp_path: Path, database: str, profile: dict[str, str]
 ) -> None:
-    life = live(newest, write_project(tmp_path / "project"), database, profile)
+    life = live(modern, write_project(tmp_path / "project"), database, profile)
     assert life.wrong == []
 
 
@@ -89,25 +81,25 @@ def test_a_profile_of_18_16_changes_nothing_or_is_named(
 
 
 def test_a_profile_that_cuts_our_queries_is_not_refused(
-    newest: ChdbFront, tmp_path: Path, database: str
+    modern: ChdbFront, tmp_path: Path, database: str
 ) -> None:
     for profile in CUTTING[:4]:
-        life = live(newest, write_project(tmp_path / "project"), database, profile)
+        life = live(modern, write_project(tmp_path / "project"), database, profile)
         assert life.refusals == []
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_no_setting_of_the_newest_clickhouse_falsifies_the_ledger(
-    newest: ChdbFront, tmp_path: Path, database: str, part: int
+    modern: ChdbFront, tmp_path: Path, database: str, part: int
 ) -> None:
     project = write_project(tmp_path / "project")
-    every = [*telling_values(newest)]
+    every = [*telling_values(modern)]
     assert len(every) > 2000
     wrong = {
         f"{name} = {value}": life.wrong
         for at, (name, value) in enumerate(every[part::_PARTS])
-        if (life := live(newest, project, f"{database}_{at}", {name: value})).wrong
+        if (life := live(modern, project, f"{database}_{at}", {name: value})).wrong
     }
     assert wrong == {}
 
