@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from budeval_migrations.errors import DistributedDDLPending
 from tests.support.cluster import Cluster, Node
@@ -18,6 +18,8 @@ BOOKKEEPING = {
     "schema_migrations_lock",
 }
 
+_TIMEOUT = 159  # TIMEOUT_EXCEEDED: a host has not answered for its part of an ON CLUSTER
+
 
 def aim(project: Project, node: OldServer, database: str, **settings: str) -> None:
     """Write an ``alembic.ini`` that leads to one host of the cluster ``crew``."""
@@ -25,34 +27,38 @@ def aim(project: Project, node: OldServer, database: str, **settings: str) -> No
     project.configure(url=node.url(database=database), database=database, **settings)
 
 
-def patiently(project: Project, cluster: Cluster, *words: str) -> Finished:
-    """Run a command as an operator would who knows this server.
-
-    18.16's DDL worker ends when two replicas come to the same ALTER at the same moment
-    ("Node exists … Terminating", seen); its host is pending until it is restarted.
-    """
+def patiently(
+    project: Project, cluster: Cluster, *words: str, env: Mapping[str, str] | None = None
+) -> Finished:
+    """Run a command as an operator would who knows this server, and revives hosts."""
     while True:
-        done = project.cli(*words, timeout=300)
-        dead = [node for node in cluster.nodes if node.has_lost_its_worker()]
-        if done.returncode != DistributedDDLPending.exit_code or not dead:
+        done = project.cli(*words, env=env, timeout=300)
+        if done.returncode != DistributedDDLPending.exit_code:
             return done
-        for node in dead:
-            assert f"127.0.0.1:{node.tcp_port}" in done.stderr, done.output
-            node.restart()
+        dead = cluster.revive()
+        if not dead:
+            return done
+        assert any(f"127.0.0.1:{node.tcp_port}" in done.stderr for node in dead), done.output
 
 
 def drop_database(cluster: Cluster, database: str) -> None:
-    """Drop a database on every host.
+    """Drop a database on every host, and leave every host at work.
 
-    18.16 finds its directory not empty while a table of it is still being dropped.
+    18.16 finds its directory not empty while a table of it is still being dropped. A host
+    that does not drop its own within the time is restarted: tests that come later need it.
     """
+    drop = f"DROP DATABASE IF EXISTS {database} ON CLUSTER crew"
     for left in reversed(range(10)):
+        cluster.revive()
         try:
-            cluster.nodes[0].query(f"DROP DATABASE IF EXISTS {database} ON CLUSTER crew")
+            cluster.nodes[0].query(drop, distributed_ddl_task_timeout="50")
             return
         except QueryError as error:
-            if not left or "not empty" not in str(error):
+            if not left or not ("not empty" in str(error) or error.code == _TIMEOUT):
                 raise
+            if error.code == _TIMEOUT:
+                for node in cluster.nodes:
+                    node.restart()
             time.sleep(0.5)
 
 
