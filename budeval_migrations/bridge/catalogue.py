@@ -26,8 +26,8 @@ from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.revisions.script import add_strangers, load_graph
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.task import statement_hash
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
-from budeval_migrations.sql.classify import Kind
 from budeval_migrations.sql.effects import effect
 
 

@@ -62,8 +62,8 @@ def _check(step: Step) -> None:
     for statement in step.work.statements:
         if classify(statement.text).to_the_end:
             raise RevisionError(
-                f"{step.revision} has rows after FORMAT ({statement.file}:{statement.line}); in "
-                "a script they would swallow what follows.",
+                f"{step.revision} has rows after FORMAT ({statement.file}:{statement.line}), "
+                "and each version of clickhouse-client ends them elsewhere in a script.",
                 hint="Run it online, or write the rows with VALUES.",
                 revision=step.revision,
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from budeval_migrations.linter.known import Table, names_in
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.linter.types import DataType, read_type
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.definition import split_list
 
 _CLAUSES = ("ORDER BY", "PRIMARY KEY", "PARTITION BY")

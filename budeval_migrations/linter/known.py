@@ -13,8 +13,7 @@ from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.alter import Clause
 from budeval_migrations.sql.alteration import Alteration, column_of
-from budeval_migrations.sql.changes import Effect, Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Effect, Kind, Name
 from budeval_migrations.sql.definition import (
     Column,
     Definition,

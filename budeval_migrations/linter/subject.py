@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from budeval_migrations.linter.known import Maker, Table, Tables
 from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import CompiledRevision, Direction, Statement
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.parallel import parts
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,23 @@ def read_statements(compiled: CompiledRevision, tables: Tables) -> tuple[tuple[S
     maker = (compiled.revision, compiled.direction)
     found = []
     for number, statement in enumerate(compiled.statements, start=1):
-        said = Said(statement.text, number, statement, maker, tables)
-        found.append(said)
-        tables = said.after
+        for part in _parts(statement):
+            said = Said(part.text, number, part, maker, tables)
+            found.append(said)
+            tables = said.after
     return tuple(found), tables
+
+
+def _parts(statement: Statement) -> Iterator[Statement]:
+    """Yield what PARALLEL WITH joins, each at its line; any other statement as it is."""
+    if classify(statement.text).kind is not Kind.PARALLEL:
+        yield statement
+        return
+    found = parts(statement.text)
+    for text, offset in found:
+        below = statement.text.count("\n", found[0].offset, offset)
+        line = None if statement.line is None else statement.line + below
+        yield replace(statement, text=text, line=line)
 
 
 def shown(name: Name) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from io import StringIO
 
 from budeval_migrations.linter.subject import Said
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind, scan
 
 _WAIVER = re.compile(

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from budeval_migrations.errors import ConfigError, StatementSyntaxError
 from budeval_migrations.revisions.words import named
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.definition import Column, Definition, read_definition, split_list
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import Reader, lexemes

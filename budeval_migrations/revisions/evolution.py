@@ -15,8 +15,7 @@ from budeval_migrations.revisions.in_place import alter
 from budeval_migrations.revisions.rebuild import rebuild
 from budeval_migrations.revisions.words import named
 from budeval_migrations.shadow.schema import Schema
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.definition import read_definition
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader, lexemes

@@ -34,7 +34,7 @@ from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.schedule import Schedule
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.task import Task
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.touch import UNTIED, Ties, Touch, binds
 
 # After these the tables hang together as they did before.

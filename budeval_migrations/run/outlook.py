@@ -10,8 +10,7 @@ from budeval_migrations.findings import Cost, Touched
 from budeval_migrations.model import Statement
 from budeval_migrations.sql.alter import Clause
 from budeval_migrations.sql.alteration import column_of, read_alteration
-from budeval_migrations.sql.changes import Change, Effect, Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Change, Effect, Kind, Name
 from budeval_migrations.sql.effects import effect
 
 _QUERIES = frozenset({Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK})

@@ -24,9 +24,11 @@ from budeval_migrations.model import (
     Step,
 )
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import Name, effect
 from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
+from budeval_migrations.sql.parallel import parts
 from budeval_migrations.sql.replicated import engine_of, replicate
 from budeval_migrations.sql.stand_in import stand_in
 
@@ -138,8 +140,14 @@ class Placement:
 
     def _check_rows(self, statement: Statement) -> None:
         """Refuse rows that would be on one host, or in one shard, and look inserted."""
+        if statement.reach is Reach.HERE:
+            return
+        if classify(statement.text).kind is Kind.PARALLEL:
+            for part in parts(statement.text):
+                self._check_rows(replace(statement, text=part.text))
+            return
         found = effect(statement.text)
-        if statement.reach is Reach.HERE or found.kind is not Kind.INSERT or not found.targets:
+        if found.kind is not Kind.INSERT or not found.targets:
             return
         engine = self._engine(self._pair(found.targets[0]))
         if engine == _SPREAD or (not engine and self._topology.shards == 1):

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
-from budeval_migrations.sql.classify import Kind
 from budeval_migrations.sql.effects import Effect, Watch, effect
 
 _ADDING = frozenset(

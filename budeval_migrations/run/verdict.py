@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from budeval_migrations.engine.fingerprint import Fingerprint, Partition
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Change, Effect, Watch
 
 

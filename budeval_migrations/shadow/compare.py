@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from budeval_migrations.findings import Difference
 from budeval_migrations.shadow.schema import Schema
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.definition import Column, Definition, read_definition
 from budeval_migrations.sql.redact import redact
 

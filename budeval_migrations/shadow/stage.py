@@ -23,7 +23,8 @@ from budeval_migrations.shadow.sample import Sample, put_sample
 from budeval_migrations.shadow.schema import Schema, read_schema
 from budeval_migrations.shadow.source import Source
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.stand_in import stand_in
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from budeval_migrations.sql.alter import Clause, clauses, without_settings
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.definition import Column, pairs, read_column
 from budeval_migrations.sql.reader import Lexeme, Reader
 

@@ -5,7 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from budeval_migrations.sql.classify import Kind
+
+class Kind(Enum):
+    """What a statement does."""
+
+    CREATE_TABLE = "create table"
+    CREATE_VIEW = "create view"
+    CREATE_MATERIALIZED_VIEW = "create materialized view"
+    CREATE_DATABASE = "create database"
+    CREATE_DICTIONARY = "create dictionary"
+    CREATE_FUNCTION = "create function"
+    CREATE_NAMED_COLLECTION = "create named collection"
+    CREATE_INDEX = "create index"
+    DROP = "drop"
+    UNDROP = "undrop"
+    ALTER = "alter"
+    UPDATE = "update"
+    DELETE = "delete"
+    INSERT = "insert"
+    SELECT = "select"
+    RENAME = "rename"
+    EXCHANGE = "exchange"
+    TRUNCATE = "truncate"
+    OPTIMIZE = "optimize"
+    SYSTEM = "system"
+    SET = "set"
+    ACCESS = "access"
+    ATTACH = "attach"
+    DETACH = "detach"
+    USE = "use"
+    KILL = "kill"
+    BACKUP = "backup"
+    RESTORE = "restore"
+    CHECK = "check"
+    SHOW = "show"
+    DESCRIBE = "describe"
+    EXISTS = "exists"
+    EXPLAIN = "explain"
+    PARALLEL = "parallel with"
+    EMPTY = "empty"
+    OTHER = "other"
 
 
 class Watch(Enum):

@@ -8,51 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import chain
 
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
-
-
-class Kind(Enum):
-    """What a statement does."""
-
-    CREATE_TABLE = "create table"
-    CREATE_VIEW = "create view"
-    CREATE_MATERIALIZED_VIEW = "create materialized view"
-    CREATE_DATABASE = "create database"
-    CREATE_DICTIONARY = "create dictionary"
-    CREATE_FUNCTION = "create function"
-    CREATE_NAMED_COLLECTION = "create named collection"
-    CREATE_INDEX = "create index"
-    DROP = "drop"
-    UNDROP = "undrop"
-    ALTER = "alter"
-    UPDATE = "update"
-    DELETE = "delete"
-    INSERT = "insert"
-    SELECT = "select"
-    RENAME = "rename"
-    EXCHANGE = "exchange"
-    TRUNCATE = "truncate"
-    OPTIMIZE = "optimize"
-    SYSTEM = "system"
-    SET = "set"
-    ACCESS = "access"
-    ATTACH = "attach"
-    DETACH = "detach"
-    USE = "use"
-    KILL = "kill"
-    BACKUP = "backup"
-    RESTORE = "restore"
-    CHECK = "check"
-    SHOW = "show"
-    DESCRIBE = "describe"
-    EXISTS = "exists"
-    EXPLAIN = "explain"
-    EMPTY = "empty"
-    OTHER = "other"
+from budeval_migrations.sql.parallel import parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +22,8 @@ class Classified:
 
     Attributes:
         inline_data: An INSERT whose rows stand in the text (VALUES or FORMAT).
-        to_the_end: Its rows run to the end of the text (FORMAT), so that nothing
-            can follow it in a script.
+        to_the_end: Its rows run to the end of the text (FORMAT); in a script, what
+            ends them depends on who reads it.
 
     """
 
@@ -119,12 +80,19 @@ _Tokens = Iterator[tuple[TokenKind, int, int]]
 def classify(text: str) -> Classified:
     """Return the kind of one statement.
 
-    Reads no further than it must: the rows of an INSERT are not looked at.
+    The rows of an INSERT are not looked at.
 
     Raises:
         StatementSyntaxError: Something in the words that decide is not closed.
 
     """
+    said = _by_first_words(text)
+    # What has rows inline cannot be joined (ClickHouse 26.9: code 27, 62 or 80).
+    joined = not said.inline_data and len(parts(text)) > 1
+    return Classified(Kind.PARALLEL) if joined else said
+
+
+def _by_first_words(text: str) -> Classified:
     tokens = (token for token in scan(text) if token[0] not in INSIGNIFICANT)
     kind, start, end = next(tokens, (TokenKind.SEMICOLON, 0, 0))
     word = _word(text, kind, start, end)

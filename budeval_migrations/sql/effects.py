@@ -15,10 +15,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from budeval_migrations.sql.alter import all_elements, clauses, repeatable
-from budeval_migrations.sql.changes import Change, Effect, Element, Name, Watch
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Change, Effect, Element, Kind, Name, Watch
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.parallel import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes, read_head
 from budeval_migrations.sql.rows import count_rows
 
@@ -52,6 +53,8 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
         return Effect(kind, repeatable=not _writes_file(text))
     if kind is Kind.INSERT:
         return _insert(text)
+    if kind is Kind.PARALLEL:
+        return _together([effect(part.text) for part in parts(text)])
     read = _READERS.get(kind)
     if read is None:
         return Effect(kind, repeatable=False)
@@ -60,6 +63,18 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
     if not on_one_host and _on_cluster(reader.rest):
         found = replace(found, atomic=False)
     return found if found.watches else replace(found, targets=())
+
+
+def _together(effects: Sequence[Effect]) -> Effect:
+    """Return what statements do that run in whatever order, or some of them only."""
+    targets = [target for each in effects for target in each.targets]
+    apart = len(set(targets)) == len(targets)
+    return Effect(
+        Kind.PARALLEL,
+        repeatable=apart and all(each.repeatable for each in effects),
+        targets=tuple(dict.fromkeys(targets)),
+        atomic=False,
+    )
 
 
 def _writes_file(text: str) -> bool:

@@ -172,16 +172,20 @@ def scan(text: str) -> Iterator[tuple[TokenKind, int, int]]:
 class Scanner:
     """A walk over the tokens of one text, which can be told to hurry.
 
+    Args:
+        start: Where to begin; no token may have begun before it.
+
     Attributes:
         hurry: While set, stretches of tokens among which there is no comment, no
             separator and no unbalanced bracket may come as one OTHER.
 
     """
 
-    __slots__ = ("_text", "hurry")
+    __slots__ = ("_start", "_text", "hurry")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, start: int = 0) -> None:
         self._text = text
+        self._start = start
         self.hurry = False
 
     def __iter__(self) -> Iterator[tuple[TokenKind, int, int]]:
@@ -191,7 +195,7 @@ class Scanner:
         match, match_run = _TOKEN.match, _RUN.match
         kinds = _KINDS
         previous, previous_end = TokenKind.OTHER, 0
-        start, size = 0, len(text)
+        start, size = self._start, len(text)
         while start < size:
             if self.hurry:
                 run = match_run(text, start)

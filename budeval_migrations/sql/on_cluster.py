@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import fills, step_over_object
 from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.parallel import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader
 
 # They read, they belong to a session, or their rows reach the replicas by replication.
@@ -37,11 +39,18 @@ def put_on_cluster(text: str, cluster: str) -> str:
 
     Raises:
         RevisionError: The statement changes something, and its place is not known;
-            or each host would fill a new table for itself.
+            or each host would fill a new table for itself; or it is several in one.
         StatementSyntaxError: Something that had to be read is not closed.
 
     """
     kind, reader, placed, there = _look(text)
+    if kind is Kind.PARALLEL:
+        raise RevisionError(
+            "On a cluster, what PARALLEL WITH joins would be followed in part only: "
+            + " ".join(text[:80].split()),
+            hint="Write its parts as statements of their own; or, where one host is meant, "
+            "op.execute_here.",
+        )
     if there or reader is None:
         return text
     shown = " ".join(text[:80].split())
@@ -72,7 +81,9 @@ def put_uuid(text: str, uuid: str) -> str:
 
 
 def is_on_cluster(text: str) -> bool:
-    """Return whether a statement says ON CLUSTER."""
+    """Return whether a statement, or a part of it, says ON CLUSTER."""
+    if classify(text).kind is Kind.PARALLEL:
+        return any(_look(part.text).there for part in parts(text))
     return _look(text).there
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import Lexeme, Reader, begins_query
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import WHITESPACE, Scanner, TokenKind, refuse
+from budeval_migrations.sql.rows import find_rows
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
@@ -21,7 +22,8 @@ class Piece:
     Attributes:
         text: The statement to the byte, without the ``;`` and outer white space.
             The data of ``INSERT ... FORMAT`` keeps its white space, which may
-            mean something; only an unfinished last line that is blank is left out.
+            mean something; only an unfinished last line that is blank is left out,
+            and so is the empty line that ends it.
         offset: Index of ``text`` in the script.
         line: 1-based line of the first character that is neither white space
             nor in a comment.
@@ -40,12 +42,13 @@ def split(text: str) -> list[Piece]:
 
     Cuts at each ``;`` outside strings, quoted identifiers, heredocs and comments.
     Pieces without a statement (only white space and comments) are dropped. The
-    rows of ``INSERT ... FORMAT <name>`` run to the end of the script, whatever
-    they hold, except for ``Values``, which is read as SQL. Takes linear time.
+    rows of ``INSERT ... FORMAT <name>`` run to the first empty line, as they do in
+    clickhouse-client (``ClientBase.cpp``, since 24.8), or to the end of the script,
+    whatever they hold; ``Values`` is read as SQL. Takes linear time.
 
     Raises:
-        StatementSyntaxError: Something is not closed, brackets do not match, or
-            a ``;`` stands between FORMAT and its data.
+        StatementSyntaxError: Something is not closed, brackets do not match, a ``;``
+            stands between FORMAT and its data, or it is not clear where rows end.
 
     """
     return _Splitter(text).run()
@@ -72,11 +75,18 @@ class _Splitter:
 
     def run(self) -> list[Piece]:
         """Walk the script once."""
+        at = 0
+        while at < len(self._text):
+            at = self._walk(at)
+        return self._pieces
+
+    def _walk(self, at: int) -> int:
+        """Cut from a place to the end of the script, or of rows; return where that is."""
         text = self._text
         begin = end = significant = comment = -1
         brackets: list[int] = []
         head: InsertHead | None = None
-        scanner = Scanner(text)
+        scanner = Scanner(text, at)
         for kind, start, stop in scanner:
             if kind is TokenKind.WHITESPACE:
                 continue
@@ -105,13 +115,14 @@ class _Splitter:
             if head is not None:
                 data = head.feed(kind, text[start:stop])
                 if data is InsertData.FORMAT:
-                    self._add(text[begin : self._data_end(stop)], begin, significant)
-                    return self._pieces
+                    rows = find_rows(text, stop)
+                    self._add(text[begin : rows.end], begin, significant)
+                    return rows.next
                 if data is not InsertData.UNDECIDED:
                     head, scanner.hurry = None, True
         self._check_closed(brackets)
         self._add(_trimmed(text, begin, end, comment), begin, significant)
-        return self._pieces
+        return len(text)
 
     def _check_pair(self, brackets: list[int], closing: int) -> None:
         mark = self._text[closing]
@@ -124,18 +135,6 @@ class _Splitter:
     def _check_closed(self, brackets: list[int]) -> None:
         if brackets:
             refuse(self._text, brackets[-1], f"'{self._text[brackets[-1]]}' is not closed")
-
-    def _data_end(self, name_end: int) -> int:
-        """Return where the data of ``INSERT ... FORMAT <name>`` ends."""
-        text = self._text
-        # ClickHouse skips one blank and then refuses the ``;``; send nothing it refuses.
-        first = name_end + (text[name_end : name_end + 1] in tuple(" \t\f"))
-        if text.startswith(";", first):
-            refuse(text, first, "a ';' stands between FORMAT and the data of the INSERT")
-        if not text[name_end:].strip(WHITESPACE):
-            return name_end
-        last_line = text.rfind("\n", name_end) + 1
-        return last_line if last_line and not text[last_line:].strip(" \t\r") else len(text)
 
     def _add(self, statement: str, offset: int, significant: int) -> None:
         if significant < 0:

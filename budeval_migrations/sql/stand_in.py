@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.on_cluster import take_off_cluster
+from budeval_migrations.sql.parallel import parts
 from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, lexemes, read_head
 from budeval_migrations.sql.replicated import engine_of, named_engine
 
@@ -60,6 +62,11 @@ def stand_in(text: str) -> StandIn:
     """
     said = classify(text)
     kind = said.kind
+    if kind is Kind.PARALLEL:
+        stands = [stand_in(part.text) for part in parts(text)]
+        texts = [each.text for each in stands if each.text != NOTHING]
+        notes = [each.note for each in stands if each.note]
+        return StandIn(" PARALLEL WITH ".join(texts) or NOTHING, "; ".join(notes))
     if kind in _NOT_HERE:
         return StandIn(NOTHING, f"not run: {_NOT_HERE[kind]}")
     if kind in _QUERIES:

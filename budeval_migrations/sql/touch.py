@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from budeval_migrations.errors import StatementSyntaxError
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader, lexemes

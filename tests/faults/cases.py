@@ -111,6 +111,7 @@ def _all() -> Iterator[Case]:
     yield from _properties()
     yield from _others()
     yield from _shapes()
+    yield from _joined()
 
 
 def _tables() -> Iterator[Case]:
@@ -201,6 +202,14 @@ def _rows() -> Iterator[Case]:
     yield from _both("ALTER DELETE", "ALTER TABLE t DELETE WHERE k < 5")
     yield from _both("DELETE FROM", "DELETE FROM t WHERE k >= 5")
     yield from _both("TRUNCATE", "TRUNCATE TABLE [IF EXISTS] u")
+
+
+def _joined() -> Iterator[Case]:
+    yield from _both(
+        "PARALLEL WITH",
+        f"CREATE TABLE IF NOT EXISTS n {_PLAIN_TABLE} PARALLEL WITH INSERT INTO u SELECT * FROM t",
+        may_be_unknown=_unknown("it is several statements, and some of them may have run"),
+    )
 
 
 def _partitions() -> Iterator[Case]:

@@ -2,7 +2,7 @@
 
 chDB takes one data path a process, and other tests in the process that runs
 pytest may have taken another: so the judge lives elsewhere. One JSON object a
-line: ``{"ask": "format" | "ast" | "value", "texts": [...]}`` is answered by a
+line: ``{"ask": "format" | "ast" | "json" | "value", "texts": [...]}`` is answered by a
 list with ``{"ok": ...}`` or ``{"error": ...}`` for each text.
 """
 
@@ -73,6 +73,10 @@ class Judge:
         """Ask ``EXPLAIN AST`` for each text."""
         return self._ask("ast", texts)
 
+    def jsons(self, texts: Sequence[str]) -> list[Verdict]:
+        """Ask ``parseQueryToJSON`` for each text."""
+        return self._ask("json", texts)
+
     def values(self, expressions: Sequence[str]) -> list[Verdict]:
         """Evaluate each expression, as UTF-8 text."""
         return self._ask("value", expressions)
@@ -103,6 +107,8 @@ def _serve() -> None:
         try:
             if ask == "format":
                 return {"ok": one(f"SELECT formatQuery({literal})")[0][0]}
+            if ask == "json":
+                return {"ok": json.loads(one(f"SELECT parseQueryToJSON({literal})")[0][0])}
             if ask == "ast":
                 return {"ok": [row[0] for row in one(f"EXPLAIN AST {text}")]}
             return {"ok": bytes.fromhex(one(f"SELECT hex({text})")[0][0]).decode()}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 
 _CLAUSES = {
     ("DROP", "PARTITION"): "drops a partition of",

@@ -9,7 +9,7 @@ from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.sql.alter import repeatable
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 
 
 def _check(subject: Subject) -> Iterator[Spot]:

@@ -8,8 +8,7 @@ from budeval_migrations.findings import Severity
 from budeval_migrations.linter.known import Table, names_in, text_of
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.reader import Reader, lexemes
 
 _Key = tuple[Name, str, str]  # the table, INDEX or PROJECTION, its name

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject, shown
-from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind, Name
 
 
 def _check(subject: Subject) -> Iterator[Spot]:

@@ -8,7 +8,7 @@ from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject, shown
 from budeval_migrations.model import Reach
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 
 _LOCAL = frozenset(
     {"Log", "TinyLog", "StripeLog", "Memory", "Set", "Join", "File", "FileLog"}

@@ -8,7 +8,7 @@ from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.select import certain_names
 from budeval_migrations.linter.subject import Subject, listed, shown
-from budeval_migrations.sql.classify import Kind
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.reader import Reader
 
 

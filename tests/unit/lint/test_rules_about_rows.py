@@ -40,6 +40,11 @@ CASES = {
             ["the upgrade drops other.t, and the file does not say that it may"],
         ),
         Case(
+            "a table is emptied beside another statement",
+            ["CREATE TABLE a (x Int8) ENGINE = Log\nPARALLEL WITH TRUNCATE TABLE users"],
+            ["the upgrade truncates users, and the file does not say that it may"],
+        ),
+        Case(
             "columns go",
             [
                 "ALTER TABLE events DROP COLUMN note, DROP COLUMN IF EXISTS score, DROP INDEX by_kind"

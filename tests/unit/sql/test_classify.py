@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.classify import Classified, Kind, classify
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import Classified, classify
 
 
 @pytest.mark.parametrize(

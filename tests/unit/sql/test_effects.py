@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.changes import Element
-from budeval_migrations.sql.classify import Kind, classify
+from budeval_migrations.sql.changes import Element, Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import Change, Effect, Name, Watch, effect
 from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind, tokenize
 

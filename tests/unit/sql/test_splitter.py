@@ -55,6 +55,16 @@ def test_a_text_without_a_statement_has_no_pieces(text: str) -> None:
         ("SELECT 1; SELECT 'a", 1, 18, "the single-quoted string is not closed"),
         ("INSERT INTO t FORMAT CSV;", 1, 25, "a ';' stands between FORMAT and the data"),
         ("INSERT INTO t FORMAT CSV ; SELECT 1", 1, 26, "a ';' stands between FORMAT"),
+        ("INSERT INTO t FORMAT CSV\n1\nCREATE TABLE a (b Int8)", 3, 1, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV\n1\n  drop table a", 3, 3, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV\nINSERT INTO t VALUES (1)", 2, 1, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV 1; DROP TABLE a", 1, 29, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV 1;\nGRANT x TO y", 2, 1, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV\r\n1\r\n\r\nSELECT 2", 4, 1, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV\n1\n  \nOPTIMIZE TABLE t", 4, 1, "looks like a statement"),
+        ("INSERT INTO t FORMAT CSV\n1;\n", 2, 2, "would be a part of the last row"),
+        ("INSERT INTO t FORMAT CSV\n1\n\n2\n", 4, 1, "no statement begins here"),
+        ("INSERT INTO t FORMAT CSV\n1\n\n'", 4, 1, "no statement begins here"),
     ],
 )
 def test_a_broken_script_is_refused_at_the_offending_place(
@@ -65,6 +75,47 @@ def test_a_broken_script_is_refused_at_the_offending_place(
 
     assert (caught.value.line, caught.value.column) == (line, column)
     assert reason in caught.value.reason
+
+
+def test_an_empty_line_ends_rows_and_what_follows_is_read_as_ever() -> None:
+    script = (
+        "INSERT INTO t FORMAT CSV\n1,'a;b'\n2,--\n\n-- then\nCREATE TABLE u (a Int8);\n"
+        'insert into t (a) format JSONEachRow {"a": "DROP"}\n{"a": ";"}\n\n;\nSELECT .5\n'
+    )
+    assert [(p.text, p.line, p.column) for p in split(script)] == [
+        ("INSERT INTO t FORMAT CSV\n1,'a;b'\n2,--", 1, 1),
+        ("-- then\nCREATE TABLE u (a Int8)", 6, 1),
+        ('insert into t (a) format JSONEachRow {"a": "DROP"}\n{"a": ";"}', 7, 1),
+        ("SELECT .5", 11, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows", ["1;", "a\tb;", " \n1", "\t\n\t", "1\r\n2", "CREATE", "create_table x", "use", "--"]
+)
+def test_rows_that_an_empty_line_ends_are_kept_to_the_byte(rows: str) -> None:
+    script = f"INSERT INTO t FORMAT TSV\n{rows}\n\nSELECT 1"
+    assert [piece.text for piece in split(script)] == [
+        f"INSERT INTO t FORMAT TSV\n{rows}",
+        "SELECT 1",
+    ]
+
+
+@given(
+    st.text(max_size=30),
+    st.sampled_from(["SELECT 1", "-- a\nDROP TABLE b", "with 1 as x select x"]),
+)
+def test_of_any_rows_each_is_kept_or_the_script_is_refused(rows: str, following: str) -> None:
+    head = "INSERT INTO t FORMAT TSV\n"
+    try:
+        found = [piece.text for piece in split(f"{head}{rows}\n\n{following}")]
+    except StatementSyntaxError:
+        return
+    begun = rows.partition("\n\n")[0]
+    if begun == rows and not rows.endswith("\n"):
+        assert found == [head + rows, following]
+    else:
+        assert found[0] == (head + begun).removesuffix("\n" * begun.endswith("\n"))
 
 
 def test_brackets_in_strings_and_comments_do_not_count() -> None:
