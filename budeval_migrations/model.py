@@ -126,6 +126,8 @@ class Statement:
             what makes it the same statement: one history holds for both.
         block: Which ``op.parallel()`` of its revision it stands in, from 1; None for none.
             It does not count either.
+        settings: Names and values that SETs before it in its revision say. They do not
+            count: the SETs do.
 
     """
 
@@ -137,6 +139,7 @@ class Statement:
     reach: Reach = Reach.EVERYWHERE
     placed: Placed | None = None
     block: int | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def sent(self) -> str:

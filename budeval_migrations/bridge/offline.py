@@ -9,9 +9,10 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.history import schema
 from budeval_migrations.history.kept import kept_statements
-from budeval_migrations.model import Operation, Step
+from budeval_migrations.model import Operation, Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.connection import carried
 from budeval_migrations.version import __version__
 
 
@@ -46,6 +47,9 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
         if step.work is not None:
             for statement in step.work.statements:
                 write(_terminated(statement.text))
+            ended = _settings_ended(step.work.statements)
+            if ended:
+                write(f"SET {ended};")
         write(_terminated(_ledger_row(session, step, features)))
 
 
@@ -67,6 +71,15 @@ def _check(step: Step) -> None:
                 hint="Run it online, or write the rows with VALUES.",
                 revision=step.revision,
             )
+
+
+def _settings_ended(statements: Sequence[Statement]) -> str:
+    """Return what takes back the SETs of a revision, which end with it."""
+    left: dict[str, str | None] = {}
+    for statement in statements:
+        left.update(carried(statement.text))
+    names = [name for name, value in left.items() if value is not None]
+    return ", ".join(f"{name} = DEFAULT" for name in names if not name.startswith("param_"))
 
 
 def _movement(step: Step) -> str:

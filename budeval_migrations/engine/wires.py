@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -37,6 +37,8 @@ _LATE_WITHOUT_SESSIONS = 30.0
 _PROBES = 3
 # Seconds that a write of ours may take beside a read: a majority of a cluster needs some.
 _WRITE = 30.0
+# What SET param_x = 1 sets stands for {x:UInt8}.
+_PARAMETER = "param_"
 # What the server says when it refuses rows because their fence does not hold.
 FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
@@ -425,6 +427,7 @@ class NativeWire:
                 "native protocol.",
                 hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
             )
+        self._check_settings(settings)
         if check is not None:
             check()
         self._run(sql, query_id, settings, self._context.changing(patient))
@@ -475,6 +478,29 @@ class NativeWire:
         except Error as error:
             raise connection_error(error, self._context.shown, self._context.redact) from error
 
+    def _check_settings(self, settings: Settings) -> None:
+        """Refuse a setting that clickhouse-driver would leave out with a line in its log.
+
+        Servers from before 19.9 read settings in a binary form (revision 54429), and it
+        knows the form of some (``settings/writer.py``, 0.2.10).
+        """
+        from clickhouse_driver.defines import DBMS_MIN_REVISION_WITH_SETTINGS_SERIALIZED_AS_STRINGS
+        from clickhouse_driver.settings.available import settings as known
+
+        if not settings:
+            return
+        self._connect(self._context.reading)
+        old = (
+            self._client.connection.server_info.used_revision
+            < DBMS_MIN_REVISION_WITH_SETTINGS_SERIALIZED_AS_STRINGS
+        )
+        for name in settings:
+            if name.startswith(_PARAMETER) or (old and name not in known):
+                raise Unsupported(
+                    f"The setting {name} cannot be sent over the native protocol.",
+                    hint="Write SETTINGS in the statement, or use a clickhouse+http:// URL.",
+                )
+
     def _takes_inline_data(self) -> bool:
         self._connect(None)
         info = self._client.connection.server_info
@@ -501,7 +527,8 @@ class EmbeddedWire:
 
     def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
-        return _rows(self._run(sql, "JSONCompact").bytes())
+        with self._holding(settings):
+            return _rows(self._run(sql, "JSONCompact").bytes())
 
     late = 0.0
 
@@ -514,10 +541,11 @@ class EmbeddedWire:
         check: Check | None = None,
         patient: bool = False,
     ) -> Outcome:
-        """Run a statement; chDB takes no ``query_id`` and no settings from outside."""
+        """Run a statement; chDB takes no ``query_id``."""
         if check is not None:
             check()
-        result = self._run(sql, "Null")
+        with self._holding(settings):
+            result = self._run(sql, "Null")
         return Outcome(
             rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())
         )
@@ -529,6 +557,22 @@ class EmbeddedWire:
     def without_database(self, sql: str) -> list[Row]:
         """Run what must not wait for the database to exist, and return its rows."""
         return _rows(self._call(sql, "JSONCompact").bytes())
+
+    @contextmanager
+    def _holding(self, settings: Settings) -> Iterator[None]:
+        """Let settings hold for one statement: chDB takes none beside it."""
+        if not settings:
+            yield
+            return
+        said = ", ".join(f"{name} = {quote.string(value)}" for name, value in settings.items())
+        self._run(f"SET {said}", "Null")
+        try:
+            yield
+        finally:
+            # Their defaults; a query parameter has none, and stays.
+            names = [name for name in settings if not name.startswith(_PARAMETER)]
+            if names:
+                self._call("SET " + ", ".join(f"{name} = DEFAULT" for name in names), "Null")
 
     def _run(self, sql: str, output_format: str) -> Any:
         if self._database is not None:

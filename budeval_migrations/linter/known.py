@@ -113,7 +113,7 @@ class Tables:
         """Return the tables as they are when a statement ran."""
         changes, definition = read.effect, read.definition
         if definition is not None:
-            return self._created(definition, read.words, maker)
+            return self._created(definition, read, maker)
         if changes.kind is Kind.CREATE_INDEX and changes.elements:
             return self._with_index(changes)
         if changes.kind in (Kind.RENAME, Kind.EXCHANGE):
@@ -147,9 +147,10 @@ class Tables:
         left.update((self._key(name), table) for name, table in new.items())
         return Tables(self.home, left)
 
-    def _created(self, definition: Definition, words: list[str], maker: Maker) -> Tables:
+    def _created(self, definition: Definition, read: Reading, maker: Maker) -> Tables:
+        words = read.words
         replaces = words[0] == "REPLACE" or words[1:3] == ["OR", "REPLACE"]
-        if "TEMPORARY" in words[:3] or (self.get(definition.name) and not replaces):
+        if read.temporary or (self.get(definition.name) and not replaces):
             return self
         columns = {column.name: column for each in definition.columns for column in nested(each)}
         source = _copied(definition)

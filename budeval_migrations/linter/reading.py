@@ -10,7 +10,7 @@ from budeval_migrations.sql.alteration import Alteration, read_alteration
 from budeval_migrations.sql.changes import Effect
 from budeval_migrations.sql.definition import Definition, read_definition
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.reader import Lexeme, lexemes
+from budeval_migrations.sql.reader import Lexeme, is_temporary, lexemes
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Reading:
     def lexemes(self) -> Sequence[Lexeme]:
         """Its significant tokens; not for an INSERT, whose rows may be anything."""
         return lexemes(self.text)
+
+    @property
+    def temporary(self) -> bool:
+        """Whether it is about a temporary table or view."""
+        return is_temporary(self.lexemes)
 
     @property
     def words(self) -> list[str]:

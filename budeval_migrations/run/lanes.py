@@ -110,8 +110,8 @@ class Lanes(Executor):
             # What was known before the run made it one after the other; this is a dynamic one's.
             progress.at(task)
             raise RevisionError(
-                "SET, USE and a temporary table hold for one connection alone, and with jobs the "
-                "statements after it are sent over others.",
+                "A temporary table holds for one connection alone, and with jobs the statements "
+                "after it are sent over others.",
                 hint="Run it without --jobs.",
             )
         super()._do(progress, task)

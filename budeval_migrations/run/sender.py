@@ -7,6 +7,7 @@ with a passing error, or the catalogue shows it) is it sent again.
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -41,6 +42,7 @@ from budeval_migrations.run.settle import Settled, Settler, unknown
 from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import Redactor, secrets_in
 
@@ -136,7 +138,7 @@ class Sender:
             self._barrier.wait()
             # Before each try: a try before it may have done the work.
             unless = task.statement.unless
-            if unless and self._session.query(unless, patient=True):
+            if unless and self._session.query(unless, settings=_said(task), patient=True):
                 return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
             try:
@@ -152,8 +154,8 @@ class Sender:
     def _send_once(self, task: Task, intent: Entry) -> Entry:
         began = time.monotonic()
         try:
-            with interrupts.answer(self._session.embedded):
-                done = self._session.execute(
+            with interrupts.answer(self._session.embedded), self._connection(task) as session:
+                done = session.execute(
                     task.statement.sent,
                     query_id=intent.query_id,
                     settings=self._settings(task),
@@ -188,6 +190,11 @@ class Sender:
             self.wait_for_mutations(intent, task.total)
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
 
+    def _connection(self, task: Task) -> AbstractContextManager[Session]:
+        """Return where a statement is sent: a SET shall not hold for our own requests."""
+        alone = task.effect.kind is Kind.SET
+        return self._session.twin() if alone else nullcontext(self._session)
+
     def _follow(self, task: Task, intent: Entry) -> Entry:
         """Wait until every host of the cluster has carried out what is in their queue."""
         settled = self._settler.settle(intent, sent=True)
@@ -201,8 +208,8 @@ class Sender:
         raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
 
     def _settings(self, task: Task) -> dict[str, str]:
-        """Return what makes the server answer at once where we poll for the work."""
-        settings: dict[str, str] = dict(SUBMIT) if task.queued else {}
+        """Return what the revision sets, and what makes the server answer where we poll."""
+        settings = {**_said(task), **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
             settings["mutations_sync"] = "0"
             if self._session.features.lightweight_deletes_sync:
@@ -307,6 +314,11 @@ class Sender:
             )
             interrupts.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL)
+
+
+def _said(task: Task) -> dict[str, str]:
+    """Return what the SETs before a statement say."""
+    return dict(task.statement.settings)
 
 
 def said_of(task: Task, error: EngineError) -> str:

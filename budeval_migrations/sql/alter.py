@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from budeval_migrations.sql.changes import Change, Element, Name, Watch
@@ -147,7 +148,7 @@ class Clause:
 
 def clauses(reader: Reader) -> list[Clause] | None:
     """Return the clauses that stand before the cursor's end; None when in doubt."""
-    groups = _groups(reader.text, without_settings(reader.left()))
+    groups = _groups(reader.text, without_output(reader.left()))
     found = [_clause(Reader(reader.text, group)) for group in groups or ()]
     known = [clause for clause in found if clause is not None]
     return known if known and len(known) == len(found) else None
@@ -194,12 +195,24 @@ def _dotted(reader: Reader) -> str:
     return ".".join(parts)
 
 
-def without_settings(found: Sequence[Lexeme]) -> Sequence[Lexeme]:
-    """Leave out ``SETTINGS a = 1, ...`` of the query at the end."""
-    for index in range(len(found) - 2):
-        here, name, equals = found[index : index + 3]
-        sets = name.kind in NAMES and equals.kind is TokenKind.OTHER
-        if here.word == "SETTINGS" and here.depth == 0 and sets and equals.end - equals.start == 1:
+# Behind them FORMAT is the name of a column or the like.
+_NAME_FOLLOWS = frozenset(
+    {"COLUMN", "EXISTS", "AFTER", "INDEX", "CONSTRAINT", "PROJECTION", "STATISTICS", "TO", "UPDATE"}
+)
+
+
+def without_output(found: Sequence[Lexeme]) -> Sequence[Lexeme]:
+    """Leave out what is about the answer: ``INTO OUTFILE``, ``FORMAT x``, ``SETTINGS a = 1``."""
+    for index, (here, name) in enumerate(pairwise(found)):
+        third = found[index + 2] if index + 2 < len(found) else END
+        sets = name.kind in NAMES and third.kind is TokenKind.OTHER and third.end - third.start == 1
+        last = name.kind in NAMES and (third is END or third.word == "SETTINGS")
+        before = found[index - 1].word if index else "COLUMN"
+        if here.depth == 0 and (
+            (here.word == "SETTINGS" and sets)
+            or (here.word == "INTO" and name.word == "OUTFILE")
+            or (here.word == "FORMAT" and last and before not in _NAME_FOLLOWS)
+        ):
             return found[:index]
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from budeval_migrations.sql.alter import Clause, clauses, without_settings
+from budeval_migrations.sql.alter import Clause, clauses, without_output
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.definition import Column, pairs, read_column
@@ -50,7 +50,9 @@ def read_alteration(text: str) -> Alteration | None:
     found = clauses(reader) if table else None
     if table is None or found is None:
         return None
-    behind = reader.left()[len(without_settings(reader.left())) :]
+    behind = reader.left()[len(without_output(reader.left())) :]
+    while behind and behind[0].word != "SETTINGS":
+        behind = behind[1:]
     settings = pairs(text[behind[1].start : behind[-1].end]) if behind else {}
     return Alteration(table, tuple(found), settings)
 

@@ -20,7 +20,15 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel import parts
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes, read_head
+from budeval_migrations.sql.reader import (
+    NAMES,
+    Lexeme,
+    Reader,
+    begins_query,
+    is_temporary,
+    lexemes,
+    read_head,
+)
 from budeval_migrations.sql.rows import count_rows
 
 __all__ = ["Change", "Effect", "Name", "Watch", "effect", "fills", "step_over_object"]
@@ -28,7 +36,16 @@ __all__ = ["Change", "Effect", "Name", "Watch", "effect", "fills", "step_over_ob
 
 # OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
 _HARMLESS = frozenset(
-    {Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK, Kind.SET, Kind.USE}
+    {
+        Kind.SELECT,
+        Kind.SHOW,
+        Kind.DESCRIBE,
+        Kind.EXISTS,
+        Kind.EXPLAIN,
+        Kind.CHECK,
+        Kind.SET,
+        Kind.USE,
+    }
     | {Kind.OPTIMIZE, Kind.KILL, Kind.EMPTY}
 )
 
@@ -48,8 +65,6 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
     """
     kind = classify(text).kind
     if kind in _HARMLESS:
-        return Effect(kind, repeatable=True)
-    if kind is Kind.SELECT:
         return Effect(kind, repeatable=not _writes_file(text))
     if kind is Kind.INSERT:
         return _insert(text)
@@ -60,8 +75,10 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
         return Effect(kind, repeatable=False)
     reader = Reader(text)
     found = read(kind, reader)
-    if not on_one_host and _on_cluster(reader.rest):
+    if not on_one_host and _says(reader.rest, "ON", "CLUSTER"):
         found = replace(found, atomic=False)
+    if _writes_file(text):
+        found = replace(found, repeatable=False)
     return found if found.watches else replace(found, targets=())
 
 
@@ -81,13 +98,12 @@ def _writes_file(text: str) -> bool:
     """Find INTO OUTFILE, which refuses to write a file twice."""
     if not re.search("outfile", text, re.IGNORECASE):
         return False
-    return any(lexeme.word == "OUTFILE" for lexeme in lexemes(text))
+    return _says(lexemes(text), "INTO", "OUTFILE")
 
 
-def _on_cluster(found: Sequence[Lexeme]) -> bool:
-    """Tell whether it says ON CLUSTER anywhere."""
-    words = [lexeme.word for lexeme in found]
-    return ("ON", "CLUSTER") in pairwise(words)
+def _says(found: Sequence[Lexeme], first: str, second: str) -> bool:
+    """Tell whether it says these two words anywhere."""
+    return (first, second) in pairwise(lexeme.word for lexeme in found)
 
 
 def _names(reader: Reader) -> tuple[Name, ...]:
@@ -245,7 +261,8 @@ def _rename(kind: Kind, reader: Reader) -> Effect:
 
 def _truncate(kind: Kind, reader: Reader) -> Effect:
     reader.at += 1
-    temporary = reader.accept("TEMPORARY")
+    temporary = is_temporary(reader.rest)
+    reader.at += temporary
     several = reader.peek().word in ("ALL", "TABLES", "DATABASE") and reader.peek(1).kind in NAMES
     reader.accept("TABLE")
     reader.accept("IF", "EXISTS")

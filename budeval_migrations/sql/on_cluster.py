@@ -18,7 +18,7 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import fills, step_over_object
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel import parts
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, is_temporary
 
 # They read, they belong to a session, or their rows reach the replicas by replication.
 _NOT_DISTRIBUTED = frozenset(
@@ -109,7 +109,7 @@ def _look(text: str) -> _Look:
     if kind in _NOT_DISTRIBUTED:
         return _Look(kind, None)
     reader = Reader(text)
-    if "TEMPORARY" in (reader.peek(ahead).word for ahead in range(1, 4)):
+    if is_temporary(reader.rest):
         return _Look(kind, None)
     step_to_place = _PLACES.get(kind)
     placed = step_to_place is not None and step_to_place(reader)
@@ -217,8 +217,10 @@ def _truncate(reader: Reader) -> bool:
         if reader.accept("LIKE") or reader.accept("ILIKE"):
             reader.at += 1
         return True
-    if reader.peek(1).kind in NAMES:
+    if reader.peek(1).kind in {*NAMES, TokenKind.OPEN}:
         reader.accept("DATABASE") or reader.accept("TABLE")
+    elif reader.peek().word == "TEMPORARY":
+        return False  # a table of that name, whom ON CLUSTER would make a temporary one
     _guard(reader)
     return _name(reader)
 
@@ -258,10 +260,36 @@ def _access(reader: Reader) -> bool:
         return False
     _guard(reader)
     reader.accept("OR", "REPLACE")
+    if entity[-1] == "POLICY":
+        return _policies(reader)
     while _user(reader):
-        if entity[-1] == "POLICY" or not reader.accept_comma():
+        if not reader.accept_comma():
             return True
     return False
+
+
+def _policies(reader: Reader) -> bool:
+    """Step over ``a, b ON t``, ``a ON t, u`` or ``a ON t, b ON u``: the place is behind them."""
+    while _policy_or_table(reader):
+        if not (reader.accept_comma() or reader.accept("ON")):
+            return True
+    return False
+
+
+def _policy_or_table(reader: Reader) -> bool:
+    """Step over ``name``, ``db.name``, ``db.*`` or ``*``."""
+    if _is_star(reader, 0):
+        reader.at += 1
+        return True
+    found = _name(reader)
+    if found and reader.peek().kind is TokenKind.DOT and _is_star(reader, 1):
+        reader.at += 2
+    return found
+
+
+def _is_star(reader: Reader, ahead: int) -> bool:
+    lexeme = reader.peek(ahead)
+    return reader.text[lexeme.start : lexeme.end] == "*"
 
 
 def _user(reader: Reader) -> bool:
@@ -303,7 +331,10 @@ _SYSTEM += [
 
 def _system(reader: Reader) -> bool:
     reader.at += 1
-    return any(reader.accept(*words) for words in _SYSTEM)
+    found = any(reader.accept(*words) for words in _SYSTEM)
+    if found and reader.accept("TAG"):  # of the query cache
+        reader.at += 1
+    return found
 
 
 _PLACES: dict[Kind, Callable[[Reader], bool]] = {

@@ -78,6 +78,20 @@ def begins_query(found: Sequence[Lexeme]) -> bool:
     )
 
 
+_OF_TEMPORARY = frozenset({"CREATE", "REPLACE", "ATTACH", "DETACH", "DROP", "ALTER", "TRUNCATE"})
+
+
+def is_temporary(found: Sequence[Lexeme]) -> bool:
+    """Tell whether a statement is about a temporary table or view, by its first words."""
+    words = [lexeme.word for lexeme in found[:5]]
+    at = 3 if words[1:3] == ["OR", "REPLACE"] else 1
+    # A table may be called temporary: TRUNCATE temporary.
+    named = len(found) > at + 1 and found[at + 1].kind in NAMES
+    return (
+        words[:1] != [] and words[0] in _OF_TEMPORARY and words[at:][:1] == ["TEMPORARY"] and named
+    )
+
+
 END = Lexeme(TokenKind.SEMICOLON, 0, 0, "", -1)
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|(?s:.))")
 _CONTROLS = dict(zip(b"bfnrt0ave", b"\b\f\n\r\t\0\a\v\x1b", strict=True))

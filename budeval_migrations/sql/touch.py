@@ -17,7 +17,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Reader, lexemes
+from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes
 
 # What these change is what they name first, and the tables that are tied to it.
 _CLEAR = frozenset(
@@ -80,13 +80,8 @@ def reads(text: str) -> Touch:
 
 
 def binds(text: str) -> bool:
-    """Return whether a statement holds for its connection alone: SET, USE, temporary tables."""
-    kind = classify(text).kind
-    if kind in (Kind.SET, Kind.USE):
-        return True
-    return kind is Kind.CREATE_TABLE and any(
-        lexeme.word == "TEMPORARY" for lexeme in lexemes(text)[:4]
-    )
+    """Return whether a statement holds for its connection alone: a temporary table."""
+    return classify(text).kind is Kind.CREATE_TABLE and is_temporary(lexemes(text))
 
 
 @dataclass(frozen=True)

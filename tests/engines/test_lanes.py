@@ -272,7 +272,12 @@ def test_what_holds_for_one_connection_makes_all_go_in_turn(stage: Stage) -> Non
     stage.project.write_revision(
         "001_a",
         None,
-        [*map(TABLE.format, "ab"), "SET max_block_size = 1", SLOW.format("a"), SLOW.format("b")],
+        [
+            *map(TABLE.format, "ab"),
+            "CREATE TEMPORARY TABLE s (a Int8)",
+            SLOW.format("a"),
+            SLOW.format("b"),
+        ],
     )
     report, told = upgrade(stage)
     assert report.notices == (
@@ -300,7 +305,7 @@ def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
 
 
 @embedded
-def test_a_dynamic_revision_may_not_set_anything_for_those_after_it(stage: Stage) -> None:
+def test_a_dynamic_revision_may_not_make_a_temporary_table(stage: Stage) -> None:
     write = stage.project.write_revision
     write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
     write(
@@ -308,17 +313,36 @@ def test_a_dynamic_revision_may_not_set_anything_for_those_after_it(stage: Stage
         "001_base",
         body="def upgrade():\n    op.get_bind().exec_driver_sql('SELECT 1')\n"
         "    op.execute('INSERT INTO b SELECT 1, 1')\n"
-        "    op.execute('SET limit = 1')\ndef downgrade():\n    pass\n",
+        "    op.execute('CREATE TEMPORARY TABLE s (a Int8)')\ndef downgrade():\n    pass\n",
     )
     write("003_c", "002_b", "INSERT INTO a SELECT number, 1 FROM numbers(5)")
     with pytest.raises(StatementFailed) as refused:
         upgrade(stage)
-    assert "hold for one connection alone" in str(refused.value)
+    assert "holds for one connection alone" in str(refused.value)
     assert refused.value.report.failed.statement == 2
     assert "Run it without --jobs." in refused.value.hint
     report, _ = upgrade(stage, jobs=1)
     assert report.applied == ("002_b", "003_c")
     assert stage.rows("SELECT count() FROM b") == [(1,)]
+
+
+@embedded
+@pytest.mark.parametrize("dynamic", ["", "    op.get_bind()\n"])
+def test_what_a_revision_sets_holds_for_it_alone(stage: Stage, dynamic: str) -> None:
+    write, tell = stage.project.write_revision, "SELECT toUInt64(value), 1 FROM system.settings"
+    insert = f"INSERT INTO {{}} {tell} WHERE name = 'max_block_size'"
+    write("001_base", None, [*map(TABLE.format, "ab")])
+    write(
+        "002_b",
+        "001_base",
+        body=f"def upgrade():\n{dynamic}    op.execute('SET max_block_size = 7')\n"
+        f"    op.execute({insert.format('b')!r})\ndef downgrade():\n    pass\n",
+    )
+    write("003_c", "002_b", insert.format("a"))
+    report, _ = upgrade(stage)
+    assert report.notices == ()
+    assert stage.rows("SELECT k FROM b") == [(7,)]
+    assert stage.rows("SELECT k > 60000 FROM a") == [(1,)]
 
 
 @embedded

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.connection import read_settings
 from budeval_migrations.sql.parallel import parts
 from tests.engines.test_parser_agreement import STATEMENTS, statements
 from tests.support.parser_judge import Judge
@@ -80,3 +84,54 @@ def test_it_is_found_in_any_spelling(judge: Judge, put_in: list[str], join: str)
     text = join.join(put_in)
     [count] = joined(judge, [text])
     assert count is None or read(text) in (None, count), text
+
+
+WORDS = ("a", "max_threads", "`a`", '"b c"', "a.b", "profile", "param_x", "TIME ZONE")
+VALUES = (
+    *("1", "-1", "+1", "0x10", "-0x1F", "1_000", "1.5e3", "-2.5", ".5", "true", "FALSE", "DEFAULT"),
+    *("'x'", "'x''y'", "'a\\\\n\\tb'", "''", "$$x'y$$", "$t$a$t$", "x'4142'", "b'01000001'"),
+    *("\u2018x\u2019", "{'a': 'b', 'c': 'd'}", "{}", "inf", "-inf", "nan", "NULL", "b", "f(1)"),
+    *("disk(type = 'local')", "[1]", "(1, 2)", "'a' 'b'", "1 2", ""),
+)
+
+
+def said_by_clickhouse(tree: dict[str, Any]) -> dict[str, object]:
+    """The values in the tree of a SET, as text; None for DEFAULT."""
+    found: dict[str, object] = dict.fromkeys(tree.get("default_settings", ()))
+    for change in tree.get("changes", ()):
+        value = change["value"]
+        found[change["name"]] = value["value"] if value["field_type"] != "Map" else value
+    for parameter in tree.get("query_parameters", ()):
+        found["param_" + parameter["name"]] = parameter["value"]
+    return found
+
+
+def same(ours: str | None, theirs: object) -> bool:
+    """Whether two values are one."""
+    if theirs is None or ours is None:
+        return ours is theirs
+    if isinstance(theirs, dict):
+        return ours.startswith("{")
+    if isinstance(theirs, bool):
+        return ours == str(int(theirs))
+    with suppress(ValueError):
+        return float(ours) == float(str(theirs)) or ours == "nan"
+    return ours.replace(" ", "") == str(theirs).replace(" ", "")
+
+
+def test_what_a_set_says_is_read_as_clickhouse_reads_it(judge: Judge) -> None:
+    one = [f"SET {word}{eq}{v}" for word in WORDS for eq in (" = ", "==", " ") for v in VALUES]
+    two = [f"set {a} = {v}, {b} = 2" for a, b in pairwise(WORDS[:7]) for v in VALUES]
+    read = 0
+    for text, verdict in zip([*one, *two], judge.jsons([*one, *two]), strict=True):
+        if not verdict.accepted:
+            continue
+        theirs = said_by_clickhouse(verdict.result)
+        ours = read_settings(text)
+        if ours is None:
+            assert any(odd in text for odd in ("disk(", "NULL")), text
+            continue
+        assert ours.keys() == theirs.keys(), text
+        assert all(same(ours[name], theirs[name]) for name in ours), (text, ours, theirs)
+        read += 1
+    assert read > 250

@@ -33,7 +33,7 @@ def _losses(said: Said) -> Iterator[str]:
         for name in said.effect.targets:
             if not said.makes(said.before.get(name)):
                 yield f"truncates {shown(name)}"
-        if not said.effect.targets and "TEMPORARY" not in said.words:
+        if not said.effect.targets and not said.temporary:
             yield "truncates every table of a database"
     elif said.kind is Kind.CREATE_TABLE and said.definition is not None:
         table = said.before.get(said.definition.name)
@@ -47,7 +47,7 @@ def _losses(said: Said) -> Iterator[str]:
 def _dropped(said: Said) -> Iterator[str]:
     words = said.words
     gone = said.kind is Kind.DROP or "PERMANENTLY" in words
-    if words[1:2] == ["TEMPORARY"] or not gone:
+    if said.temporary or not gone:
         return
     verb = "drops" if said.kind is Kind.DROP else "detaches for good"
     if words[1:2] == ["DATABASE"]:

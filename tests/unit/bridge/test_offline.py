@@ -145,6 +145,23 @@ def test_rows_after_format_cannot_be_written() -> None:
     assert "(v/001_a.py:2)" in caught.value.message
 
 
+def test_the_settings_of_a_revision_end_with_it() -> None:
+    pieces = script(
+        step("SET a = 1, param_x = 2", "SET b = 'c'", "SET a = DEFAULT", "SELECT 1"),
+        step("SELECT 2"),
+    )
+
+    assert pieces[4:10] == [
+        "SET a = 1, param_x = 2;",
+        "SET b = 'c';",
+        "SET a = DEFAULT;",
+        "SELECT 1;",
+        "SET b = DEFAULT;",
+        pieces[9],
+    ]
+    assert not any("DEFAULT;" in piece for piece in pieces[10:])
+
+
 def test_a_dynamic_revision_can_be_stamped() -> None:
     dynamic = CompiledRevision("001_a", Direction.UP, "v/001_a.py", dynamic=True)
 

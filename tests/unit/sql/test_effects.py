@@ -698,3 +698,43 @@ def test_what_is_added_and_taken_away_is_named(
 ) -> None:
     wanted = {_element(key, appears=True) for key in there}
     assert set(effect(text).elements) == wanted | {_element(key, appears=False) for key in gone}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SHOW TABLES INTO OUTFILE 'f'",
+        "DESCRIBE TABLE t INTO OUTFILE 'f' FORMAT CSV",
+        "CREATE TABLE IF NOT EXISTS a (b Int8) ENGINE = Log INTO OUTFILE 'f'",
+        "DROP TABLE IF EXISTS a INTO OUTFILE 'f'",
+        "EXPLAIN SELECT 1 into outfile 'f'",
+        "OPTIMIZE TABLE t INTO OUTFILE 'f'",
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS a Int8 INTO OUTFILE 'f'",
+    ],
+)
+def test_nothing_that_writes_a_file_is_repeatable(statement: str) -> None:
+    assert not effect(statement).repeatable
+    assert effect(statement.partition("INTO")[0].partition("into")[0]).repeatable
+
+
+@pytest.mark.parametrize(
+    ("clause", "element"),
+    [
+        ("ADD COLUMN format String", Element("column", "format", True)),
+        ("ADD COLUMN IF NOT EXISTS format String FORMAT Null", Element("column", "format", True)),
+        ("DROP COLUMN a FORMAT Null", Element("column", "a", False)),
+        ("DROP COLUMN format FORMAT Null SETTINGS a = 1", Element("column", "format", False)),
+        ("DROP COLUMN format", Element("column", "format", False)),
+    ],
+)
+def test_the_format_of_the_answer_is_no_part_of_the_last_clause(
+    clause: str, element: Element
+) -> None:
+    assert effect(f"ALTER TABLE t {clause}").elements == (element,)
+
+
+@pytest.mark.parametrize(
+    "statement", ["TRUNCATE temporary", "TRUNCATE TABLE temporary", "TRUNCATE temporary.t"]
+)
+def test_a_table_may_be_called_temporary(statement: str) -> None:
+    assert effect(statement).targets

@@ -71,6 +71,9 @@ def test_what_reads_inserts_or_belongs_to_the_session_is_left(statement: str) ->
         "FROBNICATE TABLE t",
         "CREATE TABLE",
         "ALTER TABLE {t:Identifier} DROP COLUMN a",
+        "TRUNCATE DATABASE {d:Identifier}",
+        "TRUNCATE temporary",
+        "DROP ROW POLICY a, {p:Identifier} ON t",
     ],
 )
 def test_what_cannot_be_placed_is_refused_with_a_way_out(statement: str) -> None:

@@ -132,7 +132,8 @@ def test_the_inner_table_of_a_view_is_its_view() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["SET max_threads = 1", "USE d", "CREATE TEMPORARY TABLE t (a Int8)"]
+    "text",
+    ["CREATE TEMPORARY TABLE t (a Int8)", "create or replace temporary table temporary (a Int8)"],
 )
 def test_what_holds_for_a_connection_is_known(text: str) -> None:
     assert binds(text)

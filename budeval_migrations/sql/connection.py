@@ -1,0 +1,185 @@
+"""Read what a statement changes for its connection alone: SET, USE and their kind.
+
+Over HTTP each request is a connection of its own, and a run that goes on after a kill has
+new ones. What a SET says can go with each statement after it; the others are refused. The
+grammar of SET is that of ``ParserSetQuery`` (26.9), which
+``tests/engines/test_reading_agreement.py`` holds this against. May import the other
+modules of ``sql``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from budeval_migrations.errors import RevisionCompileError
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.sql.redact import redact
+
+Values = dict[str, str | None]
+"""By name the value, as it stands in a URL; None for what the profile says (DEFAULT)."""
+
+_WORDS = {"TRUE": "1", "FALSE": "0", "INF": "inf", "NAN": "nan"}
+_NUMBER = re.compile(r"[+-]?(?:0[xX](?P<hex>[0-9A-Fa-f_]+)|(?P<plain>[0-9._]+(?:[eE][+-]?\d+)?))\Z")
+
+
+_ONE = "holds for one connection alone, and the statements after it may go over another"
+_TRANSACTIONS = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK"})
+
+
+def carried(text: str) -> Values:
+    """Return the settings that a statement sets for those after it; none for most.
+
+    Raises:
+        RevisionCompileError: It changes its connection in a way that cannot be carried on.
+        StatementSyntaxError: Something is not closed.
+
+    """
+    kind = classify(text).kind
+    if kind is Kind.SET:
+        found = read_settings(text)
+        if found is None:
+            raise RevisionCompileError(
+                f"What this SET says cannot be read: {_shown(text)}",
+                hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
+            )
+        return found
+    if kind is Kind.USE:
+        raise RevisionCompileError(
+            f"USE {_ONE}: {_shown(text)}",
+            hint="Write the database before the name, as in other.table.",
+        )
+    if kind is Kind.PARALLEL:
+        if any(classify(part.text).kind in (Kind.SET, Kind.USE) for part in parts(text)):
+            raise RevisionCompileError(
+                f"SET and USE cannot be a part of PARALLEL WITH: {_shown(text)}",
+                hint="Write SET as a statement before it, and the database before each name.",
+            )
+        return {}
+    if kind is Kind.ACCESS and (reader := Reader(text)).accept("SET", "ROLE"):
+        raise RevisionCompileError(
+            f"SET ROLE {_ONE}: {_shown(text)}",
+            hint=f"Connect as a user who has {reader.text[reader.peek().start :].strip()} as a "
+            "default role.",
+        )
+    if kind is Kind.OTHER and Reader(text).peek().word in _TRANSACTIONS:
+        raise RevisionCompileError(
+            f"A transaction {_ONE}: {_shown(text)}",
+            hint="Write its statements without it: each of them is recorded by itself.",
+        )
+    return {}
+
+
+def _shown(text: str) -> str:
+    return redact(" ".join(text[:80].split()))
+
+
+def read_settings(text: str) -> Values | None:
+    """Return what a SET says; None where it cannot be told.
+
+    Raises:
+        StatementSyntaxError: Something is not closed.
+
+    """
+    reader = Reader(text)
+    reader.accept("SET")
+    if reader.accept("TIME", "ZONE"):
+        _accept_equals(reader)
+        value = _value(reader)
+        return {"session_timezone": value} if value is not None and _at_end(reader) else None
+    found: Values = {}
+    while True:
+        name = _name(reader)
+        if not name:
+            return None
+        if not _accept_equals(reader):
+            if not name.startswith("param_"):  # of which it says nothing
+                found[name] = "1"
+        elif reader.peek().word and name.startswith("param_"):
+            # A query parameter is a text: true is not 1 in it, and DEFAULT is a word.
+            found[name] = reader.text[reader.peek().start : reader.peek().end]
+            reader.at += 1
+        elif reader.accept("DEFAULT"):
+            found[name] = None
+        else:
+            value = _value(reader)
+            if value is None:
+                return None
+            found[name] = value
+        if _at_end(reader):
+            return found
+        if not reader.accept_comma():
+            return None
+
+
+def _at_end(reader: Reader) -> bool:
+    return not reader.left()
+
+
+def _accept_equals(reader: Reader) -> bool:
+    """Step over ``=`` or ``==``, of which each sign is a token here."""
+    begin = reader.at
+    while reader.at < begin + 2 and reader.text[reader.peek().start : reader.peek().end] == "=":
+        reader.at += 1
+    return reader.at > begin
+
+
+def _name(reader: Reader) -> str:
+    """Step over ``name`` or ``name.name``; empty where none is."""
+    parts = []
+    while reader.peek().kind in NAMES:
+        parts.append(reader.identifier(reader.peek()))
+        reader.at += 1
+        if reader.peek().kind is not TokenKind.DOT:
+            return ".".join(parts)
+        reader.at += 1
+    return ""
+
+
+def _value(reader: Reader) -> str | None:
+    """Step over a literal and return it as a URL has it; None for anything else."""
+    first = reader.peek()
+    raw = reader.text[first.start : first.end]
+    reader.at += 1
+    if first.kind is TokenKind.STRING and raw[0] in "'\u2018":
+        return reader.identifier(first)
+    if first.kind is TokenKind.STRING:
+        digits = raw[2:-1]
+        size = 16 if raw[0] in "xX" else 2
+        width = (len(digits) * (4 if size == 16 else 1) + 7) // 8
+        return int(digits or "0", size).to_bytes(width, "big").decode("utf-8", "replace")
+    if first.kind is TokenKind.HEREDOC:
+        mark = raw[: raw.index("$", 1) + 1]
+        return raw[len(mark) : -len(mark)]
+    if first.word in _WORDS:
+        return _WORDS[first.word]
+    if first.kind is TokenKind.OPEN:
+        return _bracketed(reader, first.start)
+    sign = raw if raw in ("+", "-") else ""
+    if sign:
+        following = reader.peek()
+        raw = sign.replace("+", "") + reader.text[following.start : following.end]
+        reader.at += 1
+        if following.word == "INF":
+            return f"{sign}inf"
+    number = _NUMBER.match(raw)
+    if number is None:
+        return None
+    if number["hex"]:
+        return str(int(number["hex"], 16) * (-1 if raw.startswith("-") else 1))
+    return raw.replace("_", "")
+
+
+def _bracketed(reader: Reader, start: int) -> str | None:
+    """Step over ``{'key': 'value', …}`` and its like to the closing bracket."""
+    depth = 1
+    while reader.left():
+        here = reader.peek()
+        reader.at += 1
+        depth += (here.kind is TokenKind.OPEN) - (here.kind is TokenKind.CLOSE)
+        if not depth:
+            return reader.text[start : here.end]
+    return None

@@ -1,0 +1,52 @@
+"""What a statement changes for its connection alone: carried on, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from budeval_migrations.errors import RevisionCompileError
+from budeval_migrations.sql.connection import carried
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("SET max_threads = 1, x='a''b'", {"max_threads": "1", "x": "a'b"}),
+        ("-- why\nset max_threads = DEFAULT", {"max_threads": None}),
+        ("SET use_query_cache", {"use_query_cache": "1"}),
+        ("SET TIME ZONE 'Europe/Berlin'", {"session_timezone": "Europe/Berlin"}),
+        ("SET DEFAULT ROLE r TO u", {}),
+        ("CREATE TABLE use (a Int8) ENGINE = Log", {}),
+        ("SELECT 1 SETTINGS max_threads = 1", {}),
+    ],
+)
+def test_a_set_says_what_the_statements_after_it_are_sent_with(
+    text: str, values: dict[str, str | None]
+) -> None:
+    assert carried(text) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("USE other", "USE holds for one connection alone", "Write the database before the name"),
+        ("/* */ use `o`", "USE holds for one connection alone", "as in other.table"),
+        ("SET ROLE admin, b", "SET ROLE holds for one", "Connect as a user who has admin, b as"),
+        ("BEGIN TRANSACTION", "A transaction holds for one", "Write its statements without it"),
+        ("ROLLBACK", "A transaction holds for one", "each of them is recorded by itself"),
+        ("SET TRANSACTION SNAPSHOT 3", "What this SET says cannot be read", "SET name = value"),
+        ("SET disk = disk(type = 'local')", "What this SET says cannot be read", "with a literal"),
+        (
+            "SET max_threads = 1 PARALLEL WITH DROP TABLE a",
+            "SET and USE cannot be a part of PARALLEL WITH",
+            "as a statement before it",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_on_is_refused_with_the_way_to_write_it(
+    text: str, message: str, hint: str
+) -> None:
+    with pytest.raises(RevisionCompileError) as caught:
+        carried(text)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
