@@ -31,7 +31,16 @@ from budeval_migrations.sql.reader import (
 )
 from budeval_migrations.sql.rows import count_rows
 
-__all__ = ["Change", "Effect", "Name", "Watch", "effect", "fills", "step_over_object"]
+__all__ = [
+    "Change",
+    "Effect",
+    "Name",
+    "Watch",
+    "effect",
+    "fills",
+    "step_over_object",
+    "step_over_renamed",
+]
 
 
 # OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
@@ -214,8 +223,8 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
     if kind is Kind.DROP and reader.accept("INDEX"):
         return _index(kind, reader, ("IF", "EXISTS"))
     what, watch = step_over_object(reader)
-    while not what and kind is Kind.DROP and reader.peek().word not in ("", "IF"):
-        reader.at += 1  # WORKLOAD, RESOURCE and what is still to come
+    if not what and not (reader.accept("WORKLOAD") or reader.accept("RESOURCE")):
+        return Effect(kind, repeatable=False)  # what is still to come
     guarded = reader.accept("IF", "EXISTS")
     if not guarded:
         reader.accept("IF", "NOT", "EXISTS")
@@ -231,13 +240,19 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
     )
 
 
+def step_over_renamed(reader: Reader) -> str:
+    """Step over RENAME or EXCHANGE and the word for what is renamed; say the word.
+
+    ClickHouse 26.9 takes it for that word even where it could be a name.
+    """
+    exchange = reader.accept("EXCHANGE") or not reader.accept("RENAME")
+    known = ("TABLES", "DICTIONARIES") if exchange else ("TABLE", "DICTIONARY", "DATABASE")
+    return next((word for word in known if reader.accept(word)), "")
+
+
 def _rename(kind: Kind, reader: Reader) -> Effect:
     """Read RENAME and EXCHANGE."""
-    reader.at += 1
-    databases = reader.accept("DATABASE") or reader.accept("DATABASES")
-    for word in ("TABLE", "DICTIONARY", "TABLES", "DICTIONARIES"):
-        if reader.peek(1).word not in ("TO", "AND") and reader.accept(word):
-            break
+    databases = step_over_renamed(reader) == "DATABASE"
     targets: list[Name] = []
     guarded, more = True, True
     while more:
@@ -281,7 +296,8 @@ def _change_rows(kind: Kind, reader: Reader) -> Effect:
     """Read the lightweight DELETE, which is a mutation, and UPDATE, which adds patch parts."""
     deletes = kind is Kind.DELETE
     reader.at += 1
-    reader.accept("FROM")
+    if deletes:
+        reader.accept("FROM")
     table = reader.name()
     if table is None:
         return Effect(kind, repeatable=False, mutation=deletes, atomic=not deletes)
@@ -351,14 +367,28 @@ def _access(kind: Kind, reader: Reader) -> Effect:
     return Effect(kind, again, atomic=not several)
 
 
-_SYSTEM = frozenset({"FLUSH", "RELOAD", "SYNC", "STOP", "START"})
+_STOPPED = frozenset(
+    {"MERGES", "TTL", "MOVES", "FETCHES", "REPLICATED", "REPLICATION", "DISTRIBUTED", "PULLING"}
+    | {"CLEANUP", "VIEW", "VIEWS", "LISTEN"}
+)
+# By verb, the first word of what it can be said of twice.
+_SYSTEM = {
+    "FLUSH": frozenset({"LOGS", "DISTRIBUTED", "ASYNC"}),
+    "RELOAD": frozenset(
+        {"CONFIG", "USERS", "DICTIONARIES", "DICTIONARY", "MODEL", "MODELS", "FUNCTION"}
+        | {"FUNCTIONS", "EMBEDDED", "ASYNCHRONOUS"}
+    ),
+    "SYNC": frozenset({"REPLICA", "DATABASE", "TRANSACTION", "FILE", "FILESYSTEM"}),
+    "STOP": _STOPPED,
+    "START": _STOPPED,
+}
 
 
 def _system(kind: Kind, reader: Reader) -> Effect:
     first, *following = (reader.peek(ahead).word for ahead in range(1, 6))
     cache = first in ("DROP", "CLEAR") and "CACHE" in following
     drops = following[0] in ("REPLICA", "DATABASE", "DISK")
-    again = first in _SYSTEM or (cache and not drops)
+    again = following[0] in _SYSTEM.get(first, ()) or (cache and not drops)
     return Effect(kind, again)
 
 

@@ -15,7 +15,7 @@ from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.effects import fills, step_over_object
+from budeval_migrations.sql.effects import fills, step_over_object, step_over_renamed
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, is_temporary
@@ -190,10 +190,7 @@ def _drop(reader: Reader) -> bool:
 
 def _rename(reader: Reader) -> bool:
     """Step over all the pairs."""
-    reader.at += 1
-    for word in ("TABLES", "TABLE", "DICTIONARIES", "DICTIONARY", "DATABASE"):
-        if reader.peek(1).word not in ("TO", "AND") and reader.accept(word):
-            break
+    step_over_renamed(reader)
     while True:
         _guard(reader)
         joined = _name(reader) and (reader.accept("TO") or reader.accept("AND"))

@@ -8,6 +8,8 @@ from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
 from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.effects import step_over_object
+from budeval_migrations.sql.reader import Reader
 
 _CLAUSES = {
     ("DROP", "PARTITION"): "drops a partition of",
@@ -46,8 +48,7 @@ def _losses(said: Said) -> Iterator[str]:
 
 def _dropped(said: Said) -> Iterator[str]:
     words = said.words
-    gone = said.kind is Kind.DROP or "PERMANENTLY" in words
-    if said.temporary or not gone:
+    if said.temporary or not (said.kind is Kind.DROP or _is_permanent(said)):
         return
     verb = "drops" if said.kind is Kind.DROP else "detaches for good"
     if words[1:2] == ["DATABASE"]:
@@ -58,6 +59,17 @@ def _dropped(said: Said) -> Iterator[str]:
         holds = words[1] == "TABLE" if table is None else table.holds_rows
         if holds and not said.makes(table):
             yield f"{verb} {shown(name)}"
+
+
+def _is_permanent(said: Said) -> bool:
+    """Tell whether DETACH says PERMANENTLY, behind the names."""
+    reader = Reader(said.text)
+    reader.accept("DETACH")
+    step_over_object(reader)
+    reader.accept("IF", "EXISTS")
+    while reader.name() and reader.accept_comma():
+        pass
+    return "PERMANENTLY" in reader.outer()
 
 
 def _altered(said: Said) -> Iterator[str]:

@@ -738,3 +738,28 @@ def test_the_format_of_the_answer_is_no_part_of_the_last_clause(
 )
 def test_a_table_may_be_called_temporary(statement: str) -> None:
     assert effect(statement).targets
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP FROBNICATE IF EXISTS t",
+        "CREATE FROBNICATE IF NOT EXISTS t AS SELECT 1",
+        "CREATE OR REPLACE FROBNICATE t",
+        "ALTER FROBNICATE t ADD COLUMN IF NOT EXISTS a Int8",
+        "ALTER TABLE t FROBNICATE COLUMN IF EXISTS a",
+        "ALTER TABLE t ADD FROBNICATE IF NOT EXISTS a",
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS a Int8, FROBNICATE a",
+        "ALTER DATABASE d FROBNICATE COMMENT 'x'",
+        "SYSTEM FROBNICATE t",
+        "SYSTEM STOP FROBNICATING t",
+        "SYSTEM RELOAD FROBNICATION",
+        "FROBNICATE TABLE IF EXISTS t",
+        "UNDROP FROBNICATION t",
+        "DETACH FROBNICATION IF EXISTS t",
+        "GRANT SELECT ON t TO u PARALLEL WITH FROBNICATE t",
+    ],
+)
+def test_a_word_that_is_not_known_makes_the_statement_unknown(statement: str) -> None:
+    assert not effect(statement).repeatable
+    assert effect(statement).elements == ()
