@@ -13,6 +13,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
+from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.secret_calls import GAP, LITERAL, Span, secret_arguments
 
 HIDDEN = "[HIDDEN]"
@@ -25,14 +29,16 @@ _LITERAL = LITERAL % ("a", "a")
 _NAME_PART = re.compile(rf"(?i){_SENSITIVE}[\w.\-]*")
 _NAME_START = re.compile(r"[\w.\-]*\Z")
 _EQUALS_VALUE = re.compile(rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{_LITERAL})")
-_SPACE_VALUE = re.compile(rf"(?=[\s/\-]){GAP}(?P<v>{_LITERAL})")
+_SPACE_VALUE = re.compile(rf"(?=[{WHITESPACE}/\-#]){GAP}(?P<v>{_LITERAL})")
 _JSON_VALUE = re.compile(r'\s*:\s*\\*"(?P<v>(?:[^"\\]|\\[^"])*)')
 _XML_VALUE = re.compile(r">(?P<v>[^<]+)")
 _COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?\Z")
 _BY = re.compile(rf"(?i)\b(?:(?:BY(?:{GAP}KEY)?|SALT){GAP}|IDENTIFIED{GAP})(?P<v>{_LITERAL})")
-# BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise.
+# BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise; in prose, something
+# is controlled, referenced or caused by it.
 _NOT_IDENTIFIED = re.compile(
-    rf"(?i)\b(?:ORDER|GROUP|PARTITION|LIMIT|PRIMARY|SAMPLE|CLUSTER|\d+){GAP}\Z"
+    rf"(?:(?i:\b(?:ORDER|GROUP|PARTITION|LIMIT|PRIMARY|SAMPLE|CLUSTER|\d+))"
+    rf"|\b(?!identified\b|with\b)[a-z]+){GAP}\Z"
 )
 
 # Plain text, also inside literals: what it must hold to be worth a look (in lower
@@ -79,6 +85,7 @@ _PLAIN = tuple(
         ),
     )
 )
+_LEXED = 100_000  # characters; a longer text is read by patterns alone
 _OPENING = re.compile(r"[xXbB]?(?P<q>\\?')|\$\w*\$|\u2018")
 
 
@@ -161,12 +168,14 @@ def _merged(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _found(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield ``(start, end, replacement)`` for all that some rule takes for a secret."""
-    for start, end in chain(_named(text), _identified(text), secret_arguments(text)):
+    inside = ((start, end, "'") for start, end in secret_arguments(text))
+    named = ((start, end, "") for start, end in chain(_named(text), _identified(text)))
+    for start, end, bare in chain(named, inside):
         literal = text[start:end]
         if _content(literal) in ("", HIDDEN):
             continue
         opening = _OPENING.match(literal)
-        mark = opening["q"] or "'" if opening else ""
+        mark = opening["q"] or "'" if opening else bare
         yield start, end, f"{mark}{HIDDEN}{mark}"
     lower = text.lower()
     for needles, pattern in _PLAIN:
@@ -179,12 +188,31 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
 def _named(text: str) -> Iterator[Span]:
     """Yield the values of things whose name says that they are secret."""
     at = 0
+    strings: list[Span] | None = None
     while found := _NAME_PART.search(text, at):
         at = found.end()
         value = _value_of(text, found)
-        if value is not None:
-            yield value.span("v")
-            at = value.end()
+        if value is None:
+            continue
+        if strings is None:
+            strings = _strings(text)
+        # The quote that ends a literal with the name in it begins no value.
+        if any(start < found.start() < end <= value.end() - 1 for start, end in strings):
+            continue
+        yield value.span("v")
+        at = value.end()
+
+
+def _strings(text: str) -> list[Span]:
+    """Return where the literals of a statement are; none where it is none, or is long."""
+    if len(text) > _LEXED:
+        return []
+    try:
+        if classify(text).kind is Kind.OTHER:
+            return []  # prose, in which an apostrophe is no quote
+        return [(start, end) for kind, start, end in scan(text) if kind is TokenKind.STRING]
+    except StatementSyntaxError:
+        return []
 
 
 def _value_of(text: str, name: re.Match[str]) -> re.Match[str] | None:

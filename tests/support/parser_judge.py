@@ -2,7 +2,7 @@
 
 chDB takes one data path a process, and other tests in the process that runs
 pytest may have taken another: so the judge lives elsewhere. One JSON object a
-line: ``{"ask": "format" | "ast" | "json" | "value", "texts": [...]}`` is answered by a
+line: ``{"ask": "format" | "ast" | "json" | "log" | "value", "texts": [...]}`` is answered by a
 list with ``{"ok": ...}`` or ``{"error": ...}`` for each text.
 """
 
@@ -77,6 +77,14 @@ class Judge:
         """Ask ``parseQueryToJSON`` for each text."""
         return self._ask("json", texts)
 
+    def logged(self, texts: Sequence[str]) -> list[Verdict]:
+        """Ask how the process list shows each text, which has its secrets masked.
+
+        A SELECT stands in a WITH that nobody reads; anything else is joined by PARALLEL WITH
+        to a statement that looks at the list, and should do nothing by itself.
+        """
+        return self._ask("log", texts)
+
     def values(self, expressions: Sequence[str]) -> list[Verdict]:
         """Evaluate each expression, as UTF-8 text."""
         return self._ask("value", expressions)
@@ -101,12 +109,30 @@ def _serve() -> None:
     def one(sql: str) -> Any:
         return json.loads(connection.query(sql, "JSONCompact").data())["data"]
 
+    for made in ("DATABASE d", "TABLE d.t (a Int8) ENGINE = Log"):
+        connection.query(f"CREATE {made}")
+
+    def logged(text: str) -> dict[str, Any]:
+        look = "SELECT query FROM system.processes"
+        if text.startswith("SELECT"):
+            return {"ok": one(f"WITH nobody AS ({text}) {look}")[0][0]}
+        connection.query("CREATE OR REPLACE TABLE d.seen (text String) ENGINE = Memory")
+        failed = ""
+        try:
+            connection.query(f"INSERT INTO d.seen {look} LIMIT 1 PARALLEL WITH {text}")
+        except Exception as error:
+            failed = str(error)
+        seen = one("SELECT text FROM d.seen")
+        return {"ok": seen[0][0]} if seen else {"error": failed or "nothing was seen"}
+
     def answer(ask: str, text: str) -> dict[str, Any]:
         # Written out byte by byte, so that no escaping rule is needed to ask.
         literal = f"unhex('{text.encode('utf-8', 'surrogatepass').hex()}')"
         try:
             if ask == "format":
                 return {"ok": one(f"SELECT formatQuery({literal})")[0][0]}
+            if ask == "log":
+                return logged(text)
             if ask == "json":
                 return {"ok": json.loads(one(f"SELECT parseQueryToJSON({literal})")[0][0])}
             if ask == "ast":

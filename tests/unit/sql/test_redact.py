@@ -77,6 +77,23 @@ LEAKS = (
     "SELECT * FROM iceberg('u','hunter2','hunter2')",
     "SELECT * FROM s3(concat('a','b'),'hunter2','hunter2','CSV')",
     "s3('u', 'hunter2",
+    "SELECT 1 AS database FROM mysql('h', 'd', 't', 'u', 'hunter2')",
+    "CREATE NAMED COLLECTION n AS url = 'hunter2', `a b` = 'hunter2' NOT OVERRIDABLE",
+    "ALTER NAMED COLLECTION n SET anything = 'hunter2' OVERRIDABLE DELETE b",
+    "SELECT * FROM s3('u', 'hashicorphunter2', 'hunter2')",
+    "SELECT * FROM s3('u', 'OneAccessKeyhunter2', 'hunter2', 'CSV')",
+    "SELECT * FROM remote('h', currentDatabase(), 't', 'u', 'hunter2')",
+    "SELECT * FROM mysql('h', `d,(`, \"t)\", 'u', 'hunter2')",
+    "CREATE USER u IDENTIFIED BY # why\n 'hunter2'",
+    "CREATE USER u IDENTIFIED BY // why\n 'hunter2'",
+    "CREATE USER u IDENTIFIED BY \u200b'hunter2'",
+    "SOURCE(MYSQL(USER 'u' PASSWORD hunter2 DB 'd'))",
+    "SOURCE(MYSQL(PASSWORD concat('hunter2', 'x') DB 'd'))",
+    "SELECT encrypt('aes-256-gcm', 'hunter2', 'hunter2', 'hunter2')",
+    "SELECT * FROM paimonAzure('a', 'c', 'p', 'acc', 'hunter2')",
+    "SELECT * FROM s3('u', concat('hunter2', 'x'), concat('hunter2', 'y'))",
+    "SETTINGS disk = disk(type = encrypted, key = 'hunter2', disk = disk(type = s3, x = 'hunter2'))",
+    "SELECT * FROM bigquery('p', 'd', 't', " + "'x', " * 700 + "'hunter2')",
 )
 
 HARMLESS = (
@@ -102,6 +119,14 @@ HARMLESS = (
     "WHERE token IN ('a')",
     "remote('h','d.t')",
     "password = ''",
+    "The limit is controlled by 'max_rows_to_read' setting",
+    "Column a is referenced by 'v'",
+    "SELECT concat('hasToken:', 'x')",
+    "SELECT 'password: ', 'of nobody', 'password='",
+    "SELECT 'hasToken(', hasToken(a, 'x')",
+    "SELECT a AS database FROM mysql_log WHERE x = 'y'",
+    "SELECT * FROM s3('http://h/b', 'JSONEachRow', 'a Int8, b String', 'gzip')",
+    "CREATE TABLE disk (disk String) ENGINE = Log",
 )
 
 
