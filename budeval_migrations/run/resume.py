@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from budeval_migrations.errors import ChecksumMismatch
-from budeval_migrations.history.effort import Effort, Recorded
+from budeval_migrations.history.effort import Effort, Entry, Recorded
 from budeval_migrations.model import Step
 from budeval_migrations.run.task import Task
 
@@ -38,6 +38,8 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
     where = f"  ({statement.file}:{statement.line})" if statement and statement.file else ""
     when = f"{last.at:%Y-%m-%d %H:%M:%S} UTC" if last.at else "before"
     found = short(task.shown) if task else "(there is no such statement any more)"
+    if task is not None and task.shown == last.statement:
+        return _other_secret(step, last, task, f"{step.revision}  statement {last.position}{where}")
     return ChecksumMismatch(
         f"{step.revision}  statement {last.position}{where}\n"
         f"  It took effect on {when} and was edited afterwards; nothing was sent.\n"
@@ -50,6 +52,24 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
         statement=last.position,
         applied=last.statement,
         now=task.shown if task else None,
+    )
+
+
+def _other_secret(step: Step, last: Entry, task: Task, named: str) -> ChecksumMismatch:
+    """Return the refusal where nothing differs but what nobody is shown."""
+    return ChecksumMismatch(
+        f"{named}\n"
+        "  It took effect with another secret than it has now, and is the same otherwise; "
+        "nothing was sent.\n"
+        f"  applied: {short(last.statement)}",
+        hint="If the server knows the new secret, or shall keep the old one: "
+        + repair_command(step.revision, last.position, "--applied")
+        + ". To have it run again with the new one: "
+        + repair_command(step.revision, last.position, "--not-applied"),
+        revision=step.revision,
+        statement=last.position,
+        applied=last.statement,
+        now=task.shown,
     )
 
 

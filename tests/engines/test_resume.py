@@ -504,3 +504,26 @@ def test_no_secret_is_written_down(stage: Stage, statement: str) -> None:
         shown.append(str(stage.rows(f"SELECT * FROM {table}")))
     assert len(stage.rows("SELECT 1 FROM schema_migrations_journal WHERE position = 2")) >= 1
     assert all(SECRET not in text for text in shown)
+
+
+@modern
+def test_where_only_a_secret_differs_that_is_said_and_the_way_out_works(stage: Stage) -> None:
+    name = stage.options["database"]
+    collection = f"CREATE NAMED COLLECTION {name} AS url = 'u', password = '{{}}'"
+
+    def write(secret: str, last: str) -> None:
+        stage.project.write_revision("001_a", None, [LOG, collection.format(secret), last])
+
+    write("old-hunter2", "INSERT INTO nowhere SELECT 1")
+    assert fail(stage).index == 3
+    write("new-hunter2", note(1))
+    with pytest.raises(ChecksumMismatch) as caught:
+        bm.upgrade(**stage.options)
+    told = f"{caught.value.message}\n{caught.value.hint}"
+    assert "001_a  statement 2" in told
+    assert "with another secret than it has now, and is the same otherwise" in told
+    assert "repair --revision 001_a --statement 2 --applied" in told
+    assert "hunter2" not in told
+    bm.repair_statement("001_a", 2, applied=True, **stage.options)
+    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert logged(stage) == [1]
