@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from budeval_migrations.author import diff, init, new
     from budeval_migrations.errors import MigrationError
     from budeval_migrations.findings import LintReport
-    from budeval_migrations.lifespan import lifespan
     from budeval_migrations.model import Report, Status, Validation
+    from budeval_migrations.starting import lifespan
 
 _HOMES = {
     "LintReport": "findings",
@@ -45,7 +45,7 @@ _HOMES = {
     "diff": "author",
     "drift": "ahead",
     "init": "author",
-    "lifespan": "lifespan",
+    "lifespan": "starting",
     "lint": "ahead",
     "new": "author",
     "plan": "ahead",
@@ -95,3 +95,7 @@ if not TYPE_CHECKING:  # a type checker would believe that every name is there
         value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)
         globals()[name] = value
         return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.findings import Drift, LintReport, Plan, Verification
-from budeval_migrations.settings import load_settings
+from budeval_migrations.settings import Given, load_settings
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from budeval_migrations.bridge.catalogue import Catalogue
     from budeval_migrations.engine.session import Session
 
@@ -25,7 +27,7 @@ def plan(
     stage: bool = True,
     rehearse: bool = False,
     sample: int = 0,
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> Plan:
     """Return what :func:`upgrade` would do, statement by statement; read-only.
 
@@ -61,7 +63,7 @@ def lint(
     *,
     select: str | Iterable[str] = (),
     ignore: str | Iterable[str] = (),
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> LintReport:
     """Return what is doubtful in the revision files; read-only, opens no connection.
 
@@ -90,7 +92,7 @@ def _codes(given: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(code for text in texts for code in text.replace(",", " ").split())
 
 
-def drift(**settings: Any) -> Drift:
+def drift(**settings: Unpack[Given]) -> Drift:
     """Return where a database is not what its applied revisions yield; read-only.
 
     Args:
@@ -108,7 +110,7 @@ def drift(**settings: Any) -> Drift:
         return find_drift(session, _catalogue(session))
 
 
-def verify(**settings: Any) -> Verification:
+def verify(**settings: Unpack[Given]) -> Verification:
     """Return how every revision goes up, down and up again on an empty embedded server.
 
     Opens no connection to the server of the settings.
@@ -129,7 +131,7 @@ def verify(**settings: Any) -> Verification:
         return replace(verify(session, _catalogue(session)), findings=found)
 
 
-def _session(**settings: Any) -> Session:
+def _session(**settings: Unpack[Given]) -> Session:
     from budeval_migrations.engine.session import Session
 
     return Session(load_settings(**settings))

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.settings import DEFAULT_URL, Settings, load_settings
+from budeval_migrations.settings import DEFAULT_URL, Given, Settings, load_settings
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from budeval_migrations.bridge.catalogue import Catalogue
     from budeval_migrations.engine.session import Session
     from budeval_migrations.events import Listener
@@ -35,7 +37,7 @@ def upgrade(
     *,
     on_event: Listener | None = None,
     on_ahead: str = "error",
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> Report:
     """Apply what is pending, and return what was done.
 
@@ -78,7 +80,9 @@ def upgrade(
         )
 
 
-def downgrade(target: str, *, on_event: Listener | None = None, **settings: Any) -> Report:
+def downgrade(
+    target: str, *, on_event: Listener | None = None, **settings: Unpack[Given]
+) -> Report:
     """Take back what is above the target, newest first.
 
     Args:
@@ -96,7 +100,7 @@ def downgrade(target: str, *, on_event: Listener | None = None, **settings: Any)
         return migrate.downgrade(session, _catalogue(session), target, on_event or _log())
 
 
-def adopt(*, on_event: Listener | None = None, **settings: Any) -> Report:
+def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Report:
     """Take over the records of an older tool, and apply nothing.
 
     Args:
@@ -110,7 +114,7 @@ def adopt(*, on_event: Listener | None = None, **settings: Any) -> Report:
         return migrate.adopt(session, _catalogue(session), on_event or _log())
 
 
-def status(**settings: Any) -> Status:
+def status(**settings: Unpack[Given]) -> Status:
     """Return what a database has beside what the files want; read-only.
 
     Works for a user with ``readonly = 1`` and creates nothing, not even chDB's
@@ -126,7 +130,7 @@ def status(**settings: Any) -> Status:
         return review_status(session, _versions(session).files)
 
 
-def validate(**settings: Any) -> Validation:
+def validate(**settings: Unpack[Given]) -> Validation:
     """Return everything that is wrong with the files and the ledger; read-only.
 
     Args:
@@ -147,7 +151,7 @@ def repair(
     *,
     forget: Iterable[str] = (),
     on_event: Listener | None = None,
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> Report:
     """Mend the records, never the schema.
 
@@ -177,7 +181,7 @@ def repair_statement(
     *,
     applied: bool,
     on_event: Listener | None = None,
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> Report:
     """Say whether a statement of an unfinished revision took effect; runs nothing.
 
@@ -203,7 +207,7 @@ def repair_statement(
         )
 
 
-def compare_hosts(**settings: Any) -> tuple[HostDifference, ...]:
+def compare_hosts(**settings: Unpack[Given]) -> tuple[HostDifference, ...]:
     """Return where the hosts of a cluster differ, and what brings them level; read-only.
 
     Args:
@@ -219,7 +223,7 @@ def compare_hosts(**settings: Any) -> tuple[HostDifference, ...]:
         return review_hosts(session)
 
 
-def lock_holder(**settings: Any) -> Holder | None:
+def lock_holder(**settings: Unpack[Given]) -> Holder | None:
     """Return who holds the lock; None when nobody does; read-only.
 
     Args:
@@ -233,7 +237,7 @@ def lock_holder(**settings: Any) -> Holder | None:
         return holder if holder is not None and holder.alive else None
 
 
-def unlock(holder: Holder, **settings: Any) -> None:
+def unlock(holder: Holder, **settings: Unpack[Given]) -> None:
     """Take the lock from its holder, who then sends nothing more.
 
     A statement that the holder has sent already goes on; the next run finds it
@@ -253,7 +257,7 @@ def unlock(holder: Holder, **settings: Any) -> None:
         break_lock(session, holder)
 
 
-def reset(*, on_event: Listener | None = None, **settings: Any) -> Report:
+def reset(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Report:
     """Forget the bookkeeping, never the data; for development only.
 
     Args:
@@ -302,7 +306,7 @@ async def validate_async(**options: Any) -> Validation:
     return await asyncio.to_thread(validate, **options)
 
 
-def history(**settings: Any) -> tuple[LedgerRow, ...]:
+def history(**settings: Unpack[Given]) -> tuple[LedgerRow, ...]:
     """Return every attempt that the ledger holds, oldest first; read-only.
 
     Args:
@@ -315,7 +319,7 @@ def history(**settings: Any) -> tuple[LedgerRow, ...]:
         return Ledger(session).read_state().rows
 
 
-def overview(*, drift: bool = False, **settings: Any) -> Overview:
+def overview(*, drift: bool = False, **settings: Unpack[Given]) -> Overview:
     """Return everything that ``report`` shows of a database; read-only.
 
     Args:
@@ -334,7 +338,7 @@ def overview(*, drift: bool = False, **settings: Any) -> Overview:
         return review_overview(session, drift=drift)
 
 
-def check(*, on_ahead: str = "warn", **settings: Any) -> Report:
+def check(*, on_ahead: str = "warn", **settings: Unpack[Given]) -> Report:
     """Return a report of what is pending, and apply nothing; read-only.
 
     At head this is one query, and no revision file is imported.

@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 
 def recall(kind: str, key: str) -> Any:
-    """Return what was kept under a key; None if nothing was, or it cannot be read."""
+    """Return what was kept under a key; None if nothing was, or somebody else may have.
+
+    Only a file of this user that nobody else can write is believed, in a directory that is so.
+    """
     with suppress(OSError, ValueError):
-        return json.loads(_file(kind, key).read_text("utf-8"))
+        file = _file(kind, key)
+        if _is_ours(file) and _is_ours(file.parent):
+            return json.loads(file.read_text("utf-8"))
     return None
 
 
@@ -29,13 +35,21 @@ def keep(kind: str, key: str, value: Any, *, most: int) -> None:
     """
     with suppress(OSError):
         file = _file(kind, key)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = file.with_suffix(f".{os.getpid()}")
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600, exist_ok=False)
         part.write_text(json.dumps(value), "utf-8")
         part.replace(file)
         known = sorted(file.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
         for old in known[:-most]:
             old.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    found = path.stat()
+    owned = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    return owned and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _file(kind: str, key: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import stat
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -33,19 +34,30 @@ def read_file(path: str | Path, hint: str) -> str:
 def write_file(path: str | Path, text: str) -> None:
     """Write a file as a whole: a crash leaves what was there, or the new text.
 
+    Follows links, keeps the mode of a file that is there, and writes straight into what
+    is no regular file, such as a device or a pipe.
+
     Raises:
         ConfigError: It cannot be written.
 
     """
-    target = Path(path)
-    if target.is_dir():
-        raise ConfigError(f"{path} is a directory.", hint="Name a file.")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, "utf-8")
-        os.replace(part, target)
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise ConfigError(f"{path} is a directory.", hint="Name a file.")
+        if target.exists() and not target.is_file():
+            target.write_text(text, "utf-8")
+            return
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            part.write_text(text, "utf-8")
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            part.replace(target)
+        finally:
+            if part.parent.is_dir():
+                part.unlink(missing_ok=True)
     except OSError as error:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
         reason = error.strerror or str(error)
         raise ConfigError(
             f"{path} cannot be written: {reason}.", hint="Name a file in a directory that is there."

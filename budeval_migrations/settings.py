@@ -13,10 +13,10 @@ import configparser
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.files import read_file
@@ -92,7 +92,32 @@ class Settings:
         return f"Settings(url={shown!r}, {rest})"
 
 
+class Given(TypedDict, total=False):
+    """What a caller may give: the settings by name, and where alembic.ini is."""
+
+    config: str | os.PathLike[str] | None
+    x: Mapping[str, str] | None
+    url: str | None
+    database: str | None
+    environment: str | None
+    cluster: str | None
+    ddl_timeout: float | str | None
+    max_lag: float | str | None
+    allow_inactive: bool | str | None
+    lock: str | None
+    lock_timeout: float | str | None
+    lock_lease: float | str | None
+    read_timeout: float | str | None
+    jobs: int | str | None
+    versions: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+    schema: str | None
+    hooks: str | None
+    server_version: str | None
+
+
 NAMES = tuple(f.name for f in fields(Settings) if f.name != "config")
+# An empty one would mean another server or another database than was meant.
+_NEVER_EMPTY = ("url", "database")
 CHOICES = {"lock": ("auto", "off")}
 FLAGS = ("allow_inactive",)
 MOST_JOBS = 64
@@ -142,6 +167,11 @@ def load_settings(
             found = environ.get(prefix + name.upper())
         if found is None:
             found = ini.get(name)
+        if found == "" and name in _NEVER_EMPTY:
+            raise ConfigError(
+                f"{name} is given, and is empty.",
+                hint=f"Say which {name} is meant, or leave it out. A variable that is not set?",
+            )
         if found is not None and found != "":
             values[name] = _convert(name, found)
     if not values.get("versions") and path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -120,12 +121,12 @@ class RevisionSink:
         """Take statements as written in the revision file."""
         self._cut(sql, str(self._path), self._places.locate(sql), unless, reach)
 
-    def file(self, name: str) -> None:
+    def file(self, name: str, *, outside: bool = False) -> None:
         """Take the statements of a file beside the revision.
 
         Raises:
             RevisionCompileError: The name is not a literal, so the file does not
-                count in the checksum.
+                count in the checksum; or it leads out of the revision's directory.
 
         """
         if self._files is None:
@@ -137,6 +138,13 @@ class RevisionSink:
                 hint=f'Write op.execute_file("{name}").',
             )
         path = self._path.parent / name
+        home = os.path.realpath(self._path.parent)
+        if not outside and os.path.commonpath([home, os.path.realpath(path)]) != home:
+            raise RevisionCompileError(
+                f"op.execute_file({name!r}): the file lies outside the directory of the revision.",
+                hint=f'Put it there; or, where that is meant: op.execute_file("{name}", '
+                "outside=True).",
+            )
         self._cut(read_text(path), str(path), lambda line, column: line)
 
     def backfill(self, asked: Backfill) -> None:

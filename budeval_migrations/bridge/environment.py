@@ -10,6 +10,7 @@ import logging
 import logging.config
 import signal
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from alembic.util import CommandError
@@ -17,8 +18,10 @@ from alembic.util import CommandError
 from budeval_migrations.bridge.standing import heads_if_applied
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import MigrationError
+from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.revisions.versions import Versions
 from budeval_migrations.settings import Settings, load_settings
+from budeval_migrations.visible import visible
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -42,7 +45,15 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
         _run(proxy, target_metadata)
     except MigrationError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise CommandError(f"{error.message}{hint}") from error
+        raise CommandError(visible(f"{error.message}{hint}")) from error
+    except AttributeError as error:
+        # Alembic asks a file for downgrade() without looking whether there is one.
+        if error.name not in ("upgrade", "downgrade") or not isinstance(error.obj, ModuleType):
+            raise
+        raise CommandError(
+            f"{error.obj.__name__} has no {error.name}.\n"
+            f"  hint: Write def {error.name}() in {shown_path(error.obj.__file__ or '')}."
+        ) from error
     except KeyboardInterrupt as stop:
         if proxy.config.cmd_opts is None:
             raise  # an application's own business
@@ -92,5 +103,15 @@ def _configure_logging(proxy: EnvironmentContext) -> None:
         return
     if proxy.config.file_config.has_section("loggers"):
         logging.config.fileConfig(path, disable_existing_loggers=False)
+    known = [each for each in logging.root.manager.loggerDict.values() if hasattr(each, "handlers")]
+    for logger in (logging.root, *known):
+        for handler in logger.handlers:
+            handler.addFilter(_show_controls)
     # The driver logs a traceback for every failed connection; the sentence is ours.
     logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
+
+
+def _show_controls(record: logging.LogRecord) -> bool:
+    """Let a terminal interpret nothing of a docstring, or of what a server says."""
+    record.msg, record.args = visible(record.getMessage()), ()
+    return True

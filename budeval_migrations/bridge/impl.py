@@ -39,7 +39,7 @@ class Sink(Protocol):
     def parallel(self) -> AbstractContextManager[None]:
         """Take what comes in the block as independent of one another."""
 
-    def file(self, name: str) -> None:
+    def file(self, name: str, *, outside: bool = False) -> None:
         """Take the statements of a file beside the revision."""
 
     def statement(self, sql: str) -> None:

@@ -16,11 +16,12 @@ from budeval_migrations.model import Backfill, Reach
 class ExecuteFileOp(MigrateOperation):
     """``op.execute_file("name.sql")``: run the statements of a file."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, outside: bool = False) -> None:
         self.name = name
+        self.outside = outside
 
     @classmethod
-    def execute_file(cls, operations: Operations, name: str) -> None:
+    def execute_file(cls, operations: Operations, name: str, *, outside: bool = False) -> None:
         """Run the statements of a file that lies beside the revision.
 
         The file counts in the revision's checksum, so the name must be a
@@ -28,14 +29,15 @@ class ExecuteFileOp(MigrateOperation):
 
         Args:
             name: The file's name, relative to the revision's directory.
+            outside: The file may lie outside that directory.
 
         """
-        operations.invoke(cls(name))
+        operations.invoke(cls(name, outside=outside))
 
 
 @Operations.implementation_for(ExecuteFileOp)
 def _execute_file(operations: Operations, operation: ExecuteFileOp) -> None:
-    _impl(operations).sink.file(operation.name)
+    _impl(operations).sink.file(operation.name, outside=operation.outside)
 
 
 @Operations.register_operation("execute_unless")

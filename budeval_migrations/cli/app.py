@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from budeval_migrations.cli.output import Interrupted, Output
+from budeval_migrations.cli.screen import finish
 from budeval_migrations.errors import MigrationError
 from budeval_migrations.settings import load_settings
 
@@ -34,8 +35,6 @@ class App:
         except KeyboardInterrupt as stop:
             number = getattr(stop, "number", signal.SIGINT)
             code = self.fail(Interrupted(str(stop) or "Interrupted.", number))
-        except BrokenPipeError:
-            raise  # main() sees to a reader that has gone
         except Exception as error:
             code = self.fail(
                 MigrationError(
@@ -43,6 +42,9 @@ class App:
                     hint="Run again with --debug for the traceback, and report it.",
                 )
             )
+        lost = finish()
+        if lost:
+            self.output.note(f"Not all of the answer could be written: {lost}.")
         sys.exit(code)
 
     def fail(self, error: MigrationError) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.report import report
 from budeval_migrations.cli.schema import schema
+from budeval_migrations.cli.screen import lose
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import Report
@@ -357,8 +357,7 @@ def main() -> None:
         code = error.exit_code
     except click.Abort:
         code = exit_code(signal.SIGINT)
-    except BrokenPipeError:
-        # Whoever read stdout has had enough; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as error:  # of click's own words, such as --help
+        code = 0 if isinstance(error, BrokenPipeError) else 1
+        lose(sys.stdout, error)
     sys.exit(code)

@@ -10,17 +10,16 @@ import json
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from budeval_migrations import events
 from budeval_migrations.cli.progress import LiveView
 from budeval_migrations.cli.schema import VERSION
+from budeval_migrations.cli.screen import Screen, write
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import MigrationError
@@ -35,6 +34,7 @@ from budeval_migrations.model import (
     Validation,
 )
 from budeval_migrations.revisions.directory import shown_path
+from budeval_migrations.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from budeval_migrations.history.lease import Holder
@@ -110,8 +110,8 @@ class Output:
         self.as_json = as_json
         self._quiet = self.quiet = quiet
         self._verbose = self.verbose = verbose
-        self._out = _console(stderr=False)
-        self._err = _console(stderr=True)
+        self._out = Screen()
+        self._err = Screen(stderr=True)
         self._waiting = False
         self._live = LiveView(self._err)
         logging.getLogger("budeval_migrations.engine").addHandler(_Notes(self))
@@ -275,7 +275,7 @@ class Output:
             self.answer("revision", found.as_dict())
             return
         if not found.written:
-            sys.stdout.write(found.text)
+            write(found.text)
         if self._quiet:
             return
         for notice in found.notices:
@@ -350,7 +350,8 @@ class Output:
         self._table(_HISTORY, [_history_cells(row) for row in rows])
 
     def _table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-        found = table(columns, rows, self._out.width)
+        shown = [[visible(cell) for cell in row] for row in rows]
+        found = table(columns, shown, self._out.width)
         self._out.print(found.text, end="", soft_wrap=True)
         if found.left_out:
             self.note(f"left out for want of room: {', '.join(found.left_out)}")
@@ -371,7 +372,7 @@ class Output:
     @contextmanager
     def captured(self) -> Iterator[Callable[[], str]]:
         """Keep the lines of an answer, without colours, in place of printing them."""
-        kept, self._out = self._out, Console(highlight=False, no_color=True, width=10_000)
+        kept, self._out = self._out, Screen(no_color=True, wide=True)
         try:
             with self._out.capture() as capture:
                 yield capture.get
@@ -393,15 +394,7 @@ class Output:
 
     def dump(self, value: dict[str, Any]) -> None:
         """Write a JSON object to stdout."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        # A pipe has no width to respect: lines stay whole for grep and logs.
-        console.width = 10_000
-    return console
+        write(visible_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
 
 def _status_cells(line: RevisionStatus) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from budeval_migrations import api
 from budeval_migrations.cli.app import App
+from budeval_migrations.cli.screen import write
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.files import write_file
 
@@ -38,7 +37,7 @@ def report(app: App, file: str | None, drift: bool) -> None:
 
             page = render(found)
             if file == "-":
-                sys.stdout.write(page)
+                write(page)
                 return 0
             write_file(file, page)
         if app.output.as_json:

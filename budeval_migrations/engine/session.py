@@ -506,6 +506,8 @@ class Session:
             )
         if path != os.curdir:
             check_directory(path, self.shown)
+            with suppress(OSError):  # chDB says what is wrong
+                os.makedirs(path, mode=0o700, exist_ok=True)  # it holds what revisions insert
 
     def _make_wire(self, connection: Connection) -> Wire:
         raw: Any = connection.connection.dbapi_connection

@@ -146,10 +146,16 @@ def database_name(settings: Settings, url: URL) -> str:
     """Return the database to migrate: the setting, else the URL's, else ``budeval``.
 
     Raises:
-        ConfigError: It is one of ClickHouse's own, which hold nothing over a restart.
+        ConfigError: The two differ; or it is one of ClickHouse's own, which hold nothing
+            over a restart.
 
     """
     theirs = "" if is_embedded(url) else url.database
+    if theirs and settings.database and theirs != settings.database:
+        raise ConfigError(
+            f"The URL names the database {theirs}, and the setting database {settings.database}.",
+            hint="Name one of them, or the same in both.",
+        )
     name = settings.database or theirs or DEFAULT_DATABASE
     check_database(name)
     return name

@@ -18,6 +18,7 @@ from budeval_migrations.settings import check_database, checked_prefix
 _FILES = {
     "alembic.ini": "alembic.ini",
     "env.py": "env.py",
+    "script.py.mako": "script.py.mako",
     "versions/001_create_events.py": "001_create_events.py",
     "tests/test_revisions.py": "test_revisions.py",
     ".github/workflows/migrations.yml": "migrations.yml",

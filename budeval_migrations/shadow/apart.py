@@ -53,7 +53,7 @@ class Apart(Generic[_T]):
         self._directory = tempfile.TemporaryDirectory(prefix="budeval-stage-")
         self._answer = os.path.join(self._directory.name, "answer")
         stage = os.path.join(self._directory.name, "stage")
-        os.mkdir(stage)
+        os.mkdir(stage, mode=0o700)
         self._process = subprocess.Popen(  # noqa: S603  this interpreter, this module
             [sys.executable, "-m", __name__, stage, self._answer, self._function.__module__],
             stdin=subprocess.PIPE,

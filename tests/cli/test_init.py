@@ -15,6 +15,7 @@ from tests.support.targets import require_packages
 FILES = {
     "alembic.ini",
     "env.py",
+    "script.py.mako",
     "versions/001_create_events.py",
     "tests/test_revisions.py",
     ".github/workflows/migrations.yml",
@@ -186,3 +187,27 @@ def test_what_cannot_be_a_project_is_refused(tmp_path: Path, words: list[str], s
     assert said in done.stderr, done.stderr
     assert "hint: " in done.stderr
     assert written(tmp_path) == {"file"}
+
+
+def test_alembic_writes_revisions_in_a_new_project(shop: Path) -> None:
+    for words in (
+        ["upgrade", "head"],
+        ["revision", "-m", "add it"],
+        ["merge", "-m", "one", "heads"],
+    ):
+        done = run(shop, *words, module="alembic")
+        assert done.returncode == 0, done.stderr
+    text = (shop / "versions" / "002_add_it.py").read_text("utf-8")
+    assert "down_revision = '001_create_events'" in text
+    assert "def upgrade() -> None:" in text
+
+
+def test_a_file_without_downgrade_is_told_by_alembic_in_a_sentence(shop: Path) -> None:
+    file = shop / "versions" / "001_create_events.py"
+    file.write_text(file.read_text("utf-8").partition("def downgrade")[0], "utf-8")
+    assert run(shop, "upgrade", "head", module="alembic").returncode == 0
+    done = run(shop, "downgrade", "base", module="alembic")
+    assert done.returncode != 0
+    assert "001_create_events has no downgrade.\n" in done.stderr
+    assert "Write def downgrade() in versions/001_create_events.py." in done.stderr
+    assert "Traceback" not in done.stderr

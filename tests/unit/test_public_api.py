@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +108,37 @@ def test_taking_the_functions_imports_neither_alembic_nor_a_driver() -> None:
 
 def test_taking_the_lifespan_imports_no_web_framework() -> None:
     assert not imported_by("from budeval_migrations import lifespan") & {"fastapi", "starlette"}
+
+
+def test_the_public_names_are_in_its_directory() -> None:
+    assert set(budeval_migrations.__all__) <= set(dir(budeval_migrations))
+
+
+def test_the_lifespan_is_a_function_whatever_was_imported_before() -> None:
+    code = (
+        "import pkgutil, importlib, budeval_migrations as bm\n"
+        "for module in pkgutil.iter_modules(bm.__path__):\n"
+        "    if not module.name.startswith('_') and module.name != 'pytest_plugin':\n"
+        "        importlib.import_module(f'budeval_migrations.{module.name}')\n"
+        "for name in bm.__all__:\n"
+        "    assert type(getattr(bm, name)).__name__ != 'module', name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_misspelt_setting_does_not_pass_a_type_checker(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api")
+    file = tmp_path / "app.py"
+    file.write_text(
+        "import budeval_migrations as bm\n"
+        "bm.upgrade(lock_timeout=3, versions=['versions'])\n"
+        "bm.upgrade(lock_tiemout=3)\n"
+        "bm.lifespan(jobs=2)\n"
+        "bm.status(databse='x')\n"
+    )
+    said, _, code = api.run(
+        ["--strict", "--no-error-summary", f"--cache-dir={tmp_path}", str(file)]
+    )
+    assert code == 1
+    assert [line.split(":")[1] for line in said.splitlines() if ": error:" in line] == ["3", "5"]
+    assert "lock_tiemout" in said and "databse" in said

@@ -457,3 +457,17 @@ def test_a_prefix_that_others_may_begin_with_is_refused(tmp_path: Path, prefix: 
     assert refused.value.hint == (
         "Capital letters, digits and _, with _ at the end: SHOP_MIGRATIONS_."
     )
+
+
+@pytest.mark.parametrize("name", ["url", "database"])
+def test_an_empty_place_is_refused_wherever_it_comes_from(tmp_path: Path, name: str) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(f"[budeval_migrations]\n{name} =\n")
+    for load in (
+        lambda: load_settings(environ={}, **{name: ""}),
+        lambda: load_settings(environ={}, x={name: ""}),
+        lambda: load_settings(environ={f"BUDEVAL_MIGRATIONS_{name.upper()}": ""}),
+        lambda: load_settings(environ={}, config=ini),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} is given, and is empty"):
+            load()

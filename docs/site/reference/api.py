@@ -25,7 +25,7 @@ GROUPS = {
     "budeval_migrations.api": "Change a database, and ask how it stands",
     "budeval_migrations.ahead": "Look ahead",
     "budeval_migrations.author": "Write files",
-    "budeval_migrations.lifespan": "When an application starts",
+    "budeval_migrations.starting": "When an application starts",
 }
 # What the functions return, and what that is made of.
 ANSWERS: tuple[type, ...] = (

@@ -35,13 +35,20 @@ DATABASES = (
     ("clickhouse+http://h", "", "budeval"),
     ("clickhouse+http://h/", "", "budeval"),
     ("clickhouse+http://h/other", "", "other"),
-    ("clickhouse+http://h/other", "named", "named"),
+    ("clickhouse+http://h/named", "named", "named"),
     ("clickhouse+native://h/other", "", "other"),
     ("clickhousedb://h/other", "", "other"),
     ("clickhousedb://h", "named", "named"),
     ("chdb:///./data", "", "budeval"),
     ("chdb:///./data", "named", "named"),
 )
+
+
+@pytest.mark.parametrize("scheme", ["clickhouse+http", "clickhouse+native", "clickhousedb"])
+def test_two_names_of_the_database_are_refused_with_both(scheme: str) -> None:
+    with pytest.raises(ConfigError, match="names the database one, and the setting database two"):
+        parse_url(Settings(url=f"{scheme}://h/one", database="two"))
+
 
 # (URL, what is wrong with it, hint)
 WRONG = (

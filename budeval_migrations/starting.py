@@ -11,9 +11,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from budeval_migrations import api
+from budeval_migrations.engine.url import parse_url
 from budeval_migrations.errors import (
     ConfigError,
     ConnectionFailed,
@@ -23,12 +24,16 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Notice
 from budeval_migrations.model import Report
 from budeval_migrations.run.logs import log_event
-from budeval_migrations.settings import load_settings
+from budeval_migrations.settings import Given, load_settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _LOG = logging.getLogger("budeval_migrations")
 _MODES = ("upgrade", "check", "wait")
+_ON_AHEAD = ("warn", "error")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -38,13 +43,13 @@ def lifespan(
     then: Lifespan | None = None,
     on_ahead: str = "warn",
     wait_timeout: float = 600.0,
-    **settings: Any,
+    **settings: Unpack[Given],
 ) -> Lifespan:
     """Return a lifespan that sees to the database before the application serves.
 
     The work is done on a thread, so that the event loop goes on; logging is left
-    as the application has set it up. The report is put on
-    ``app.state.migrations``.
+    as the application has set it up. The report is put on ``app.state.migrations``
+    where the application has a ``state``.
 
     Args:
         mode: ``upgrade`` applies what is pending; ``check`` refuses to start when
@@ -58,7 +63,8 @@ def lifespan(
         **settings: As for :func:`budeval_migrations.upgrade`.
 
     Raises:
-        ConfigError: Unknown mode; at once, not at start-up.
+        ConfigError: Unknown mode or setting, a bad value, or two that contradict each
+            other; at once, not at start-up.
         PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
         ConnectionFailed: At start-up, in ``wait`` when the time is up.
         MigrationError: At start-up, whatever the upgrade raises, without its causes, since
@@ -67,6 +73,11 @@ def lifespan(
     """
     if mode not in _MODES:
         raise ConfigError(f"mode cannot be {mode!r}.", hint=f"Choose one of {', '.join(_MODES)}.")
+    if on_ahead not in _ON_AHEAD:
+        raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
+    given = load_settings(environ={}, **settings)
+    if settings.get("url"):
+        parse_url(given)
 
     async def seen_to() -> Report:
         if mode == "upgrade":  # which logs its notices itself
@@ -92,7 +103,8 @@ def lifespan(
             known = {"error": type(error).__name__, "exit_code": error.exit_code}
             _LOG.error("%s", said, extra={"event": "start_failed", **known})
             raise error.with_traceback(None) from None
-        app.state.migrations = report
+        if hasattr(app, "state"):  # Quart's applications have none
+            app.state.migrations = report
         if then is None:
             yield
         else:
@@ -102,7 +114,7 @@ def lifespan(
     return migrated
 
 
-async def _until_applied(patience: float, on_ahead: str, settings: dict[str, Any]) -> Report:
+async def _until_applied(patience: float, on_ahead: str, settings: Given) -> Report:
     began = time.monotonic()
     pause = _FIRST_PAUSE
     read_timeout = load_settings(**settings).read_timeout
