@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
-from budeval_migrations.errors import ConfigError
+from budeval_migrations.errors import ConfigError, HookFailed
 from budeval_migrations.settings import DEFAULT_URL, Given, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from budeval_migrations.bridge.catalogue import Catalogue
     from budeval_migrations.engine.session import Session
-    from budeval_migrations.events import Listener
+    from budeval_migrations.events import Event, Listener
     from budeval_migrations.history.lease import Holder
     from budeval_migrations.model import (
         HostDifference,
@@ -64,7 +66,7 @@ def upgrade(
     if on_ahead not in ("warn", "error"):
         raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
     began = time.monotonic()
-    with _session(load_settings(**settings)) as session:
+    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
         versions = _versions(session)
         report = _at_head("upgrade", session, versions, target, began)
         if report is not None:
@@ -75,7 +77,7 @@ def upgrade(
             session,
             migrate.open_catalogue(session, versions.files),
             target,
-            on_event or _log(),
+            tell,
             tolerate_ahead=on_ahead == "warn",
         )
 
@@ -96,8 +98,8 @@ def downgrade(
     """
     from budeval_migrations.bridge import migrate
 
-    with _session(load_settings(**settings)) as session:
-        return migrate.downgrade(session, _catalogue(session), target, on_event or _log())
+    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
+        return migrate.downgrade(session, _catalogue(session), target, tell)
 
 
 def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Report:
@@ -110,8 +112,8 @@ def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     """
     from budeval_migrations.bridge import migrate
 
-    with _session(load_settings(**settings)) as session:
-        return migrate.adopt(session, _catalogue(session), on_event or _log())
+    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
+        return migrate.adopt(session, _catalogue(session), tell)
 
 
 def status(**settings: Unpack[Given]) -> Status:
@@ -169,10 +171,8 @@ def repair(
     """
     from budeval_migrations.bridge import migrate
 
-    with _session(load_settings(**settings)) as session:
-        return migrate.repair(
-            session, _catalogue(session), tuple(revisions), tuple(forget), on_event or _log()
-        )
+    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
+        return migrate.repair(session, _catalogue(session), tuple(revisions), tuple(forget), tell)
 
 
 def repair_statement(
@@ -201,9 +201,9 @@ def repair_statement(
     """
     from budeval_migrations.bridge import migrate
 
-    with _session(load_settings(**settings)) as session:
+    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
         return migrate.answer(
-            session, _catalogue(session), revision, statement, on_event or _log(), applied=applied
+            session, _catalogue(session), revision, statement, tell, applied=applied
         )
 
 
@@ -279,31 +279,41 @@ def reset(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     from budeval_migrations.history.reset import forget_everything
     from budeval_migrations.model import Report
 
-    with _session(resolved) as session:
-        dropped = forget_everything(session, on_event or _log())
+    with _session(resolved) as session, _heard(on_event) as tell:
+        dropped = forget_everything(session, tell)
         notices = (f"Dropped {', '.join(dropped)}; every other table is as it was.",)
         nothing = ("There was no bookkeeping.",)
         return Report("reset", session.database, notices=notices if dropped else nothing)
 
 
-async def upgrade_async(target: str = "heads", **options: Any) -> Report:
+async def upgrade_async(
+    target: str = "heads",
+    *,
+    on_event: Listener | None = None,
+    on_ahead: str = "error",
+    **settings: Unpack[Given],
+) -> Report:
     """Do :func:`upgrade` on a thread, so that the event loop goes on."""
-    return await asyncio.to_thread(upgrade, target, **options)
+    return await asyncio.to_thread(
+        partial(upgrade, target, on_event=on_event, on_ahead=on_ahead, **settings)
+    )
 
 
-async def downgrade_async(target: str, **options: Any) -> Report:
+async def downgrade_async(
+    target: str, *, on_event: Listener | None = None, **settings: Unpack[Given]
+) -> Report:
     """Do :func:`downgrade` on a thread, so that the event loop goes on."""
-    return await asyncio.to_thread(downgrade, target, **options)
+    return await asyncio.to_thread(partial(downgrade, target, on_event=on_event, **settings))
 
 
-async def status_async(**options: Any) -> Status:
+async def status_async(**settings: Unpack[Given]) -> Status:
     """Do :func:`status` on a thread, so that the event loop goes on."""
-    return await asyncio.to_thread(status, **options)
+    return await asyncio.to_thread(partial(status, **settings))
 
 
-async def validate_async(**options: Any) -> Validation:
+async def validate_async(**settings: Unpack[Given]) -> Validation:
     """Do :func:`validate` on a thread, so that the event loop goes on."""
-    return await asyncio.to_thread(validate, **options)
+    return await asyncio.to_thread(partial(validate, **settings))
 
 
 def history(**settings: Unpack[Given]) -> tuple[LedgerRow, ...]:
@@ -401,7 +411,38 @@ def _at_head(
     return Report(operation, session.database, current=heads, elapsed_ms=elapsed)
 
 
-def _log() -> Listener:
-    from budeval_migrations.run.logs import log_event
+@contextmanager
+def _heard(on_event: Listener | None) -> Iterator[Listener]:
+    """Yield a listener that never stops a run; what it raised is raised behind the run."""
+    if on_event is None:
+        from budeval_migrations.run.logs import log_event
 
-    return log_event
+        yield log_event
+        return
+    failed: list[HookFailed] = []
+
+    def told(event: Event) -> None:
+        if failed:
+            return
+        try:
+            on_event(event)
+        except Exception as error:
+            failed.append(_listener_failed(event, error))
+
+    yield told
+    if failed:
+        raise failed[0]
+
+
+def _listener_failed(event: Event, error: Exception) -> HookFailed:
+    from budeval_migrations.sql.redact import redact
+
+    said = redact(f"{type(error).__name__}: {error}")
+    failure = HookFailed(
+        f"on_event failed at {type(event).__name__}, {said}; the run went on to its end "
+        "without it, and what it did is recorded.",
+        hint="Mend on_event. See: budeval-migrate status",
+        hook="on_event",
+    )
+    failure.__cause__ = error
+    return failure

@@ -423,12 +423,13 @@ class StatementOutcomeUnknown(LedgerError, StatementError):
 
 
 class HookFailed(ExecutionError):
-    """A person's own code before or after a revision raised; the run ended there.
+    """A person's own code raised: a hook, which ended the run, or ``on_event``, which did not.
 
     Safe: Where it was ``before_revision``, nothing of the revision was sent; where it was
-    ``after_revision``, the revision is done and recorded.
+    ``after_revision``, the revision is done and recorded; where it was ``on_event``, the run
+    came to its end.
 
-    Next: Mend the hook, or leave it out, and run again.
+    Next: Mend it, or leave it out, and run again.
 
     Args:
         **details: ``revision``, and ``hook``, the name of the function.

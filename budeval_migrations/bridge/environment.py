@@ -104,9 +104,9 @@ def _configure_logging(proxy: EnvironmentContext) -> None:
     if proxy.config.file_config.has_section("loggers"):
         logging.config.fileConfig(path, disable_existing_loggers=False)
     known = [each for each in logging.root.manager.loggerDict.values() if hasattr(each, "handlers")]
-    for logger in (logging.root, *known):
-        for handler in logger.handlers:
-            handler.addFilter(_show_controls)
+    handlers = [each for logger in (logging.root, *known) for each in logger.handlers]
+    for handler in filter(None, (*handlers, logging.lastResort)):
+        handler.addFilter(_show_controls)
     # The driver logs a traceback for every failed connection; the sentence is ours.
     logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 

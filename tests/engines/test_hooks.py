@@ -193,3 +193,30 @@ def test_a_module_without_hooks_is_refused_before_anything_runs(
         ("002_two",),
         ("003_three",),
     ]
+
+
+@modern
+@pytest.mark.parametrize("at", ["RunStarted", "StatementStarted", "RevisionFinished"])
+def test_a_listener_that_raises_stops_nothing_and_is_told_behind_the_run(
+    stage: Stage, at: str
+) -> None:
+    stage.write_three()
+    calls = []
+
+    def listen(event: object) -> None:
+        calls.append(type(event).__name__)
+        if calls[-1] == at:
+            raise ValueError("nobody listens, password='hunter2'")
+
+    with pytest.raises(HookFailed) as caught:
+        bm.upgrade(on_event=listen, **stage.options)
+    assert calls.count(at) == 1
+    assert f"on_event failed at {at}, ValueError: nobody listens" in caught.value.message
+    assert "hunter2" not in caught.value.message
+    assert stage.heads() == {"003_three"}
+    rows = stage.rows("SELECT version, toUInt8(success) FROM schema_migrations ORDER BY sequence")
+    assert [(str(v), int(ok)) for v, ok in rows] == [
+        ("001_one", 1),
+        ("002_two", 1),
+        ("003_three", 1),
+    ]

@@ -275,3 +275,38 @@ def test_four_uvicorn_workers_start_together_and_migrate_once(stage: Stage) -> N
     assert sorted(len(report["applied"]) for report in told) == [0, 0, 0, 3]
     rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
     assert rows == [("001_one",), ("002_two",), ("003_three",)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bogus": 1}, "Unknown setting bogus"),
+        ({"lock_tiemout": 1}, "Unknown setting lock_tiemout"),
+        ({"jobs": "many"}, "jobs must be a number"),
+        ({"on_ahead": "ignore"}, "on_ahead cannot be 'ignore'"),
+        ({"database": ""}, "database is given, and is empty"),
+        (
+            {"url": "clickhouse+http://h/one", "database": "two"},
+            "names the database one, and the setting database two",
+        ),
+        ({"url": "postgresql://h/d"}, "is not a ClickHouse URL"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_when_the_lifespan_is_made(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        bm.lifespan(**options)  # type: ignore[arg-type]
+
+
+def test_an_application_without_a_state_is_served_too(stage: Stage) -> None:
+    stage.write_three()
+
+    class Quart:  # whose applications have no ``state``
+        __slots__ = ()
+
+    async def start() -> None:
+        async with bm.lifespan(**stage.options)(Quart()):
+            assert stage.heads() == {"003_three"}
+
+    asyncio.run(start())
