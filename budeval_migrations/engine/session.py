@@ -42,7 +42,9 @@ from budeval_migrations.engine.url import (
     own_timeout,
     parse_url,
     secrets_of,
+    settings_in,
     shown_url,
+    unknown_setting,
 )
 from budeval_migrations.engine.wires import (
     FENCED_OFF,
@@ -191,8 +193,30 @@ class Session:
     def wire(self) -> Wire:
         """The way to send SQL to the byte over :attr:`connection`."""
         if self._wire is None:
-            self._wire = self._make_wire(self.connection)
+            wire = self._make_wire(self.connection)
+            self._check_settings(wire)
+            self._wire = wire
         return self._wire
+
+    def _check_settings(self, wire: Wire) -> None:
+        """Refuse settings of the URL that the server does not know; send the others from now on."""
+        names = settings_in(self.url)
+        if not names:
+            return
+        try:
+            known = {str(name) for (name,) in wire.query("SELECT name FROM system.settings")}
+        except EngineError as error:
+            if error.code != UNKNOWN_DATABASE:
+                raise
+            with self.elsewhere() as other:
+                other.query("SELECT 1")  # looks itself
+        else:
+            for name in names:
+                if name not in known:
+                    raise unknown_setting(name, sorted(known), self.url)
+        if isinstance(wire, HttpWire):  # clickhouse-driver has them from the URL
+            raw: Any = self.connection.connection.dbapi_connection
+            raw.transport.ch_settings.update(names)
 
     def initialised_connection(self) -> Connection:
         """Return the connection with a dialect that knows its server.
@@ -539,8 +563,10 @@ def _engine(url: URL, read_timeout: float) -> Engine:
     arguments: dict[str, Any] = {}
     if url.get_backend_name() == "clickhousedb":
         arguments = _connect_arguments(url, read_timeout)
-    elif url.get_driver_name() != "native" and url.host and ":" in url.host:
-        url = url.set(host=f"[{url.host}]")  # clickhouse-sqlalchemy writes it as it is
+    elif url.get_driver_name() != "native":
+        url = url.difference_update_query(settings_in(url))
+        if url.host and ":" in url.host:
+            url = url.set(host=f"[{url.host}]")  # clickhouse-sqlalchemy writes it as it is
     try:
         with warnings.catch_warnings():
             # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
@@ -58,6 +59,22 @@ _DRIVERS = {
     "clickhousedb": _CONNECT,
     "clickhousedb+connect": _CONNECT,
 }
+# What each driver of clickhouse-sqlalchemy takes for its own; the rest are ClickHouse's settings.
+# Its drivers/http/{base,transport}.py (0.3.2); clickhouse-driver's util/helpers.py (0.2.10).
+_OPTIONS = {
+    "http": frozenset(
+        {"protocol", "endpoint", "engine_reflection", "timeout", "verify", "cert", "unicode_errors"}
+        | {"ddl_timeout"}
+    ),
+    "native": frozenset(
+        {"compression", "secure", "use_numpy", "round_robin", "client_name", "connect_timeout"}
+        | {"send_receive_timeout", "sync_request_timeout", "compress_block_size", "tcp_keepalive"}
+        | {"settings_is_important", "client_revision", "verify", "check_hostname", "ssl_version"}
+        | {"ca_certs", "ciphers", "keyfile", "keypass", "certfile", "server_hostname", "alt_hosts"}
+        | {"engine_reflection"}
+    ),
+}
+_HEADER = "header__"
 _PROXY = re.compile(r"//[^/@:\s]*:([^@\s]+)@")
 _SECRET_OPTIONS = ("password", "secret", "token", "key", "auth")
 
@@ -111,6 +128,11 @@ def parse_url(settings: Settings) -> URL:
             f"The {url.drivername}:// URL names no host.",
             hint=f"Write {url.drivername}://user:password@host/database.",
         )
+    if url.database and "/" in url.database:
+        raise ConfigError(
+            f"The URL's path is {url.database}, and only the database's name can stand there.",
+            hint="A path before ClickHouse is the option endpoint: ?endpoint=some/path.",
+        )
     if url.port is not None and not 0 < url.port < 65536:
         raise ConfigError(
             f"There is no port {url.port} in {url.drivername}://{url.host}.",
@@ -159,6 +181,36 @@ def database_name(settings: Settings, url: URL) -> str:
     name = settings.database or theirs or DEFAULT_DATABASE
     check_database(name)
     return name
+
+
+def settings_in(url: URL) -> dict[str, str]:
+    """Return the ClickHouse settings of a URL: what is no option of its driver.
+
+    None for chDB, and for clickhouse-connect, which finds, checks and sends them itself.
+    """
+    if url.get_backend_name() != "clickhouse":
+        return {}
+    known = _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
+    found = {}
+    for name, value in url.query.items():
+        if name not in known and not name.startswith(_HEADER):
+            found[name] = value if isinstance(value, str) else value[-1]
+    return found
+
+
+def unknown_setting(name: str, settings: Sequence[str], url: URL) -> ConfigError:
+    """Return the refusal of an option that neither driver nor server knows.
+
+    Args:
+        settings: The names that the server knows.
+
+    """
+    options = _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
+    near = difflib.get_close_matches(name, [*options, *settings], n=1)
+    return ConfigError(
+        f"{name} in the URL is no option of {url.drivername}:// and no setting of the server.",
+        hint=f"Did you mean {near[0]}?" if near else "Leave it out.",
+    )
 
 
 def shown_url(url: URL) -> str:

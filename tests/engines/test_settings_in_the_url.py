@@ -1,0 +1,73 @@
+"""ClickHouse settings in the URL go with every statement; what nobody knows is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.errors import ConfigError, MigrationError
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+servers = pytest.mark.parametrize(
+    "engine_url",
+    engine_parameters("modern-http", "modern-connect", "old-http", "old-native"),
+    indirect=True,
+)
+SEEN = (
+    "INSERT INTO seen SELECT name, value FROM system.settings "
+    "WHERE name IN ('max_block_size', 'join_use_nulls')"
+)
+
+
+def options(stage: Stage, query: str) -> dict[str, Any]:
+    return {**stage.options, "url": f"{stage.options['url']}?{query}"}
+
+
+def write(stage: Stage) -> None:
+    create = "CREATE TABLE seen (name String, value String) ENGINE = MergeTree ORDER BY name"
+    stage.project.write_revision("001_a", None, [create, SEEN])
+    stage.project.write_revision("002_b", "001_a", ["SET join_use_nulls = 0", SEEN])
+
+
+@servers
+def test_settings_go_with_every_statement_and_a_set_wins(stage: Stage) -> None:
+    write(stage)
+    bm.upgrade(**options(stage, "max_block_size=1234&join_use_nulls=1"))
+    rows = stage.rows("SELECT name, value FROM seen ORDER BY name, value")
+    assert [(str(name), str(value)) for name, value in rows] == [
+        ("join_use_nulls", "0"),
+        ("join_use_nulls", "1"),
+        ("max_block_size", "1234"),
+        ("max_block_size", "1234"),
+    ]
+
+
+@servers
+def test_what_neither_driver_nor_server_knows_is_refused(stage: Stage) -> None:
+    write(stage)
+    with pytest.raises(MigrationError) as caught:
+        bm.upgrade(**options(stage, "max_blok_size=1"))
+    assert "max_blok_size" in caught.value.message
+    if not stage.target.url.startswith("clickhousedb"):
+        assert isinstance(caught.value, ConfigError)
+        assert caught.value.hint == "Did you mean max_block_size?"
+    assert bm.status(**stage.options).current == ()
+
+
+@servers
+def test_options_of_the_driver_stay_its_own(stage: Stage) -> None:
+    write(stage)
+    native = "native" in stage.target.url
+    option = "connect_timeout=7" if native else "timeout=70"
+    if stage.target.url.startswith("clickhousedb"):
+        option = "connect_timeout=7"
+    assert bm.upgrade(**options(stage, option)).applied == ("001_a", "002_b")
+
+
+@pytest.mark.parametrize("scheme", ["clickhouse+http", "clickhouse+native", "clickhousedb"])
+def test_a_path_is_not_dropped_in_silence(scheme: str) -> None:
+    with pytest.raises(ConfigError, match="The URL's path is some/path/shop"):
+        bm.status(url=f"{scheme}://h/some/path/shop")
