@@ -33,11 +33,17 @@ def pytest_collection_modifyitems(
     directory = config.getoption("--budeval-versions")
     if not directory:
         return
+    from budeval_migrations.errors import MigrationError
     from budeval_migrations.revisions.directory import read_files
     from budeval_migrations.settings import load_settings
 
     settings: dict[str, Any] = {"versions": [directory]}
-    names = sorted(read_files(load_settings(**settings)))
+    try:
+        names = sorted(read_files(load_settings(**settings)))
+    except MigrationError as error:
+        raise pytest.UsageError(f"--budeval-versions: {error.message}") from error
+    if not names:
+        raise pytest.UsageError(f"--budeval-versions: there is no revision in {directory}.")
     items.append(_Heads.from_parent(session, name=f"{directory}::single head", settings=settings))
     items += [
         _Revision.from_parent(

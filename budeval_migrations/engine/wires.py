@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -136,12 +137,20 @@ class HttpWire:
     def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
         params = {"default_format": "JSONCompact", **settings}
-        answer = self._send(sql, params, self._context.answering(patient))
+        answer = self._send(sql, params, self._context.answering(patient), whole=True)
         if not answer.body:
             raise self._cut_off()
+        if answer.cut:
+            raise self._error_in(answer) or EngineError(
+                f"{self._context.shown} answered a question of ours with more than "
+                f"{_MOST >> 20} MB.",
+                hint="Is this ClickHouse's HTTP port, and not another service?",
+            )
         try:
             found = json.loads(answer.body)
             rows: list[Row] = found["data"]
+            if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+                raise TypeError("no rows")
         except (ValueError, KeyError, TypeError) as error:
             raise self._error_in(answer) or self._stranger(answer) from error
         if "exception" in found:  # http_write_exception_in_output_format
@@ -226,11 +235,13 @@ class HttpWire:
             raise self._cut_off()
         return answer
 
-    def _send(self, sql: str, params: dict[str, str], timeout: float | None) -> HttpAnswer:
+    def _send(
+        self, sql: str, params: dict[str, str], timeout: float | None, *, whole: bool = False
+    ) -> HttpAnswer:
         # wait_end_of_query makes the status tell the outcome, where nothing rewrites it.
         params = {"wait_end_of_query": "1", **params}
         try:
-            answer = self._post(sql.encode("utf-8", "surrogateescape"), params, timeout)
+            answer = self._post(sql.encode("utf-8", "surrogateescape"), params, timeout, whole)
         except Exception as error:
             shown, redact = self._context.shown, self._context.redact
             raise connection_error(error, shown, redact, timeout) from error
@@ -284,6 +295,7 @@ class HttpAnswer:
     Attributes:
         headers: By name, in any case.
         whole_head: Its head surely did not end early.
+        cut: The beginning of its body was too long to be kept.
 
     """
 
@@ -291,6 +303,7 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
     whole_head: bool
+    cut: bool = False
 
     @property
     def text(self) -> str:
@@ -321,14 +334,34 @@ class HttpAnswer:
 _LENGTHS = ("Content-Length", "Transfer-Encoding", "X-ClickHouse-Summary")
 # How an exception begins on a line of its own, in the spellings of 18.16 to 26.x.
 _EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?DB::", re.M)
-_Post = Callable[[bytes, "dict[str, str]", "float | None"], HttpAnswer]
+# Data, parameters, seconds, and whether a long answer is of no use without its beginning.
+_Post = Callable[[bytes, "dict[str, str]", "float | None", bool], HttpAnswer]
+# Bytes of an answer that are read at a time, and that are kept in memory of one.
+_READ, _MOST = 1 << 16, 1 << 28
 
 
-def _answer(status: int, headers: Mapping[str, str], body: bytes, raw: Any) -> HttpAnswer:
+def _answer(
+    status: int, headers: Mapping[str, str], chunks: Iterator[bytes], raw: Any, *, whole: bool
+) -> HttpAnswer:
+    """Read an answer; of one that is too long, the end is kept, where an error would stand.
+
+    Args:
+        whole: Of no use without its beginning: reading ends there.
+
+    """
     from budeval_migrations.engine.http import Response
 
+    kept, size, cut = deque[bytes](), 0, False
+    for chunk in chunks:
+        kept.append(chunk)
+        size += len(chunk)
+        while size > _MOST and len(kept) > 1:
+            size -= len(kept.popleft())
+            cut = True
+        if cut and whole:
+            break
     ours = isinstance(getattr(raw, "_original_response", None), Response)
-    return HttpAnswer(status, headers, body, ours)
+    return HttpAnswer(status, headers, b"".join(kept), ours, cut)
 
 
 def requests_post(transport: Any) -> _Post:
@@ -341,19 +374,24 @@ def requests_post(transport: Any) -> _Post:
         if type(adapter) is HTTPAdapter:  # and not one that the application has put there
             seeing_through(adapter.poolmanager)
 
-    def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
+    def post(data: bytes, params: dict[str, str], timeout: float | None, whole: bool) -> HttpAnswer:
         response = transport.http.post(
             transport.db_url,
             auth=transport.auth if transport.auth[0] else None,
             params={**transport.ch_settings, "database": transport.db_name, **params},
             data=data,
             timeout=timeout,
-            headers=transport.headers,
+            headers={**transport.headers, "Accept-Encoding": "identity"},
             verify=transport.verify,
             cert=transport.cert,
             allow_redirects=False,
+            stream=True,
         )
-        return _answer(response.status_code, response.headers, response.content, response.raw)
+        with response:
+            chunks = response.iter_content(_READ)
+            return _answer(
+                response.status_code, response.headers, chunks, response.raw, whole=whole
+            )
 
     return post
 
@@ -372,7 +410,7 @@ def connect_post(client: Any, timeout: float | None) -> _Post:
     # In one session, a statement that is still at work would lock all others out (373).
     own = {name: value for name, value in client.params.items() if name != "session_id"}
 
-    def post(data: bytes, params: dict[str, str], timeout: float | None) -> HttpAnswer:
+    def post(data: bytes, params: dict[str, str], timeout: float | None, whole: bool) -> HttpAnswer:
         from urllib.parse import urlencode
 
         query = urlencode({**own, "database": client.database, **params})
@@ -384,8 +422,17 @@ def connect_post(client: Any, timeout: float | None) -> _Post:
             timeout=Timeout(connect=connect_timeout, read=timeout),
             retries=False,
             redirect=False,
+            preload_content=False,
         )
-        return _answer(response.status, response.headers, response.data, response)
+        try:
+            chunks = response.stream(_READ, decode_content=True)
+            answer = _answer(response.status, response.headers, chunks, response, whole=whole)
+            if answer.cut:
+                response.close()
+            return answer
+        except BaseException:
+            response.close()  # what is left of it would be read as the next answer
+            raise
 
     return post
 

@@ -180,6 +180,20 @@ def pytest_of(project: Project, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("directory", "told"), [("nowhere", "nowhere"), ("empty", "there is no revision in empty")]
+)
+def test_a_wrong_directory_is_a_mistake_in_the_words_of_pytest(
+    project: Project, directory: str, told: str
+) -> None:
+    (project.path / "empty").mkdir()
+    code, said = pytest_of(project, "--budeval-versions", directory)
+    assert code == 4, said
+    assert "ERROR: --budeval-versions: " in said
+    assert told in said
+    assert "INTERNALERROR" not in said
+
+
 def test_the_pytest_plugin_has_a_test_for_each_revision(project: Project) -> None:
     write_good(project)
     (project.path / "test_mine.py").write_text("def test_mine():\n    pass\n")

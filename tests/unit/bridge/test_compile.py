@@ -444,6 +444,28 @@ def test_whatever_stands_in_a_literal_is_kept(content: str) -> None:
 # --- execute_file and execute_unless --------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "name", ["../secret.sql", "/etc/passwd", "link.sql", "sql/../../secret.sql"]
+)
+def test_a_file_outside_the_directory_is_refused_and_not_shown(versions: Path, name: str) -> None:
+    (versions / "sql").mkdir(parents=True)
+    (versions.parent / "secret.sql").write_text("SELECT 'hunter2'")
+    (versions / "link.sql").symlink_to(versions.parent / "secret.sql")
+    path = write(versions, f"def upgrade():\n    op.execute_file({name!r})")
+    with pytest.raises(RevisionCompileError) as caught:
+        compile_file(path)
+    assert "lies outside the directory of the revision" in caught.value.message
+    assert "outside=True" in caught.value.hint
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_outside_is_taken_where_that_is_said(versions: Path) -> None:
+    versions.mkdir(exist_ok=True)
+    (versions.parent / "shared.sql").write_text("SELECT 7")
+    path = write(versions, 'def upgrade():\n    op.execute_file("../shared.sql", outside=True)')
+    assert [s.text for s in statements(path)] == ["SELECT 7"]
+
+
 def test_the_statements_of_a_file_have_the_files_lines(versions: Path) -> None:
     path = write(versions, 'def upgrade():\n    op.execute_file("sql/001_a.sql")')
     (versions / "sql").mkdir()
