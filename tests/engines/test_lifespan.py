@@ -19,9 +19,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import litestar
 import pytest
+import quart
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from litestar.testing import TestClient as LitestarClient
 
 import budeval_migrations as bm
 from budeval_migrations.errors import (
@@ -299,14 +302,25 @@ def test_what_cannot_be_meant_is_refused_when_the_lifespan_is_made(
         bm.lifespan(**options)  # type: ignore[arg-type]
 
 
-def test_an_application_without_a_state_is_served_too(stage: Stage) -> None:
+def test_it_works_in_litestar(stage: Stage) -> None:
     stage.write_three()
+    app = litestar.Litestar(lifespan=[bm.lifespan(**stage.options)])
+    with LitestarClient(app):
+        assert app.state.migrations.current == ("003_three",)
+        assert stage.heads() == {"003_three"}
 
-    class Quart:  # whose applications have no ``state``
-        __slots__ = ()
 
-    async def start() -> None:
-        async with bm.lifespan(**stage.options)(Quart()):
+def test_it_works_in_quart_whose_applications_have_no_state(stage: Stage) -> None:
+    stage.write_three()
+    app = quart.Quart(__name__)
+
+    @app.while_serving
+    async def migrated() -> AsyncIterator[None]:
+        async with bm.lifespan(**stage.options)(app):
+            yield
+
+    async def serve() -> None:
+        async with app.test_app():
             assert stage.heads() == {"003_three"}
 
-    asyncio.run(start())
+    asyncio.run(serve())
