@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from budeval_migrations.bridge.catalogue import Catalogue
@@ -229,9 +230,11 @@ def _check_repair(
 ) -> None:
     for name in (*accepted, *forgotten):
         if name not in position.applied:
+            known = [] if name in catalogue.files else position.applied
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
             raise RevisionError(
                 f"{name} is not applied, so there is nothing to repair.",
-                hint="See: budeval-migrate status",
+                hint=f"Did you mean {near[0]}?" if near else "See: budeval-migrate status",
                 revision=name,
             )
     unfinished = {effort.revision for effort in position.half_taken_back}

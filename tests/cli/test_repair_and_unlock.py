@@ -141,6 +141,8 @@ BAD = [
     ("--revision 001_one --statement 1 --not-applied", 3, "Statement 1 of 001_one", "status"),
     ("--revision 003_after --statement 1 --applied", 3, "Statement 1 of 003_after", "status"),
     ("--revision no_such --statement 1 --applied", 3, "no_such", ""),
+    ("--revision 001_oen", 3, "001_oen is not applied", "Did you mean 001_one?"),
+    ("--forget 001_oen", 3, "001_oen is not applied", "Did you mean 001_one?"),
 ]
 
 
@@ -152,7 +154,7 @@ def test_answers_that_make_no_sense_are_refused_and_change_nothing(
     def check(words: str, code: int, says: str, hint: str | None) -> None:
         done = shell.run("repair", *shlex.split(words))
         refused(done, code, says, hint=hint)
-        if code == 3 and "no_such" not in words:
+        if code == 3 and "no_such" not in words and "oen" not in words:
             assert "is in nobody's journal: there is nothing to settle." in done.stderr
         _silent(shell, done)
 
