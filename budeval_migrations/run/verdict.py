@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from budeval_migrations.counting import counted
 from budeval_migrations.engine.fingerprint import Fingerprint, Partition
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Change, Effect, Watch
@@ -184,11 +185,11 @@ def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitio
         return Verdict(Outcome.NOT_APPLIED, f"{table} has got no new part")
     rows = sum(p.rows for p in holds.values()) - sum(p.rows for p in held.values())
     if effect.rows is not None and rows == effect.rows:
-        return Verdict(Outcome.APPLIED, f"{table} has got its {rows} rows")
+        return Verdict(Outcome.APPLIED, f"{table} has got its {counted(rows, 'row')}")
     return Verdict(
         Outcome.UNKNOWN,
-        f"{table} has got {rows} rows more than before, and whether they are all that it "
-        "inserts is not known",
+        f"{table} has got {counted(rows, 'row')} more than before, and whether that is all that "
+        "it inserts is not known",
     )
 
 

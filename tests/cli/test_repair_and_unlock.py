@@ -67,7 +67,7 @@ def test_a_statement_in_doubt_is_shown_with_both_commands(shell: Shell, doubt: F
     assert shown == (
         f"FAILED 002_fill  statement 2 of 2  (versions/002_fill.py:11)\n"
         f"  it cannot be known whether this took effect: {shell.database}.t has got 3 "
-        "rows more than before, and whether they are all that it inserts is not known\n"
+        "rows more than before, and whether that is all that it inserts is not known\n"
         f"  {FILL}\n"
         f"  Nothing was sent for it again. If it took effect: budeval-migrate {REPAIR} --applied\n"
         f"  if it did not, or you have taken it back: budeval-migrate {REPAIR} --not-applied\n"

@@ -466,7 +466,7 @@ SENTENCES = (
     (VALUES, parts(t=P), parts(t=P), "d.t has got no new part"),
     (VALUES, parts(t=P), parts(t={**P, "3": part(3, 3, 3)}), "d.t has got its 3 rows"),
     (SELECT, parts(t=P), parts(t={**P, "3": part(3, 3, 4)}),
-     "d.t has got 4 rows more than before, and whether they are all that it inserts is not known"),
+     "d.t has got 4 rows more than before, and whether that is all that it inserts is not known"),
     (TRUNCATE, parts(t={}), parts(t={}), "d.t was empty before"),
     (TRUNCATE, parts(t=P), parts(t={}), "what d.t held is gone"),
     (TRUNCATE, parts(t=P), parts(t=P), "d.t holds what it held"),
