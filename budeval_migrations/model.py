@@ -255,6 +255,8 @@ class LedgerRow:
         executed_at: When it started, UTC.
         execution_time_ms: How long it took, in milliseconds.
         sequence: Orders the rows; 0 in rows that an older tool wrote.
+        host: Where the tool ran; empty in rows that are not read from the ledger.
+        server_user: Whom it was to the server; empty likewise.
 
     """
 
@@ -274,6 +276,13 @@ class LedgerRow:
     run_id: str = ""
     lock_generation: int = 0
     statements_checksum: str = ""
+    host: str = ""
+    server_user: str = ""
+
+    @property
+    def by(self) -> str:
+        """Who it was, as ``user@host``; empty where nobody wrote that down."""
+        return f"{self.server_user}@{self.host}" if self.host else ""
 
     @property
     def legacy(self) -> bool:
@@ -296,6 +305,8 @@ class LedgerRow:
             "statements_total": self.statements_total,
             "checksum": self.checksum,
             "run_id": self.run_id,
+            "host": self.host,
+            "server_user": self.server_user,
         }
 
 

@@ -66,6 +66,7 @@ _HISTORY = (
     Column("ms", right=True, spare=2),
     _STATEMENTS,
 )
+_BY = Column("by", spare=4)
 _HALFWAY = frozenset({RevisionState.FAILED, RevisionState.RUNNING, RevisionState.UNKNOWN})
 _DONE = {
     "upgrade": "applied",
@@ -347,7 +348,10 @@ class Output:
         if not rows:
             self._out.print("the ledger is empty")
             return
-        self._table(_HISTORY, [_history_cells(row) for row in rows])
+        cells = [_history_cells(row) for row in rows]
+        if self._verbose:
+            cells = [(*shown, row.by or "-") for shown, row in zip(cells, rows, strict=True)]
+        self._table((*_HISTORY, _BY) if self._verbose else _HISTORY, cells)
 
     def _table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         shown = [[visible(cell) for cell in row] for row in rows]

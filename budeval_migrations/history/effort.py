@@ -94,10 +94,18 @@ class Recorded:
         return self.last.event is JournalEvent.APPLIED
 
     @property
+    def answered(self) -> bool:
+        """True when a person said last what became of it."""
+        return self.last.note.startswith(ANSWERED)
+
+    @property
     def doubtful(self) -> bool:
         """True when it may or may not have taken effect."""
         return self.last.event in (JournalEvent.INTENT, JournalEvent.DOUBTFUL)
 
+
+# How the note begins where a person said what became of a statement.
+ANSWERED = "repair by "
 
 Key = tuple[str, Direction]
 

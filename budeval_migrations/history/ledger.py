@@ -33,7 +33,8 @@ _LEGACY = (
 _ATTEMPTS = (
     f"SELECT 'ledger', [{_LEGACY}, operation, direction, toString(statements_applied), "
     "toString(statements_total), toString(error_code), toString(sequence), run_id, "
-    "toString(lock_generation), statements_checksum, toString(ledger_format)], parents "
+    "toString(lock_generation), statements_checksum, host, server_user, toString(ledger_format)], "
+    "parents "
     f"FROM {schema.LEDGER}"
 )
 _LEGACY_ATTEMPTS = f"SELECT 'ledger', [{_LEGACY}], emptyArrayString() FROM {schema.LEDGER}"
@@ -269,6 +270,8 @@ def _full_row(row: Row) -> LedgerRow:
         run_id=rest[6],
         lock_generation=int(rest[7]),
         statements_checksum=rest[8],
+        host=rest[9],
+        server_user=rest[10],
     )
 
 

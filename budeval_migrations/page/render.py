@@ -37,6 +37,11 @@ class Run:
         return sum(row.execution_time_ms for row in self.attempts)
 
     @property
+    def by(self) -> str:
+        """Who it was; empty where nobody wrote that down."""
+        return self.attempts[0].by
+
+    @property
     def ok(self) -> bool:
         """Whether all went well."""
         return all(row.success for row in self.attempts)

@@ -21,7 +21,7 @@ from budeval_migrations.engine.watch import running_query
 from budeval_migrations.errors import MigrationError, RevisionError, StatementError
 from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
 from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
-from budeval_migrations.history.effort import Entry, JournalEvent
+from budeval_migrations.history.effort import ANSWERED, Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.lease import holder_name
 from budeval_migrations.history.ledger import Ledger
@@ -220,7 +220,7 @@ class Runner:
                 self._check_not_running(last)
             told = last.outcome(
                 JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
-                f"repair by {holder_name()}",
+                f"{ANSWERED}{holder_name()}",
                 hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
                 run_id=run_id,
                 lock_generation=lock.generation,

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from budeval_migrations.history.lock import Holder
-from budeval_migrations.model import ChecksumState, RevisionState, RevisionStatus
+from budeval_migrations.model import (
+    ChecksumState,
+    LedgerRow,
+    Operation,
+    RevisionState,
+    RevisionStatus,
+)
 from budeval_migrations.run.planner import Position, StatementsChecksum, checksum_state
 
 
@@ -16,11 +23,21 @@ def revision_statuses(
     known = dict.fromkeys((*position.graph, *position.applied))
     known.update((effort.revision, None) for effort in position.half_applied)
     running = holder if holder is not None and holder.alive and holder.doing else None
-    return tuple(_status(position, name, statements_checksum, running) for name in known)
+    # A repair changes the record of a revision, and not when it was applied.
+    made = {
+        row.version: row
+        for row in position.state.rows
+        if row.success and row.operation is not Operation.REPAIR
+    }
+    return tuple(_status(position, name, statements_checksum, running, made) for name in known)
 
 
 def _status(
-    position: Position, name: str, statements_checksum: StatementsChecksum, holder: Holder | None
+    position: Position,
+    name: str,
+    statements_checksum: StatementsChecksum,
+    holder: Holder | None,
+    made: Mapping[str, LedgerRow],
 ) -> RevisionStatus:
     attempt = position.state.attempts.get(name)
     efforts = [e for e in position.state.efforts.values() if e.revision == name and e.begun]
@@ -28,7 +45,7 @@ def _status(
     if name in position.applied:
         row = position.applied[name]
         checksum = checksum_state(row, position.files.get(name), statements_checksum)
-        state, shown = RevisionState.APPLIED, row
+        state, shown = RevisionState.APPLIED, made.get(name, row)
     else:
         checksum, state, shown = ChecksumState.NONE, RevisionState.PENDING, None
         if attempt is not None and not attempt.success:
@@ -46,6 +63,8 @@ def _status(
         at = int(number[1]) if number else at
     applied = effort.applied if effort else shown.statements_applied if shown else None
     error = attempt.error_message if attempt is not None and not attempt.success else None
+    if error and attempt is not None and _is_answered(position, attempt):
+        error = None
     return RevisionStatus(
         revision=name,
         state=state,
@@ -59,3 +78,10 @@ def _status(
         holder=holder.name if running and holder is not None else None,
         since=holder.since if running and holder is not None else None,
     )
+
+
+def _is_answered(position: Position, failed: LedgerRow) -> bool:
+    """Tell whether a person has said since what became of the statement that failed."""
+    at = failed.statements_applied + 1
+    efforts = [e for e in position.state.efforts.values() if e.revision == failed.version]
+    return any(e.statements[at].answered for e in efforts if at in e.statements)

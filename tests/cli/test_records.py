@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from functools import partial
 
 from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, one_object, refused
@@ -297,3 +300,27 @@ def test_a_failed_revision_is_pending(shell: Shell) -> None:
     shell.project.write_revision("002_step", "001_step", "DROP TABLE missing")
     assert shell.run("up").returncode == 6
     assert shell.run("status", "--exit-code").returncode == 9
+
+
+def test_history_says_with_verbose_who_it_was_and_where(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    by = f"default@{socket.gethostname()}"
+    assert by in shell.ok("history", "--verbose").stdout
+    assert by not in shell.ok("history").stdout
+    [row] = json.loads(shell.ok("--json", "history").stdout)["attempts"]
+    assert (row["server_user"], row["host"]) == ("default", socket.gethostname())
+
+
+def test_after_a_repair_status_still_says_when_the_revision_was_applied(shell: Shell) -> None:
+    shell.write(1)
+    shell.ok("up")
+    before = json.loads(shell.ok("--json", "status").stdout)["revisions"][0]
+    file = shell.project.revision_file("001_step")
+    file.write_text(file.read_text() + "# a word more\n")
+    time.sleep(0.01)
+    shell.ok("repair", "--revision", "001_step")
+    after = json.loads(shell.ok("--json", "status").stdout)["revisions"][0]
+    assert after["checksum"] == "ok"
+    for name in ("executed_at", "execution_time_ms", "statements_applied"):
+        assert after[name] == before[name]

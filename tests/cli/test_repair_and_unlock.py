@@ -109,6 +109,7 @@ def test_the_command_that_is_shown_is_the_command_that_mends_it(
     assert done.stderr == f"note 002_fill statement 2 {word}: recorded.\n"
     assert done.stdout.startswith(f"{shell.database}: "), done.output
     assert done.stdout.endswith("at 001_one; 2 pending\n"), done.output
+    assert "cannot be known" not in shell.ok("status").output
     up = shell.ok("--verbose", "up")
     assert (f"    2 of 2  {FILL}" in up.stderr) is not applied, up.output
     assert shell.rows("SELECT count(), sum(a) FROM t") == ["3\t6"]
