@@ -156,7 +156,7 @@ def check_odd(judge: Judge, known: Callable[[str], list[str]], seed: int, count:
 def test_with_odd_neighbours_forms_and_comments(
     judge: Judge, known: Callable[[str], list[str]]
 ) -> None:
-    check_odd(judge, known, 20261129, 400)
+    check_odd(judge, known, 20261129, 250)
 
 
 @pytest.mark.exhaustive
