@@ -25,7 +25,7 @@ from budeval_migrations.bridge.places import Locate, Places
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
-from budeval_migrations.sql.connection import carried
+from budeval_migrations.sql.connection import Carrier
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
@@ -67,7 +67,7 @@ class RevisionSink:
         self._files: tuple[str, ...] | None = None
         self._blocks = 0
         self._block: dict[str, Statement] | None = None
-        self._settings: dict[str, str] = {}
+        self._carrier = Carrier()
 
     @contextmanager
     def parallel(self) -> Iterator[None]:
@@ -87,7 +87,7 @@ class RevisionSink:
             self._block = None
 
     def _take(self, statement: Statement) -> None:
-        statement = self._carry(statement)
+        statement = self._carrier.take(statement)
         if self._block is None:
             self._emit(statement)
             return
@@ -100,20 +100,6 @@ class RevisionSink:
                     hint="Leave one of them out of the block.",
                 )
         self._emit(replace(statement, block=self._blocks))
-
-    def _carry(self, statement: Statement) -> Statement:
-        """Return a statement with what the SETs before it say, and remember what it says.
-
-        Raises:
-            RevisionCompileError: It changes its connection in a way that cannot be carried on.
-
-        """
-        settings = tuple(self._settings.items())
-        for name, value in carried(statement.text).items():
-            self._settings.pop(name, None)
-            if value is not None:
-                self._settings[name] = value
-        return replace(statement, settings=settings)
 
     def script(
         self, sql: str, *, unless: str | None = None, reach: Reach = Reach.EVERYWHERE

@@ -18,6 +18,7 @@ from budeval_migrations.model import (
     Statement,
 )
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.connection import Carrier
 
 _FILE = "Use the image that has the file, or restore the file from version control."
 
@@ -86,7 +87,8 @@ def parse_downgrade(revision: str, text: str) -> CompiledRevision:
         )
     try:
         entries = json.loads(text)
-        statements = tuple(_statement(entry) for entry in entries)
+        carrier = Carrier()
+        statements = tuple(carrier.take(_statement(entry)) for entry in entries)
         lost = [n for n, e in enumerate(entries, start=1) if not e.get("replayable", True)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(

@@ -138,8 +138,11 @@ class Sender:
             self._barrier.wait()
             # Before each try: a try before it may have done the work.
             unless = task.statement.unless
-            if unless and self._session.query(unless, settings=_said(task), patient=True):
-                return task.entry(JournalEvent.APPLIED, note=PROBED)
+            if unless:
+                with self._connection(task) as session:
+                    done = session.query(unless, settings=_said(task), patient=True)
+                if done:
+                    return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
             try:
                 return self._send_once(task, intent)
@@ -191,8 +194,12 @@ class Sender:
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
 
     def _connection(self, task: Task) -> AbstractContextManager[Session]:
-        """Return where a statement is sent: a SET shall not hold for our own requests."""
-        alone = task.effect.kind is Kind.SET
+        """Return where a statement is sent: a SET shall not hold for our own requests.
+
+        Nothing takes a query parameter back that was set on a connection to chDB.
+        """
+        parameters = any(name.startswith("param_") for name in _said(task))
+        alone = task.effect.kind is Kind.SET or (parameters and self._session.embedded)
         return self._session.twin() if alone else nullcontext(self._session)
 
     def _follow(self, task: Task, intent: Entry) -> Entry:

@@ -147,14 +147,19 @@ def _bracketed(text: str, tokens: _Tokens) -> Classified:
 
 def _with(text: str, tokens: _Tokens) -> Classified:
     """Read past the expressions of a WITH to the statement they belong to."""
-    depth, previous = 0, ""
+    depth, previous = 0, "AS"
     for kind, start, end in tokens:
-        if kind is TokenKind.OPEN:
-            depth += 1
+        if kind is TokenKind.COMMA and depth == 0:
+            previous = "AS"
+        elif kind is TokenKind.OPEN:
+            depth, previous = depth + 1, ""
         elif kind is TokenKind.CLOSE:
             depth -= 1
         elif depth == 0:
             word = _word(text, kind, start, end)
+            if previous == "AS":  # a name, whatever the word: WITH 1 AS from, select AS (…)
+                previous = ""
+                continue
             if word == "INTO" and previous == "INSERT":
                 return _insert(text, chain([(kind, start, end)], tokens))
             previous = word

@@ -10,8 +10,10 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from budeval_migrations.errors import RevisionCompileError
+from budeval_migrations.model import Statement
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
@@ -71,6 +73,34 @@ def carried(text: str) -> Values:
             hint="Write its statements without it: each of them is recorded by itself.",
         )
     return {}
+
+
+class Carrier:
+    """Gives each statement of a revision what the SETs before it say."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, str] = {}
+
+    def take(self, statement: Statement) -> Statement:
+        """Return the next statement with its settings.
+
+        Raises:
+            RevisionCompileError: It changes its connection in a way that cannot be carried on.
+            StatementSyntaxError: Something is not closed.
+
+        """
+        settings = tuple(self._held.items())
+        said = carried(statement.text)
+        if said and statement.unless:
+            raise RevisionCompileError(
+                f"SET cannot have a probe: {_shown(statement.text)}",
+                hint="Write it with op.execute.",
+            )
+        for name, value in said.items():
+            self._held.pop(name, None)
+            if value is not None:
+                self._held[name] = value
+        return replace(statement, settings=settings)
 
 
 def _shown(text: str) -> str:

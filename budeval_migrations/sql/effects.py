@@ -74,7 +74,9 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
     """
     kind = classify(text).kind
     if kind in _HARMLESS:
-        return Effect(kind, repeatable=not _writes_file(text))
+        # Rows that came in between are removed with the others the second time.
+        removes = kind is Kind.OPTIMIZE and any(lx.word == "DEDUPLICATE" for lx in lexemes(text))
+        return Effect(kind, repeatable=not (removes or _writes_file(text)))
     if kind is Kind.INSERT:
         return _insert(text)
     if kind is Kind.PARALLEL:
@@ -189,8 +191,9 @@ def fills(kind: Kind, reader: Reader) -> bool:
     for index, word in enumerate(words):
         if word == "AS" and index + 1 < len(words):
             before = words[index - 1] if index else ""
+            key = index > 1 and words[index - 2] in ("BY", "KEY")  # ORDER BY empty
             if begins_query(outer[index + 1 :]):
-                return before != "EMPTY"
+                return before != "EMPTY" or key
             if before == "CLONE":
                 return True
     return False

@@ -123,7 +123,9 @@ def _look(text: str) -> _Look:
 def _is_at(found: Sequence[Lexeme]) -> bool:
     """Tell whether these three are ON CLUSTER and a name."""
     words = [lexeme.word for lexeme in found[:2]]
-    return words == ["ON", "CLUSTER"] and len(found) == 3 and found[2].kind in _NAMED
+    # GRANT SELECT ON cluster TO u: a table of that name.
+    table = found[2:] and found[2].word in ("TO", "FROM")
+    return words == ["ON", "CLUSTER"] and len(found) == 3 and found[2].kind in _NAMED and not table
 
 
 def _name(reader: Reader) -> bool:

@@ -34,6 +34,7 @@ _JSON_VALUE = re.compile(r'\s*:\s*\\*"(?P<v>(?:[^"\\]|\\[^"])*)')
 _XML_VALUE = re.compile(r">(?P<v>[^<]+)")
 _COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?\Z")
 _BY = re.compile(rf"(?i)\b(?:(?:BY(?:{GAP}KEY)?|SALT){GAP}|IDENTIFIED{GAP})(?P<v>{_LITERAL})")
+_COMMENT = re.compile(r"/\*(?s:.*?)\*/|(?:--|//|#[ !])[^\n]*(?:\n|\Z)")
 # BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise; in prose, something
 # is controlled, referenced or caused by it.
 _NOT_IDENTIFIED = re.compile(
@@ -244,7 +245,8 @@ def _identified(text: str) -> Iterator[Span]:
     """Yield the literals of ``IDENTIFIED ... BY 'x' SALT 'y'``."""
     for found in _BY.finditer(text):
         start = found.start()
-        if not _NOT_IDENTIFIED.search(text, max(0, start - 100), start):
+        before = _COMMENT.sub(" ", text[max(0, start - 300) : start])
+        if not _NOT_IDENTIFIED.search(before):
             yield found.span("v")
 
 

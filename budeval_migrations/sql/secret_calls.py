@@ -197,32 +197,49 @@ _CALLS: dict[str, tuple[_Reader, int]] = {
 _ANCHOR = re.compile(
     rf"(?i)(?<![\w$])[`\"]?(?P<name>{'|'.join(sorted(_CALLS, key=len, reverse=True))})[`\"]?{GAP}\("
 )
+# A table that is called as a function is: CREATE TABLE s3 (…), INSERT INTO mysql (…).
+_A_NAME = re.compile(
+    rf"(?i)(?:\b(?:CREATE|ATTACH|REPLACE)\b[^;(]*\b(?:TABLE|VIEW|DICTIONARY){GAP}(?:IF{GAP}NOT{GAP}EXISTS)?"
+    rf"|\bINSERT{GAP}INTO{GAP}(?:TABLE\b)?){GAP}(?:[\w`\"]+\.)?[`\"]?\Z"
+)
 _BEFORE = 400  # characters before a call that tell what it is a part of
 _MAKES_DATABASE = re.compile(rf"(?i)\b(?:CREATE|ATTACH){GAP}DATABASE\b")
 _ENGINE = re.compile(rf"(?i)\bENGINE{GAP}=?{GAP}[`\"]?\Z")
 _HEADERS = re.compile(rf"(?i)(?<![\w$])headers?{GAP}\(")
 _SOURCE = re.compile(rf"(?i)(?<![\w$])SOURCE{GAP}\(")
-_DISK = re.compile(rf"(?i)(?<![\w$])disk{GAP}=?{GAP}disk{GAP}\(")
+_DISK = re.compile(rf"(?i)(?<![\w$])[`\"]?disk[`\"]?{GAP}\(")
 _COLLECTION = re.compile(rf"(?i)\bNAMED{GAP}COLLECTION\b")
 _SECRET_KEYS = frozenset(
     {"PASSWORD", "OAUTH_TOKEN", "CONNECTION_STRING", "VALUE", "TOKEN", "SECRET"}
 )
-# Tokens of one call that are read; a longer one has all its literals hidden.
-_MOST_TOKENS = 20_000
+# Tokens of one call that are read; a longer one has all its literals hidden. And of all the
+# calls of a text, that stand in each other perhaps; then all that is left has.
+_MOST_TOKENS, _MOST_IN_ALL = 20_000, 200_000
+_SECRET_NAME = re.compile(r"(?i)passw|secret|token|key|credential|signature|header")
 
 
 def secret_arguments(text: str) -> Iterator[Span]:
     """Yield what is secret because of where it stands: a literal, or a whole expression."""
+    read = 0
     for found in _ANCHOR.finditer(text):
         reader, at = _CALLS[found["name"].lower()]
+        before = text[max(0, found.start() - _BEFORE) : found.start()]
+        if _A_NAME.search(before):
+            continue
+        if read > _MOST_IN_ALL:
+            yield from _every_literal(text, found.start())
+            return
         pieces = _inside(text, found.end())
+        read += len(pieces)
         if len(pieces) >= _MOST_TOKENS:
             yield from _literals(pieces)
             continue
         arguments = _arguments(pieces)
+        for argument in arguments:
+            if argument.is_named and _SECRET_NAME.search(argument.pieces[0].text):
+                yield argument.pieces[2].start, argument.pieces[-1].end
         if not arguments or _is_named_collection(arguments):
             continue
-        before = text[max(0, found.start() - _BEFORE) : found.start()]
         for index in _hidden(arguments, at, reader(arguments, at, before)):
             yield arguments[index].span
     for found in _HEADERS.finditer(text):
@@ -294,13 +311,35 @@ def _hidden(arguments: _Arguments, at: int, secret: Sequence[int]) -> list[int]:
 
 def _values(pieces: Sequence[_Piece], is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """Yield the values of ``key = value`` and of ``VALUE value``, in whatever brackets."""
-    for key, sign, value in zip(pieces, pieces[1:], pieces[2:], strict=False):
-        name = key.text.strip("`\"'\\").lower()
-        if sign.text == "=" and value.kind in ("literal", "other") and is_secret(name):
-            yield value.start, value.end
+    for at in range(1, len(pieces) - 1):
+        key, sign, value = pieces[at - 1 : at + 2]
+        if sign.text == "=" and is_secret(key.text.strip("`\"'\\").lower()):
+            end = _value_end(pieces, at + 1)
+            nested = any(piece.text == "=" for piece in pieces[at + 1 : end])
+            if not nested and (value.kind != "name" or end > at + 2):
+                yield value.start, pieces[end - 1].end
     for key, value in pairwise(pieces):
         if key.text.upper() == "VALUE" and value.kind == "literal":
             yield value.start, value.end
+
+
+def _value_end(pieces: Sequence[_Piece], at: int) -> int:
+    """Return the index behind a value: at a comma, a closing bracket or a word behind it."""
+    depth = 0
+    for index in range(at, len(pieces)):
+        piece = pieces[index]
+        word = piece.text.upper() in ("OVERRIDABLE", "NOT", "DELETE")
+        if depth == 0 and (piece.kind in ("comma", "close") or (word and index > at)):
+            return index
+        depth += (piece.kind == "open") - (piece.kind == "close")
+    return len(pieces)
+
+
+def _every_literal(text: str, start: int) -> Iterator[Span]:
+    at = start
+    while (found := _LITERAL.search(text, at)) is not None:
+        yield found.span()
+        at = max(found.end(), at + 1)
 
 
 def _after_keys(pieces: Sequence[_Piece]) -> Iterator[Span]:

@@ -17,7 +17,14 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.on_cluster import take_off_cluster
 from budeval_migrations.sql.parallel import parts
-from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, lexemes, read_head
+from budeval_migrations.sql.reader import (
+    NAMES,
+    Lexeme,
+    Reader,
+    begins_query,
+    lexemes,
+    read_head,
+)
 from budeval_migrations.sql.replicated import engine_of, named_engine
 
 NOTHING = "SELECT 1"
@@ -34,6 +41,7 @@ _OUTSIDE = re.compile(
     r"|iceberg\w*|deltalake\w*|hudi\w*|paimon\w*|arrowflight|ytsaurus|bigquery|kafka"
     r"|cluster(allreplicas)?"
 )
+_TABLES = frozenset({"FROM", "JOIN", "FUNCTION", "TABLE", "AS"})  # before a table function
 _NOT_HERE = {
     Kind.ACCESS: "it is about users",
     Kind.BACKUP: "it writes a backup",
@@ -41,9 +49,6 @@ _NOT_HERE = {
     Kind.SYSTEM: "it is about the server",
     Kind.KILL: "it is about the server",
 }
-_QUERIES = frozenset(
-    {Kind.INSERT, Kind.SELECT, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW, Kind.CREATE_TABLE}
-)
 
 
 class StandIn(NamedTuple):
@@ -69,11 +74,10 @@ def stand_in(text: str) -> StandIn:
         return StandIn(" PARALLEL WITH ".join(texts) or NOTHING, "; ".join(notes))
     if kind in _NOT_HERE:
         return StandIn(NOTHING, f"not run: {_NOT_HERE[kind]}")
-    if kind in _QUERIES:
-        # Rows may be anything.
-        found = _outside(text, kind, read_head(text)[0] if said.inline_data else lexemes(text))
-        if found:
-            return StandIn(NOTHING, f"not run: it reaches outside with {found}")
+    # Rows may be anything.
+    found = _outside(text, kind, read_head(text)[0] if said.inline_data else lexemes(text))
+    if found:
+        return StandIn(NOTHING, f"not run: it reaches outside with {found}")
     if kind is Kind.INSERT:
         return StandIn(text)
     if kind is Kind.CREATE_DATABASE:
@@ -89,16 +93,28 @@ def stand_in(text: str) -> StandIn:
 
 
 def _outside(text: str, kind: Kind, found: Sequence[Lexeme]) -> str:
-    """Return what of a statement reads or writes outside of the server; empty without."""
-    if kind is Kind.SELECT and any(lexeme.word == "OUTFILE" for lexeme in found):
+    """Return what of a statement reads or writes outside of the server; empty without.
+
+    The engine of a table and the source of a dictionary are no calls: others stand for them.
+    """
+    if any(pair == ("INTO", "OUTFILE") for pair in pairwise(lx.word for lx in found)):
         return "INTO OUTFILE"
-    before = {"FROM", "JOIN", "FUNCTION", "INTO"} | ({"AS"} if kind is Kind.CREATE_TABLE else set())
-    for word, name, bracket in zip(found, found[1:], found[2:], strict=False):
+    if kind is Kind.CREATE_DICTIONARY:
+        return ""
+    for before, name, bracket in zip((None, *found), found, found[1:], strict=False):
         calls = bracket.kind is TokenKind.OPEN and text[bracket.start] == "("
-        if word.word in before and name.word and calls:
-            said = text[name.start : name.end]
-            if _OUTSIDE.fullmatch(said):
-                return f"{said}(…)"
+        if not calls or name.kind not in NAMES:
+            continue
+        said = text[name.start : name.end].strip('`"')
+        engine = before is not None and text[before.start : before.end] in ("=", ".")
+        defined = before is not None and before.word in ("TABLE", "EXISTS", "VIEW", "ENGINE")
+        columns = before is not None and kind is Kind.INSERT and before.word in ("INTO", "TABLE")
+        if engine or columns or (defined and kind is Kind.CREATE_TABLE):
+            continue
+        # file() is a function of one value, too.
+        read = before is not None and (before.word in _TABLES or before.kind is TokenKind.OPEN)
+        if _OUTSIDE.fullmatch(said) and (read or said.lower() != "file"):
+            return f"{said}(…)"
     return ""
 
 

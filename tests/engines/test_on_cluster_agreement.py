@@ -102,6 +102,8 @@ PLACED = (
     "DROP ROW POLICY a ON d.*",
     "CREATE ROW POLICY a ON d.*, b ON u USING 1 TO ALL",
     "GRANT CREATE TEMPORARY TABLE ON *.* TO u",
+    "GRANT SELECT(a) ON cluster TO u",
+    "REVOKE SELECT ON cluster FROM u",
     "CREATE TABLE temporary (a Int8) ENGINE = Log",
     "CREATE VIEW temporary AS SELECT 1",
     "DROP TABLE temporary",

@@ -43,7 +43,7 @@ def apart_from_elements(text: str) -> Effect:
         "SET ROLE r",
         "USE d",
         "OPTIMIZE TABLE t FINAL",
-        "OPTIMIZE TABLE t FINAL DEDUPLICATE BY a, b",
+        "OPTIMIZE TABLE t PARTITION 1 FINAL",
         "KILL MUTATION WHERE table = 't'",
         "SYSTEM FLUSH LOGS",
         "SYSTEM RELOAD DICTIONARIES",
@@ -763,3 +763,24 @@ def test_a_table_may_be_called_temporary(statement: str) -> None:
 def test_a_word_that_is_not_known_makes_the_statement_unknown(statement: str) -> None:
     assert not effect(statement).repeatable
     assert effect(statement).elements == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH 1 AS from INSERT INTO t SELECT from",
+        "WITH 1 AS select INSERT INTO t SELECT select",
+        "WITH from AS (SELECT 1) INSERT INTO t SELECT * FROM from",
+        "WITH 1 AS insert, 2 AS into INSERT INTO t SELECT insert",
+    ],
+)
+def test_a_name_in_with_may_be_a_keyword(statement: str) -> None:
+    assert effect(statement).kind is Kind.INSERT
+    assert effect(statement).targets == (t,)
+
+
+def test_what_removes_rows_that_came_in_between_is_not_repeatable() -> None:
+    assert not effect("OPTIMIZE TABLE t FINAL DEDUPLICATE BY a, b").repeatable
+    assert not effect(
+        "CREATE TABLE IF NOT EXISTS t (empty Int8) ENGINE = MergeTree ORDER BY empty AS SELECT 1"
+    ).repeatable
