@@ -31,6 +31,8 @@ from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.resume import repair_command, short
 from budeval_migrations.run.verdict import Outcome, Verdict, judge
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Change
 from budeval_migrations.sql.effects import Watch, effect
 
 REPEATABLE = "repeatable"
@@ -161,6 +163,8 @@ class Settler:
         verdict = judge(changes, keys, before, now)
         if verdict.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
             return self._own_mutation(intent, keys[0], before, verdict)
+        if verdict.outcome is Outcome.APPLIED and changes.change is Change.INSERT:
+            return _with_views(session, keys[0], verdict)
         return verdict
 
     def _queued(self, intent: Entry) -> Settled | None:
@@ -394,3 +398,18 @@ def _says(statement: str, command: str) -> bool:
 
 def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
+
+
+def _with_views(session: Session, table: str, verdict: Verdict) -> Verdict:
+    """Doubt an INSERT whose rows are there: the views of its table are filled after it."""
+    database, _, name = table.partition(".")
+    views = session.query(
+        "SELECT name FROM system.tables WHERE engine = 'MaterializedView' "
+        f"AND database = {quote.string(database)} AND position(create_table_query, "
+        f"{quote.string(name)}) > 0 ORDER BY name"
+    )
+    if not views:
+        return verdict
+    names = ", ".join(str(view) for (view,) in views)
+    why = f"{verdict.why}, and whether its views ({names}) have got theirs is not known"
+    return Verdict(Outcome.UNKNOWN, why)

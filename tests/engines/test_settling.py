@@ -515,3 +515,22 @@ def test_a_merge_changes_no_verdict(stage: Stage) -> None:
         found = [settler(session).settle(each).outcome for each in asked]
 
     assert found == [NOT_APPLIED] * 4
+
+
+@pytest.mark.parametrize(
+    "engine_url", engine_parameters("embedded", "modern-http", "old-http"), indirect=True
+)
+def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(stage: Stage) -> None:
+    prepare(stage)
+    with stage.session() as session:
+        asked = intent(session, "INSERT INTO t (k, z) VALUES (1, 1), (2, 1)")
+        session.execute(asked.statement)
+        assert settler(session).compare(asked).outcome is APPLIED
+        session.execute(
+            "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree(d, k, 8192) AS SELECT d, k FROM t"
+            if not stage.target.modern
+            else "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree ORDER BY k AS SELECT k FROM t"
+        )
+        shown = settler(session).compare(asked)
+    assert shown.outcome is UNKNOWN
+    assert "whether its views (mv) have got theirs is not known" in shown.why
