@@ -20,6 +20,8 @@ from budeval_migrations.visible import visible
 
 # Seconds between two lines about a statement where there is no terminal.
 _PAUSE = 10.0
+# Milliseconds before a line says that something is waited for.
+_AT_LEAST = 1000
 
 _Place = tuple[str, int]  # revision, statement
 _LOCK: _Place = ("", 0)
@@ -67,7 +69,7 @@ class LiveView:
         if self._console.is_terminal:
             # What is done and what there is are guesses: all rows may be read, and it works on.
             self._show(place, text, event.done, event.total)
-        else:
+        elif event.elapsed_ms >= _AT_LEAST:
             self._say(place, f"{text}, {_time(event.elapsed_ms)}", last=False)
 
     def backfill(self, event: BackfillProgress) -> None:

@@ -173,7 +173,8 @@ def database_name(settings: Settings, url: URL) -> str:
 
     """
     theirs = "" if is_embedded(url) else url.database
-    if theirs and settings.database and theirs != settings.database:
+    # Whoever means no database in particular writes default: it is where a client is at first.
+    if settings.database and theirs not in (None, "", "default", settings.database):
         raise ConfigError(
             f"The URL names the database {theirs}, and the setting database {settings.database}.",
             hint="Name one of them, or the same in both.",

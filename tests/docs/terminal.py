@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +54,11 @@ class Terminal:
         self._code, _, place = self._bash.stdout.readline().rstrip("\n").partition(" ")
         self.place = Path(place)
         return int(self._code), printed.read_text("utf-8")
+
+    def until_served(self, port: str) -> Callable[[Path], None]:
+        """Return what waits until a service that was started here says that it is well."""
+        command = f"curl -sf http://127.0.0.1:{port}/health"
+        return lambda _: wait_until(lambda: self.run(command)[0] == 0)
 
     def __enter__(self) -> Terminal:
         return self

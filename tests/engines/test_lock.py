@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 import budeval_migrations as bm
 from budeval_migrations import clock
@@ -144,7 +145,11 @@ def test_a_released_lock_is_free_and_the_generation_grows(place: Place) -> None:
 def test_where_there_is_no_lock_table_there_is_no_holder(place: Place) -> None:
     with place.session() as session:
         assert read_holder(session) is None
-    with Session(replace(place.settings, database="not_there")) as session:
+    url = make_url(place.settings.url).set(database="not_there")
+    elsewhere = replace(
+        place.settings, url=url.render_as_string(hide_password=False), database="not_there"
+    )
+    with Session(elsewhere) as session:
         assert read_holder(session) is None
 
 
