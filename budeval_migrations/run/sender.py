@@ -54,8 +54,6 @@ _RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)
 _MUTATION_PATIENCE = 10.0
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
-# Engines of what holds no rows of its own.
-_ELSEWHERE = ("MaterializedView", "Alias")
 # The note of a statement that was not sent, because its probe found it done.
 PROBED = "its probe finds it done"
 _MERGE_HINT = (
@@ -163,7 +161,7 @@ class Sender:
         """Refuse a mutation whose work could neither be seen nor waited for.
 
         Raises:
-            Unsupported: Its work is on another table than it names, or leaves no mutation.
+            Unsupported: A setting makes it leave no mutation.
 
         """
         if not task.effect.mutation or not task.effect.targets:
@@ -176,18 +174,6 @@ class Sender:
                     f"With {name} it leaves no mutation that could be followed.",
                     hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
                 )
-        table = task.effect.targets[0]
-        rows = self._session.ask(
-            "SELECT engine FROM system.tables "
-            f"WHERE database = {quote.string(table.database or self._session.database)} "
-            f"AND name = {quote.string(table.name)}"
-        )
-        if rows and str(rows[0][0]) in _ELSEWHERE:
-            raise Unsupported(
-                f"{table.name} is a {rows[0][0]}: its mutation is one of another table, and "
-                "could not be waited for.",
-                hint="Name the table that holds the rows.",
-            )
 
     def _send_once(self, task: Task, intent: Entry) -> Entry:
         began = time.monotonic()

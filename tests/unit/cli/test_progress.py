@@ -39,9 +39,9 @@ def test_a_wait_is_told_every_ten_seconds_whatever_the_server_guesses(
     for second in range(25):
         _wait(work, second)
     assert shown.getvalue().splitlines() == [
-        "    001_a statement 3: it works, 0 s",
-        "    001_a statement 3: it works, 10 s",
-        "    001_a statement 3: it works, 20 s",
+        "    001_a statement 3: it works, 1 s",
+        "    001_a statement 3: it works, 11 s",
+        "    001_a statement 3: it works, 21 s",
     ]
 
 
@@ -53,10 +53,10 @@ def test_of_two_on_their_way_each_is_told_every_ten_seconds(
             with mock.patch.object(progress.time, "monotonic", return_value=1000.0 + second):
                 work.waiting(StatementWaiting(revision, 1, "it works", second * 1000))
     assert shown.getvalue().splitlines() == [
-        "    001_a statement 1: it works, 0 s",
-        "    001_b statement 1: it works, 0 s",
-        "    001_a statement 1: it works, 10 s",
-        "    001_b statement 1: it works, 10 s",
+        "    001_a statement 1: it works, 1 s",
+        "    001_b statement 1: it works, 1 s",
+        "    001_a statement 1: it works, 11 s",
+        "    001_b statement 1: it works, 11 s",
     ]
 
 
