@@ -404,9 +404,8 @@ def _with_views(session: Session, table: str, verdict: Verdict) -> Verdict:
     """Doubt an INSERT whose rows are there: the views of its table are filled after it."""
     database, _, name = table.partition(".")
     views = session.query(
-        "SELECT name FROM system.tables WHERE engine = 'MaterializedView' "
-        f"AND database = {quote.string(database)} AND position(create_table_query, "
-        f"{quote.string(name)}) > 0 ORDER BY name"
+        "SELECT arrayJoin(dependencies_table) FROM system.tables "
+        f"WHERE database = {quote.string(database)} AND name = {quote.string(name)}"
     )
     if not views:
         return verdict
