@@ -191,7 +191,7 @@ def settings_in(url: URL) -> dict[str, str]:
     """
     if url.get_backend_name() != "clickhouse":
         return {}
-    known = _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
+    known = _options(url)
     found = {}
     for name, value in url.query.items():
         if name not in known and not name.startswith(_HEADER):
@@ -206,12 +206,15 @@ def unknown_setting(name: str, settings: Sequence[str], url: URL) -> ConfigError
         settings: The names that the server knows.
 
     """
-    options = _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
-    near = difflib.get_close_matches(name, [*options, *settings], n=1)
+    near = difflib.get_close_matches(name, [*_options(url), *settings], n=1)
     return ConfigError(
         f"{name} in the URL is no option of {url.drivername}:// and no setting of the server.",
         hint=f"Did you mean {near[0]}?" if near else "Leave it out.",
     )
+
+
+def _options(url: URL) -> frozenset[str]:
+    return _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
 
 
 def shown_url(url: URL) -> str:

@@ -56,20 +56,20 @@ def bomb(to: Answering) -> None:
     to.wfile.write(BOMB)
 
 
-def rubbish(to: Answering) -> None:
+def _whole(to: Answering, body: bytes) -> None:
     to.send_response(200)
     to.send_header("X-ClickHouse-Server-Display-Name", "x")
-    to.send_header("Content-Length", "5")
+    to.send_header("Content-Length", str(len(body)))
     to.end_headers()
-    to.wfile.write(b"\xff\xfe\x00{[")
+    to.wfile.write(body)
+
+
+def rubbish(to: Answering) -> None:
+    _whole(to, b"\xff\xfe\x00{[")
 
 
 def no_rows(to: Answering) -> None:
-    to.send_response(200)
-    to.send_header("X-ClickHouse-Server-Display-Name", "x")
-    to.send_header("Content-Length", "22")
-    to.end_headers()
-    to.wfile.write(b'{"data": {"a": [1,2]}}')
+    _whole(to, b'{"data": {"a": [1,2]}}')
 
 
 @pytest.fixture
