@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from budeval_migrations.errors import ConfigError, HookFailed
-from budeval_migrations.settings import DEFAULT_URL, Given, Settings, load_settings
+from budeval_migrations.settings import DEFAULT_URL, Given, Settings, check_on_ahead, load_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -63,8 +63,7 @@ def upgrade(
         MigrationError: See :mod:`budeval_migrations.errors`.
 
     """
-    if on_ahead not in ("warn", "error"):
-        raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
+    check_on_ahead(on_ahead)
     began = time.monotonic()
     with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
         versions = _versions(session)

@@ -179,6 +179,12 @@ def load_settings(
     return Settings(**values)
 
 
+def check_on_ahead(value: str) -> None:
+    """Refuse an ``on_ahead`` that is neither ``warn`` nor ``error`` with a ConfigError."""
+    if value not in ("warn", "error"):
+        raise ConfigError(f"on_ahead cannot be {value!r}.", hint="Choose warn or error.")
+
+
 def check_database(name: str) -> None:
     """Raise where a database is ClickHouse's own, which forgets what is written into it.
 

@@ -24,7 +24,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Notice
 from budeval_migrations.model import Report
 from budeval_migrations.run.logs import log_event
-from budeval_migrations.settings import Given, load_settings
+from budeval_migrations.settings import Given, check_on_ahead, load_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,7 +33,6 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _LOG = logging.getLogger("budeval_migrations")
 _MODES = ("upgrade", "check", "wait")
-_ON_AHEAD = ("warn", "error")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -73,8 +72,7 @@ def lifespan(
     """
     if mode not in _MODES:
         raise ConfigError(f"mode cannot be {mode!r}.", hint=f"Choose one of {', '.join(_MODES)}.")
-    if on_ahead not in _ON_AHEAD:
-        raise ConfigError(f"on_ahead cannot be {on_ahead!r}.", hint="Choose warn or error.")
+    check_on_ahead(on_ahead)
     given = load_settings(environ={}, **settings)
     if settings.get("url"):
         parse_url(given)
