@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import LedgerError, MissingRevision
+from budeval_migrations.errors import LedgerError, MissingRevision, RevisionError
 from budeval_migrations.history import quorum, schema
 from budeval_migrations.model import (
     Backfill,
@@ -74,7 +74,8 @@ def parse_downgrade(revision: str, text: str) -> CompiledRevision:
     """Return the downgrade that :func:`kept_statements` wrote.
 
     Raises:
-        MissingRevision: There is none, or one with a statement that held a secret.
+        MissingRevision: There is none, or one with a statement that held a secret or that
+            this version refuses.
         LedgerError: It is not what this package writes.
 
     """
@@ -87,8 +88,7 @@ def parse_downgrade(revision: str, text: str) -> CompiledRevision:
         )
     try:
         entries = json.loads(text)
-        carrier = Carrier()
-        statements = tuple(carrier.take(_statement(entry)) for entry in entries)
+        statements = [_statement(entry) for entry in entries]
         lost = [n for n, e in enumerate(entries, start=1) if not e.get("replayable", True)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(
@@ -104,7 +104,18 @@ def parse_downgrade(revision: str, text: str) -> CompiledRevision:
             revision=revision,
             statement=lost[0],
         )
-    return CompiledRevision(revision, Direction.DOWN, "", statements)
+    carrier = Carrier()
+    try:
+        return CompiledRevision(
+            revision, Direction.DOWN, "", tuple(carrier.take(s) for s in statements)
+        )
+    except RevisionError as error:
+        raise MissingRevision(
+            f"{revision} has no file, and the downgrade that the ledger keeps of it cannot be "
+            f"run by this version: {error.message}",
+            hint=_FILE,
+            revision=revision,
+        ) from error
 
 
 def _statement(entry: Mapping[str, Any]) -> Statement:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from budeval_migrations.errors import LedgerError, MissingRevision
 from budeval_migrations.history.kept import kept_statements, parse_downgrade
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
+from budeval_migrations.sql import quote
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 BACKFILLS = st.builds(
@@ -23,7 +24,7 @@ BACKFILLS = st.builds(
 )
 STATEMENTS = st.builds(
     Statement,
-    text=TEXT,
+    text=TEXT.map(lambda text: f"SELECT {quote.string(text)}"),
     file=st.just("v/001_a.py"),
     line=st.just(7),
     unless=st.none() | TEXT,
@@ -86,3 +87,16 @@ def test_what_is_not_known_beforehand_is_not_kept(downgrade: CompiledRevision | 
 def test_a_text_that_nobody_wrote_is_refused(text: str) -> None:
     with pytest.raises(LedgerError, match="keeps of 001_a cannot be read"):
         parse_downgrade("001_a", text)
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [("'x", "the single-quoted string is not closed"), ("USE other", "USE holds for one")],
+)
+def test_a_statement_that_this_version_refuses_is_told_with_its_revision(
+    sql: str, reason: str
+) -> None:
+    text = kept_statements(compiled(Statement(sql)), str)
+    with pytest.raises(MissingRevision, match=f"keeps of it cannot be run.*{reason}") as refused:
+        parse_downgrade("001_a", text)
+    assert refused.value.details["revision"] == "001_a"
