@@ -43,10 +43,11 @@ CANNOT_ASSIGN_ALTER = 517
 PASSING = frozenset({202, 242, 252, 439, 473, CANNOT_ASSIGN_ALTER})
 # The server refuses these before it does anything: unknown names and functions, wrong
 # numbers and types of arguments, syntax, a missing privilege; what it says of a statement as
-# a whole (its size, aliases, aggregates, joins, settings, parameters) when it analyses it.
+# a whole (its size, aliases, aggregates, joins, settings, parameters) when it analyses it, or what
+# it cannot do to a view (INCORRECT_QUERY).
 BEFORE_RUNNING = frozenset(
     {NO_SUCH_COLUMN, 42, 43, UNKNOWN_FUNCTION, UNKNOWN_IDENTIFIER, UNKNOWN_TABLE, SYNTAX_ERROR}
-    | {63, UNKNOWN_DATABASE, 115, READONLY, ACCESS_DENIED}
+    | {63, 80, UNKNOWN_DATABASE, 115, READONLY, ACCESS_DENIED}
     | {34, 35, 51, 52, 167, 168, 174, 179, 184, 206, 207, 215, 229, 258, 318, 352, 403, 418, 440}
     | {452, 456, 457, 471, 472, 557, 558}
 )

@@ -54,7 +54,7 @@ class Fingerprint:
         missing: Tables that are not there.
         partitions: Of MergeTree tables, by partition id.
         detached: Names of detached parts.
-        mutations: Ids of the mutations that the server remembers.
+        mutations: Of MergeTree tables, ids of the mutations that the server remembers.
         databases: Which of the watched databases are there.
         functions: User-defined functions: a hash of their DDL.
         queue: The newest entry of a cluster's queue; empty where it is not asked for.
@@ -114,6 +114,7 @@ class Fingerprint:
 
 
 _Pair = tuple[str, str]
+_ROWS = {Watch.PARTS, Watch.MUTATIONS}
 _T = TypeVar("_T")
 
 
@@ -130,13 +131,15 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
 
     """
     watched = {watch: [e for e in effects if watch in e.watches] for watch in Watch}
-    moved = _pairs(session, watched[Watch.PARTS])
-    definitions = _definitions(session, _pairs(session, watched[Watch.TABLES]) | moved)
+    rows = _pairs(session, watched[Watch.PARTS]), _pairs(session, watched[Watch.MUTATIONS])
+    definitions = _definitions(session, _pairs(session, watched[Watch.TABLES]).union(*rows))
     objects = {name: found.mark for name, found in definitions.items()}
-    mergetrees = {pair for pair in moved if "MergeTree" in objects.get(".".join(pair), "")}
-    partitions = _partitions(session, mergetrees)
-    detached = _detached(session, mergetrees)
-    mutations = _mutations(session, _pairs(session, watched[Watch.MUTATIONS]))
+    moved, mutated = (
+        {pair for pair in pairs if "MergeTree" in objects.get(".".join(pair), "")} for pairs in rows
+    )
+    partitions = _partitions(session, moved)
+    detached = _detached(session, moved)
+    mutations = _mutations(session, mutated)
     databases = _databases(session, _plain(watched[Watch.DATABASES]))
     functions = _functions(session, _plain(watched[Watch.FUNCTIONS]))
     found = []
@@ -148,10 +151,10 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
             Fingerprint(
                 objects=_of(objects, keys if Watch.TABLES in on else ()),
                 elements=_elements(effect, keys[:1], definitions),
-                missing=tuple(k for k in keys if Watch.PARTS in on and k not in objects),
+                missing=tuple(k for k in keys if _ROWS & set(on) and k not in objects),
                 partitions=_of(partitions, keys),
                 detached=_of(detached, keys),
-                mutations={k: mutations.get(k, ()) for k in keys if Watch.MUTATIONS in on},
+                mutations=_of(mutations, keys if Watch.MUTATIONS in on else ()),
                 databases=_of(databases, plain if Watch.DATABASES in on else ()),
                 functions=_of(functions, plain if Watch.FUNCTIONS in on else ()),
             )
@@ -252,11 +255,12 @@ def _detached(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]
 def _mutations(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]:
     if not names:
         return {}
+    none: dict[str, tuple[str, ...]] = {".".join(pair): () for pair in names}
     rows = session.query(
         "SELECT DISTINCT database, table, mutation_id FROM system.mutations "
         f"WHERE {_where(names, 'table')}"
     )
-    return _listed(rows)
+    return none | _listed(rows)
 
 
 def _databases(session: Session, names: set[str]) -> dict[str, str]:

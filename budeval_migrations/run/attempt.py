@@ -159,7 +159,7 @@ class Progress:
                 f"{count}. Statement {at} may have taken effect, or may yet; the next run finds out"
             )
         if isinstance(error, Refused) and not error.clean:
-            return f"{count}, and statement {at} in part: {error.why}"
+            return f"{count}, and statement {at} perhaps in part: {error.why}"
         return f"{count}; the next run goes on at statement {at}"
 
 

@@ -20,7 +20,6 @@ from budeval_migrations.errors import (
     EngineError,
     LockError,
     MigrationError,
-    RevisionError,
     StatementError,
 )
 from budeval_migrations.events import Event, Listener, Notice
@@ -35,7 +34,7 @@ from budeval_migrations.run.schedule import Schedule
 from budeval_migrations.run.sender import Refused
 from budeval_migrations.run.task import Task
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.touch import UNTIED, Ties, Touch, binds
+from budeval_migrations.sql.touch import UNTIED, Ties, Touch
 
 # After these the tables hang together as they did before.
 _MOVES_ROWS = frozenset({Kind.INSERT, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE})
@@ -104,17 +103,6 @@ class Lanes(Executor):
                 return
             self._take(self._crew.wait())
             self._finish_what_is_complete(self._progress)
-
-    def _do(self, progress: Progress, task: Task) -> None:
-        if binds(task.statement.text):
-            # What was known before the run made it one after the other; this is a dynamic one's.
-            progress.at(task)
-            raise RevisionError(
-                "A temporary table holds for one connection alone, and with jobs the statements "
-                "after it are sent over others.",
-                hint="Run it without --jobs.",
-            )
-        super()._do(progress, task)
 
     def _take_up_all(self) -> None:
         """Find out what earlier runs did, before anything changes what tells of it."""

@@ -52,7 +52,6 @@ from budeval_migrations.run.problems import (
 )
 from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.touch import binds
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -301,7 +300,7 @@ class Runner:
             failure = None
             if steps:
                 self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
-                executor = self._executor(steps)(
+                executor = self._executor()(
                     self._session,
                     lock,
                     self._tell,
@@ -318,21 +317,19 @@ class Runner:
         finally:
             lock.release()
 
-    def _executor(self, steps: Sequence[Step]) -> type[Executor]:
+    def _executor(self) -> type[Executor]:
         """Return what sends the statements: one after the other, or several at a time."""
         jobs = self._session.settings.jobs
         if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
             return Executor
-        why = ""
-        if self._session.topology.hosts:
-            why = "a cluster carries them out so"
-        for step in steps:
-            for at, statement in enumerate(step.work.statements if step.work else (), start=1):
-                if binds(statement.text):
-                    why = f"{step.revision} statement {at} holds for its connection alone"
-        if not why:
+        if not self._session.topology.hosts:
             return Lanes
-        self._tell(Notice(f"jobs is {jobs}; statements are sent one after the other, since {why}."))
+        self._tell(
+            Notice(
+                f"jobs is {jobs}; statements are sent one after the other, since a cluster "
+                "carries them out so."
+            )
+        )
         return Executor
 
     def _look_again(

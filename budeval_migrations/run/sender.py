@@ -43,7 +43,7 @@ from budeval_migrations.run.task import Task
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.effects import Watch, effect
 from budeval_migrations.sql.redact import Redactor, secrets_in
 
 _POLL = 0.25
@@ -182,7 +182,7 @@ class Sender:
                 done = session.execute(
                     task.statement.sent,
                     query_id=intent.query_id,
-                    settings=self._settings(task),
+                    settings=self._settings(task, intent),
                     check=self._lock.check,
                     own=False,
                     patient=True,
@@ -235,13 +235,20 @@ class Sender:
         passing = clean and is_passing(told)
         raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
 
-    def _settings(self, task: Task) -> dict[str, str]:
+    def _settings(self, task: Task, intent: Entry) -> dict[str, str]:
         """Return what the revision sets, and what makes the server answer where we poll."""
         settings = {**_said(task), **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
-            settings["mutations_sync"] = "0"
+            # A view passes a mutation on to a table whose mutations we do not look at.
+            passed_on = (
+                Watch.MUTATIONS in task.effect.watches
+                and intent.before
+                and not (Fingerprint.from_json(intent.before).mutations)
+            )
+            wait = "2" if passed_on else "0"
+            settings["mutations_sync"] = wait
             if self._session.features.lightweight_deletes_sync:
-                settings["lightweight_deletes_sync"] = "0"
+                settings["lightweight_deletes_sync"] = wait
         return settings
 
     def _refused(self, task: Task, intent: Entry, error: EngineError) -> Refused:

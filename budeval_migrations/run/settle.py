@@ -32,7 +32,7 @@ from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.resume import repair_command, short
 from budeval_migrations.run.verdict import Outcome, Verdict, judge
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.changes import Change
+from budeval_migrations.sql.changes import Change, Name
 from budeval_migrations.sql.effects import Watch, effect
 
 REPEATABLE = "repeatable"
@@ -163,8 +163,8 @@ class Settler:
         verdict = judge(changes, keys, before, now)
         if verdict.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
             return self._own_mutation(intent, keys[0], before, verdict)
-        if verdict.outcome is Outcome.APPLIED and changes.change is Change.INSERT:
-            return _with_views(session, keys[0], verdict)
+        if verdict.outcome is not Outcome.UNKNOWN and changes.change is Change.INSERT:
+            return _with_views(session, changes.targets[0], verdict)
         return verdict
 
     def _queued(self, intent: Entry) -> Settled | None:
@@ -400,12 +400,15 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
-def _with_views(session: Session, table: str, verdict: Verdict) -> Verdict:
-    """Doubt an INSERT whose rows are there: the views of its table are filled after it."""
-    database, _, name = table.partition(".")
+def _with_views(session: Session, table: Name, verdict: Verdict) -> Verdict:
+    """Doubt an INSERT by whose rows views are filled as well, before the table or after it.
+
+    A table may keep nothing of what its views have got, as with TTL or CollapsingMergeTree.
+    """
     views = session.query(
         "SELECT arrayJoin(dependencies_table) FROM system.tables "
-        f"WHERE database = {quote.string(database)} AND name = {quote.string(name)}"
+        f"WHERE database = {quote.string(table.database or session.database)} "
+        f"AND name = {quote.string(table.name)}"
     )
     if not views:
         return verdict

@@ -123,12 +123,16 @@ def _read_mutations(
     effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
 ) -> Verdict:
     table = keys[0]
-    known = set(before.mutations.get(table, ()))
-    made = [name for name in now.mutations.get(table, ()) if name not in known]
+    if table in before.missing and table in now.missing:
+        return Verdict(Outcome.NOT_APPLIED, f"there is no table {table}")
+    if table not in before.mutations or table not in now.mutations:
+        why = f"{table} is no MergeTree table whose mutations could be seen"
+        return Verdict(Outcome.UNKNOWN, why)
+    made = set(now.mutations[table]) - set(before.mutations[table])
     if not made:
         return Verdict(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
     if len(made) == 1:
-        return Verdict(Outcome.APPLIED, f"it made {made[0]} of {table}")
+        return Verdict(Outcome.APPLIED, f"it made {made.pop()} of {table}")
     return Verdict(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
 
 

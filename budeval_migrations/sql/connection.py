@@ -18,7 +18,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel import parts
-from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes
 from budeval_migrations.sql.redact import redact
 
 Values = dict[str, str | None]
@@ -29,6 +29,7 @@ _NUMBER = re.compile(r"[+-]?(?:0[xX](?P<hex>[0-9A-Fa-f_]+)|(?P<plain>[0-9._]+(?:
 
 
 _ONE = "holds for one connection alone, and the statements after it may go over another"
+_CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.ATTACH})
 _TRANSACTIONS = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK"})
 
 
@@ -55,12 +56,19 @@ def carried(text: str) -> Values:
             hint="Write the database before the name, as in other.table.",
         )
     if kind is Kind.PARALLEL:
-        if any(classify(part.text).kind in (Kind.SET, Kind.USE) for part in parts(text)):
-            raise RevisionCompileError(
-                f"SET and USE cannot be a part of PARALLEL WITH: {_shown(text)}",
-                hint="Write SET as a statement before it, and the database before each name.",
-            )
+        for part in parts(text):
+            if classify(part.text).kind in (Kind.SET, Kind.USE):
+                raise RevisionCompileError(
+                    f"SET and USE cannot be a part of PARALLEL WITH: {_shown(text)}",
+                    hint="Write SET as a statement before it, and the database before each name.",
+                )
+            carried(part.text)
         return {}
+    if kind in _CREATES and is_temporary(lexemes(text)):
+        raise RevisionCompileError(
+            f"A temporary table {_ONE}: {_shown(text)}",
+            hint="Create an ordinary table, and drop it in a later statement.",
+        )
     if kind is Kind.ACCESS and (reader := Reader(text)).accept("SET", "ROLE"):
         raise RevisionCompileError(
             f"SET ROLE {_ONE}: {_shown(text)}",

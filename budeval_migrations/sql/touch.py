@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes
+from budeval_migrations.sql.reader import NAMES, Reader
 
 # What these change is what they name first, and the tables that are tied to it.
 _CLEAR = frozenset(
@@ -77,11 +76,6 @@ def reads(text: str) -> Touch:
     except StatementSyntaxError:
         return _UNCLEAR  # rows inline that are not read here
     return _UNCLEAR if _reads_far(names) else Touch(names=names)
-
-
-def binds(text: str) -> bool:
-    """Return whether a statement holds for its connection alone: a temporary table."""
-    return classify(text).kind is Kind.CREATE_TABLE and is_temporary(lexemes(text))
 
 
 @dataclass(frozen=True)

@@ -268,26 +268,6 @@ def test_a_block_that_nobody_could_resume_is_refused(
 
 
 @embedded
-def test_what_holds_for_one_connection_makes_all_go_in_turn(stage: Stage) -> None:
-    stage.project.write_revision(
-        "001_a",
-        None,
-        [
-            *map(TABLE.format, "ab"),
-            "CREATE TEMPORARY TABLE s (a Int8)",
-            SLOW.format("a"),
-            SLOW.format("b"),
-        ],
-    )
-    report, told = upgrade(stage)
-    assert report.notices == (
-        "jobs is 4; statements are sent one after the other, since 001_a statement 3 holds for "
-        "its connection alone.",
-    )
-    assert not overlap(told, ("001_a", 4), ("001_a", 5))
-
-
-@embedded
 def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
     write = stage.project.write_revision
     write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
@@ -302,28 +282,6 @@ def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
     report, _ = upgrade(stage)
     assert set(report.applied) == {"001_base", "002_a", "002_b", "003_c"}
     assert stage.rows("SELECT k FROM b ORDER BY k") in ([(1,), (6,)], [(0,), (1,)])
-
-
-@embedded
-def test_a_dynamic_revision_may_not_make_a_temporary_table(stage: Stage) -> None:
-    write = stage.project.write_revision
-    write("001_base", None, [TABLE.format("a"), TABLE.format("b")])
-    write(
-        "002_b",
-        "001_base",
-        body="def upgrade():\n    op.get_bind().exec_driver_sql('SELECT 1')\n"
-        "    op.execute('INSERT INTO b SELECT 1, 1')\n"
-        "    op.execute('CREATE TEMPORARY TABLE s (a Int8)')\ndef downgrade():\n    pass\n",
-    )
-    write("003_c", "002_b", "INSERT INTO a SELECT number, 1 FROM numbers(5)")
-    with pytest.raises(StatementFailed) as refused:
-        upgrade(stage)
-    assert "holds for one connection alone" in str(refused.value)
-    assert refused.value.report.failed.statement == 2
-    assert "Run it without --jobs." in refused.value.hint
-    report, _ = upgrade(stage, jobs=1)
-    assert report.applied == ("002_b", "003_c")
-    assert stage.rows("SELECT count() FROM b") == [(1,)]
 
 
 @embedded

@@ -84,7 +84,7 @@ def test_what_a_server_quotes_of_a_statement_is_said_without_its_secrets() -> No
 def test_a_refusal_that_left_something_names_the_two_ways_to_settle_it() -> None:
     failure = progress().failure(refused(clean=False), hidden)
     assert failure.outcome == (
-        "1 statement of this revision took effect, and statement 2 in part: 3 of 5 rows are there"
+        "1 statement of this revision took effect, and statement 2 perhaps in part: 3 of 5 rows are there"
     )
     repair = "budeval-migrate repair --revision 002_fill --statement 2"
     assert failure.hint == (

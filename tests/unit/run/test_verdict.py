@@ -191,7 +191,9 @@ MUTATIONS = {
     "an old one was forgotten": (mutations("m1", "m2"), mutations("m2", "m3"), APPLIED),
     "only forgotten": (mutations("m1", "m2"), mutations("m2"), NOT_APPLIED),
     "two new ones": (mutations(), mutations("m1", "m2"), UNKNOWN),
-    "the table is gone": (mutations("m1"), Fingerprint(), NOT_APPLIED),
+    "the table is gone": (mutations("m1"), Fingerprint(missing=("d.t",)), UNKNOWN),
+    "no table, then and now": (Fingerprint(missing=("d.t",)),) * 2 + (NOT_APPLIED,),
+    "a view": (Fingerprint(), Fingerprint(), UNKNOWN),
 }
 
 

@@ -17,6 +17,8 @@ from budeval_migrations.sql.connection import carried
         ("SET TIME ZONE 'Europe/Berlin'", {"session_timezone": "Europe/Berlin"}),
         ("SET DEFAULT ROLE r TO u", {}),
         ("CREATE TABLE use (a Int8) ENGINE = Log", {}),
+        ("CREATE TABLE temporary (`TEMPORARY` Int8) ENGINE = Log", {}),
+        ("DROP TEMPORARY TABLE IF EXISTS t", {}),
         ("SELECT 1 SETTINGS max_threads = 1", {}),
     ],
 )
@@ -32,6 +34,18 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
         ("USE other", "USE holds for one connection alone", "Write the database before the name"),
         ("/* */ use `o`", "USE holds for one connection alone", "as in other.table"),
         ("SET ROLE admin, b", "SET ROLE holds for one", "Connect as a user who has admin, b as"),
+        (
+            "CREATE TEMPORARY TABLE t (a Int8)",
+            "A temporary table holds for one connection alone",
+            "Create an ordinary table, and drop it in a later statement",
+        ),
+        ("create or replace temporary table temporary (a Int8)", "A temporary table", "ordinary"),
+        ("CREATE TEMPORARY VIEW v AS SELECT 1", "A temporary table holds", "ordinary"),
+        (
+            "CREATE TABLE a (a Int8) ENGINE = Log PARALLEL WITH CREATE TEMPORARY TABLE t (a Int8)",
+            "A temporary table holds",
+            "ordinary",
+        ),
         ("BEGIN TRANSACTION", "A transaction holds for one", "Write its statements without it"),
         ("ROLLBACK", "A transaction holds for one", "each of them is recorded by itself"),
         ("SET TRANSACTION SNAPSHOT 3", "What this SET says cannot be read", "SET name = value"),

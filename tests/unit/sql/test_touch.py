@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.touch import UNTIED, Ties, Touch, binds, tie, touch
+from budeval_migrations.sql.touch import UNTIED, Ties, Touch, tie, touch
 
 MV = "CREATE MATERIALIZED VIEW d.m TO d.b (`k` UInt8) AS SELECT k FROM d.a"
 
@@ -129,16 +129,3 @@ def test_the_inner_table_of_a_view_is_its_view() -> None:
     view = "CREATE MATERIALIZED VIEW d.m (k UInt8) ENGINE = Log AS SELECT k FROM d.a"
     ties = tie([("a", "Log", ""), (".inner.m", "Log", ""), ("m", "MaterializedView", view)])
     assert not are_apart("INSERT INTO a SELECT 1", "TRUNCATE TABLE `.inner.m`", ties)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["CREATE TEMPORARY TABLE t (a Int8)", "create or replace temporary table temporary (a Int8)"],
-)
-def test_what_holds_for_a_connection_is_known(text: str) -> None:
-    assert binds(text)
-
-
-def test_settings_of_a_statement_hold_for_no_connection() -> None:
-    assert not binds("INSERT INTO a SELECT 1 SETTINGS max_threads = 1")
-    assert not binds("CREATE TABLE t (`TEMPORARY` Int8) ENGINE = Log")
