@@ -26,6 +26,7 @@ _NOT_DISTRIBUTED = frozenset(
     | {Kind.CHECK, Kind.SET, Kind.USE, Kind.EMPTY}
 )
 _NAMED = frozenset({*NAMES, TokenKind.STRING})
+_AFTER_TABLE = frozenset({"TO", "FROM", "ON", "IN", "AS", "FOR", "USING", "RENAME"})
 
 
 def put_on_cluster(text: str, cluster: str) -> str:
@@ -93,7 +94,8 @@ def take_off_cluster(text: str) -> str:
     if not look.there or look.reader is None:
         return text
     rest = look.reader.rest
-    at = next(at for at in range(len(rest)) if _is_at(rest[at : at + 3]))
+    first = look.reader.at if look.placed else 0
+    at = next(at for at in (first, *range(len(rest))) if _is_at(rest[at : at + 3]))
     return f"{text[: rest[at - 1].end]}{text[rest[at + 2].end :]}"
 
 
@@ -124,7 +126,7 @@ def _is_at(found: Sequence[Lexeme]) -> bool:
     """Tell whether these three are ON CLUSTER and a name."""
     words = [lexeme.word for lexeme in found[:2]]
     # GRANT SELECT ON cluster TO u: a table of that name.
-    table = found[2:] and found[2].word in ("TO", "FROM")
+    table = found[2:] and found[2].word in _AFTER_TABLE
     return words == ["ON", "CLUSTER"] and len(found) == 3 and found[2].kind in _NAMED and not table
 
 
@@ -218,8 +220,8 @@ def _truncate(reader: Reader) -> bool:
         return True
     if reader.peek(1).kind in {*NAMES, TokenKind.OPEN}:
         reader.accept("DATABASE") or reader.accept("TABLE")
-    elif reader.peek().word == "TEMPORARY":
-        return False  # a table of that name, whom ON CLUSTER would make a temporary one
+    elif reader.peek().word in ("TEMPORARY", "TABLE", "TABLES", "DATABASE"):
+        return False  # a table of that name, and with ON CLUSTER behind it another statement
     _guard(reader)
     return _name(reader)
 
@@ -251,7 +253,8 @@ def _access(reader: Reader) -> bool:
     """Step over GRANT and REVOKE, or over the names of users, roles and the like."""
     if reader.accept("GRANT") or reader.accept("REVOKE"):
         return True
-    if not any(reader.accept(verb) for verb in ("CREATE", "ALTER", "DROP")):
+    drops = reader.accept("DROP")
+    if not (drops or reader.accept("CREATE") or reader.accept("ALTER")):
         return False
     reader.accept("OR", "REPLACE")
     entity = next((words for words in _ENTITIES if reader.accept(*words)), None)
@@ -263,7 +266,7 @@ def _access(reader: Reader) -> bool:
         return _policies(reader)
     while _user(reader):
         if not reader.accept_comma():
-            return True
+            return not (drops and reader.accept("FROM")) or _name(reader)
     return False
 
 
@@ -277,6 +280,8 @@ def _policies(reader: Reader) -> bool:
 
 def _policy_or_table(reader: Reader) -> bool:
     """Step over ``name``, ``db.name``, ``db.*`` or ``*``."""
+    if reader.peek().word == "CLUSTER" and reader.peek(1).kind is not TokenKind.DOT:
+        return False  # after ON the server reads a cluster, whatever is meant (26.9)
     if _is_star(reader, 0):
         reader.at += 1
         return True

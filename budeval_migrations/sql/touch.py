@@ -22,8 +22,10 @@ from budeval_migrations.sql.reader import NAMES, Reader
 _CLEAR = frozenset(
     {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
 )
-# They read tables that they do not name, or what every statement changes.
-_FAR_READING = frozenset({"merge", "system", "information_schema", "generateserialid"})
+# They read tables that they do not name ({p:Identifier} too), or what every statement changes.
+_FAR_READING = frozenset(
+    {"merge", "system", "information_schema", "generateserialid", "identifier"}
+)
 # What a materialized view keeps its rows in: in Ordinary databases, and in Atomic ones by UUID.
 _INNER, _INNER_ID = ".inner.", ".inner_id."
 _STRINGS = frozenset({TokenKind.STRING, TokenKind.HEREDOC})

@@ -80,6 +80,21 @@ def test_statements_about_different_tables_are_on_their_way_together(stage: Stag
     assert [r.state.value for r in bm.status(**stage.options).revisions] == ["applied"] * 2
 
 
+@embedded
+def test_a_function_ties_its_callers_to_the_tables_that_it_reads(stage: Stage) -> None:
+    database = stage.target.database
+    count = f"CREATE FUNCTION {database}_count AS x -> x + (SELECT count() FROM {database}.a)"
+    stage.project.write_revision("001_a", None, [*map(TABLE.format, "ab"), count])
+    stage.project.write_revision(
+        "002_b", "001_a", [SLOW.format("a"), f"INSERT INTO b SELECT {database}_count(1), 1"]
+    )
+    try:
+        upgrade(stage)
+    finally:
+        stage.rows(f"DROP FUNCTION {database}_count")
+    assert stage.rows("SELECT k FROM b") == [(7,)]
+
+
 def test_with_one_job_nothing_overlaps(stage: Stage) -> None:
     stage.project.write_revision(
         "001_a", None, [TABLE.format("a"), TABLE.format("b"), SLOW.format("a"), SLOW.format("b")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from budeval_migrations.sql.on_cluster import put_on_cluster
+from budeval_migrations.sql.on_cluster import put_on_cluster, take_off_cluster
 from tests.support.parser_judge import Judge
 
 pytestmark = pytest.mark.embedded
@@ -90,6 +90,10 @@ PLACED = (
     "CREATE USER OR REPLACE u DEFAULT ROLE r",
     "ALTER USER IF EXISTS u RENAME TO v",
     "DROP USER IF EXISTS u, v",
+    "DROP USER storage FROM memory",
+    "DROP ROLE IF EXISTS r, s FROM local_directory",
+    "DROP PROFILE p FROM memory",
+    "CREATE USER u IN memory",
     "CREATE ROLE r SETTINGS max_threads = 1",
     "ALTER ROLE r RENAME TO s",
     "DROP ROLE r",
@@ -97,6 +101,12 @@ PLACED = (
     "CREATE POLICY p ON t USING a = 1 AS restrictive TO u",
     "ALTER ROW POLICY p ON t USING 0",
     "DROP ROW POLICY IF EXISTS p ON d.t",
+    "DROP ROW POLICY a ON t FROM memory",
+    "DROP ROW POLICY a ON `cluster`",
+    "CREATE ROW POLICY a ON d.cluster FOR SELECT USING 1 TO ALL",
+    "DROP INDEX i ON cluster",
+    "CREATE INDEX cluster ON cluster (a) TYPE minmax",
+    "ALTER TABLE cluster ADD COLUMN a Int8",
     "DROP ROW POLICY a, b ON t",
     "DROP ROW POLICY a ON t, b ON d.u",
     "DROP ROW POLICY a ON d.*",
@@ -151,6 +161,12 @@ def test_the_statement_is_the_same_but_for_its_cluster(judge: Judge, statement: 
     assert distributed.accepted, (placed, distributed.error)
     assert distributed.result.count(mark) == 1, distributed.result
     assert distributed.result.replace(mark, "", 1) == plain.result
+
+
+@pytest.mark.parametrize("statement", PLACED)
+def test_what_was_put_in_can_be_taken_out(statement: str) -> None:
+    assert take_off_cluster(put_on_cluster(statement, "my cluster")) == statement
+    assert take_off_cluster(statement) == statement
 
 
 @pytest.mark.parametrize("statement", PLACED)

@@ -73,6 +73,9 @@ def test_what_reads_inserts_or_belongs_to_the_session_is_left(statement: str) ->
         "ALTER TABLE {t:Identifier} DROP COLUMN a",
         "TRUNCATE DATABASE {d:Identifier}",
         "TRUNCATE temporary",
+        "TRUNCATE table",
+        "TRUNCATE database",
+        "DROP ROW POLICY a ON cluster",
         "DROP ROW POLICY a, {p:Identifier} ON t",
     ],
 )

@@ -64,6 +64,7 @@ def test_statements_about_one_table_are_not_apart(one: str, other: str) -> None:
         "INSERT INTO a SELECT count() FROM system.parts",
         "INSERT INTO a SELECT * FROM merge('d', '.*')",
         "INSERT INTO a SELECT generateSerialID('n')",
+        "INSERT INTO a SELECT * FROM {t:Identifier}",
         "CREATE TEMPORARY TABLE a (k Int8)",
         "INSERT INTO a FORMAT CSV\n1,'",
         "GRANT SELECT ON a TO u",
