@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-# Control characters but for the end of a line and the tab, and what turns the direction of
-# writing (https://www.unicode.org/reports/tr9/).
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters but for the end of a line and the tab, what turns the direction of
+# writing (https://www.unicode.org/reports/tr9/), what ends a line or has no width, and halves
+# of characters, which no encoding takes.
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 def visible(text: str) -> str:
@@ -16,9 +21,11 @@ def visible(text: str) -> str:
 
 def visible_json(text: str) -> str:
     """Return a JSON text with each control character in JSON's own escape."""
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
+    if code >= 0x10000:
+        return f"\\U{code:08x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

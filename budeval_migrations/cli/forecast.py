@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 from rich.markup import escape
 
 from budeval_migrations.cli.output import Output
+from budeval_migrations.cli.screen import write
 from budeval_migrations.counting import counted
 from budeval_migrations.findings import (
     Difference,
@@ -21,6 +22,7 @@ from budeval_migrations.findings import (
     Verified,
 )
 from budeval_migrations.model import Failure
+from budeval_migrations.visible import visible
 
 
 class Forecast:
@@ -110,11 +112,11 @@ class Forecast:
             self.differences(revision.again, "first", "second")
 
     def _script(self, revision: PlannedRevision) -> None:
-        self._print(f"-- {escape(revision.revision)}  {escape(revision.doc)}")
+        lines = [f"-- {revision.revision}  {revision.doc}"]
         if revision.dynamic:
-            self._print("-- It reads the database while it runs: its statements are not known.")
-        for statement in revision.statements:
-            self._print(f"{escape(statement.sql)};")
+            lines.append("-- It reads the database while it runs: its statements are not known.")
+        lines += [f"{statement.sql};" for statement in revision.statements]
+        write(visible("\n".join(lines)) + "\n")
 
     def _revision(self, revision: PlannedRevision) -> None:
         self._print(f"[cyan]{escape(revision.revision)}[/]  {escape(revision.doc)}")

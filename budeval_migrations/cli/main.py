@@ -20,7 +20,7 @@ from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.report import report
 from budeval_migrations.cli.schema import schema
-from budeval_migrations.cli.screen import lose
+from budeval_migrations.cli.screen import escape_unencodable, lose
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import Report
@@ -345,6 +345,7 @@ def _run(app: App, work: Callable[..., Report]) -> int:
 
 def main() -> None:
     """Run the command line; a mistake in its words exits with 2."""
+    escape_unencodable()
     try:
         code = cli.main(prog_name="budeval-migrate", standalone_mode=False)
     except click.UsageError as error:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from budeval_migrations import events
 from budeval_migrations.cli.progress import LiveView
 from budeval_migrations.cli.schema import VERSION
-from budeval_migrations.cli.screen import Screen, write
+from budeval_migrations.cli.screen import Screen, takes, write
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import MigrationError
@@ -398,7 +398,8 @@ class Output:
 
     def dump(self, value: dict[str, Any]) -> None:
         """Write a JSON object to stdout."""
-        write(visible_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
+        text = visible_json(json.dumps(value, ensure_ascii=False, indent=2))
+        write((text if takes(text) else json.dumps(value, indent=2)) + "\n")
 
 
 def _status_cells(line: RevisionStatus) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -44,12 +45,33 @@ class Screen(Console):
 
 
 def write(text: str) -> None:
-    """Write a text to stdout as it is; to a terminal, with its control characters shown."""
+    """Write a text to stdout as it is; to a terminal, with its control characters shown.
+
+    What the output's encoding does not have is not replaced: SQL would say something else.
+    """
     try:
+        if not takes(text):
+            _lost.append(f"its encoding is {sys.stdout.encoding}; PYTHONIOENCODING=utf-8 helps")
+            return
         sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except OSError as error:
         lose(sys.stdout, error)
+
+
+def takes(text: str) -> bool:
+    """Return whether the encoding of stdout has all of a text's characters."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def escape_unencodable() -> None:
+    """Let words for people show as ``\\xe9`` what the encoding of stdout does not have."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def finish() -> str:

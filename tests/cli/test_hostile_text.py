@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.cli.test_terminal import on_a_terminal
 from tests.support.project import Project
 
 # Escape sequences (title, clipboard, colours), a bell, C1, the direction of writing, markup, emoji.
-HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b1m\u202e\x08\r[red]red[/red] :warning: :m:"
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b1m\u202e\u2028\ufeff\u200b\x08\r[red]red[/red] :warning: :m:"
 NAME = "t\x1b[2Jx:bomb:[b]"
 SQL = f"SELECT formatDateTimeInJodaSyntax(now(), 'H:m:s') AS `{NAME}`, '{HOSTILE}'"
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -49,7 +50,7 @@ def hostile(tmp_path: Path) -> Project:
 
 
 def controls(text: str) -> str:
-    return "".join(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text))
+    return "".join(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\ufeff]", text))
 
 
 def test_no_command_writes_a_control_character_or_an_emoji(hostile: Project) -> None:
@@ -79,6 +80,22 @@ def test_a_terminal_gets_our_own_styles_alone(hostile: Project, words: tuple[str
     assert "\x1b[31m" not in shown
     left = _STYLES.sub("", shown).replace("\r", "")
     assert controls(left) == ""
+
+
+def test_an_encoding_without_a_letter_shows_its_number_and_sql_is_never_changed(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path / "project")
+    project.configure(url="chdb:///./data", database="d")
+    project.write_revision("001_a", None, "SELECT 'é' AS `\u4e2d`")
+    plan = in_ascii(project, "plan")
+    assert (plan.returncode, plan.stderr) == (0, "")
+    assert "SELECT '\\xe9' AS `\\u4e2d`" in plan.stdout
+    script = in_ascii(project, "plan", "--sql")
+    assert "not all of the answer could be written: its encoding is ascii" in script.stderr.lower()
+    assert "SELECT" not in script.stdout
+    answer = json.loads(in_ascii(project, "plan", "--json").stdout)
+    assert "SELECT 'é' AS `\u4e2d`" in json.dumps(answer, ensure_ascii=False)
 
 
 FULL = "Not all of the answer could be written: No space left on device."
@@ -124,6 +141,17 @@ def write_to(
         env=project.environment(),
         stdout=file,  # type: ignore[call-overload]
         stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+
+
+def in_ascii(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "budeval_migrations", *words],
+        cwd=project.path,
+        env=project.environment({"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}),
+        capture_output=True,
         text=True,
         timeout=120,
     )

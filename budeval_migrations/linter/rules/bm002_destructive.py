@@ -17,6 +17,8 @@ _CLAUSES = {
     ("DROP", "DETACHED"): "drops detached parts of",
     ("REPLACE", "PARTITION"): "replaces the rows of a partition of",
     ("CLEAR", "COLUMN"): "empties a column of",
+    ("DELETE", "WHERE"): "deletes rows of",
+    ("DELETE", "IN"): "deletes rows of",
 }
 
 
@@ -37,6 +39,10 @@ def _losses(said: Said) -> Iterator[str]:
                 yield f"truncates {shown(name)}"
         if not said.effect.targets and not said.temporary:
             yield "truncates every table of a database"
+    elif said.kind is Kind.DELETE:
+        for name in said.effect.targets:
+            if not said.makes(said.before.get(name)):
+                yield f"deletes rows of {shown(name)}"
     elif said.kind is Kind.CREATE_TABLE and said.definition is not None:
         table = said.before.get(said.definition.name)
         replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
