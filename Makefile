@@ -4,7 +4,7 @@
 VENV   ?= .venv
 PYTHON ?= $(VENV)/bin/python
 # More than a small machine has processors: most of what a test does is to wait for a server.
-WORKERS ?= 3
+WORKERS ?= 4
 # The Pythons that make pythons runs the tests with: names on PATH, or paths.
 PYTHONS ?= python3.10 python3.12 python3.13
 # Debian puts clickhouse-server where an ordinary user's PATH does not look.

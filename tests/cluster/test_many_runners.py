@@ -70,8 +70,9 @@ def test_two_runners_on_two_hosts_at_the_same_moment(
     assert ledger(pair.nodes[1], database) == [(name, "upgrade") for name in names]
 
 
-def test_a_thousand_calls_through_a_load_balancer_give_no_wrong_answer(
-    pair: Cluster, project: Project, database: str
+@pytest.mark.parametrize("calls", [300, pytest.param(1000, marks=pytest.mark.exhaustive)])
+def test_no_call_through_a_load_balancer_gives_a_wrong_answer(
+    pair: Cluster, project: Project, database: str, calls: int
 ) -> None:
     names = write(project, 5)
     with RoundRobin([node.http_port for node in pair.nodes]) as balancer:
@@ -84,12 +85,12 @@ def test_a_thousand_calls_through_a_load_balancer_give_no_wrong_answer(
             report = bm.upgrade(name, **settings)  # type: ignore[arg-type]
             if report.applied != (name,):
                 wrong.append(f"{name}: applied {report.applied}")
-            for _ in range(199):
+            for _ in range(calls // len(names) - 1):
                 again = bm.upgrade(name, **settings)  # type: ignore[arg-type]
                 if again.applied or again.current != (name,) or len(again.pending) != 5 - turn:
                     wrong.append(f"{name}: {again}")
         assert wrong == []
-        assert min(balancer.hits.values()) > 400
+        assert min(balancer.hits.values()) > 0.4 * calls
     assert heads(pair, database) == [[names[-1]]] * 2
     assert ledger(pair.nodes[0], database) == [(name, "upgrade") for name in names]
     for n in range(1, 6):

@@ -633,7 +633,7 @@ def _run(machine: type[Migrations], examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_ledger_is_what_the_model_says(machine: type[Migrations]) -> None:
-    _run(machine, examples=40, steps=15)
+    _run(machine, examples=25, steps=15)
 
 
 @pytest.mark.exhaustive

@@ -19,11 +19,11 @@ from tests.support.project import Project
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(900)]
 
 EVENTS = "CREATE TABLE events (id UInt64, name String) ENGINE = MergeTree ORDER BY id"
-# Four hundred in four parts, each a process of its own; ten thousand more with make exhaustive.
+# Two hundred in two parts, each a process of its own; ten thousand more with make exhaustive.
 PAIRS = 100
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(2))
 def test_what_is_found_leads_there_and_back_and_then_there_is_nothing_more_to_do(part: int) -> None:
     with Apart(run_law) as apart:
         seen = apart.call(PAIRS, part)
