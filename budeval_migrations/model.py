@@ -255,7 +255,9 @@ class LedgerRow:
         executed_at: When it started, UTC.
         execution_time_ms: How long it took, in milliseconds.
         sequence: Orders the rows; 0 in rows that an older tool wrote.
-        host: Where the tool ran; empty in rows that are not read from the ledger.
+        error_message: Why it failed, or what a person said of a statement; None otherwise.
+        host: Where the tool ran; empty in rows that are not read from the ledger, and in
+            those of a run that ended without a record.
         server_user: Whom it was to the server; empty likewise.
 
     """
@@ -283,6 +285,16 @@ class LedgerRow:
     def by(self) -> str:
         """Who it was, as ``user@host``; empty where nobody wrote that down."""
         return f"{self.server_user}@{self.host}" if self.host else ""
+
+    @property
+    def answers(self) -> bool:
+        """True for a row that says what a person said of one statement: no attempt."""
+        return self.operation is Operation.REPAIR and not self.success
+
+    @property
+    def failed(self) -> bool:
+        """True for an attempt that did not come to its end."""
+        return not (self.success or self.answers)
 
     @property
     def legacy(self) -> bool:
@@ -341,6 +353,12 @@ class RevisionStatus:
     statement: int | None = None
     holder: str | None = None
     since: datetime | None = None
+
+    @property
+    def differs(self) -> bool:
+        """True for an applied revision whose file is not the one that was recorded."""
+        same = self.checksum in (ChecksumState.OK, ChecksumState.MISSING)
+        return self.state is RevisionState.APPLIED and not same
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form."""

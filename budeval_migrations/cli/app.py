@@ -42,9 +42,10 @@ class App:
                     hint="Run again with --debug for the traceback, and report it.",
                 )
             )
+        self.output.end(code)
         lost = finish()
         if lost:
-            self.output.note(f"Not all of the answer could be written: {lost}.")
+            self.output.note(f"Not all of the answer could be written: {lost}.", quiet=False)
         sys.exit(code)
 
     def fail(self, error: MigrationError) -> int:

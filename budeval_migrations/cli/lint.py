@@ -83,8 +83,6 @@ def _print_text(report: LintReport, output: Output) -> None:
             continue
         say(_head(finding))
         say(f"  {escape(finding.message)}\n  fix: {escape(finding.fix)}")
-    if output.quiet:
-        return
     for waived in report.waived if output.verbose else ():
         say(_head(waived.finding, " (waived)"))
         say(f"  {escape(waived.finding.message)}\n  reason: {escape(waived.reason)}")

@@ -21,6 +21,7 @@ from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.report import report
 from budeval_migrations.cli.schema import schema
 from budeval_migrations.cli.screen import escape_unencodable, lose
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import Report
@@ -229,6 +230,7 @@ def reset(app: App, yes: bool) -> None:
 @click.option("--applied", is_flag=True, help="It took effect.")
 @click.option("--not-applied", is_flag=True, help="It did not, or was taken back.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def repair(
     app: App,
@@ -238,11 +240,13 @@ def repair(
     applied: bool,
     not_applied: bool,
     cluster: bool,
+    yes: bool,
 ) -> None:
     """Mend the records, never the schema.
 
-    Without options, the checksum of every applied revision whose file differs is
-    recorded anew, with who did it and when. With --statement, it is recorded
+    Without --revision and --forget, the applied revisions are listed whose files
+    differ from the record, and, once you say yes, their checksums are recorded anew,
+    with who did it and when. With --statement, it is recorded
     whether a statement of an unfinished revision took effect: --not-applied says that
     it did not or was taken back, and the next up sends it. With --cluster, the hosts
     are compared, and the statements are shown that bring them level.
@@ -259,7 +263,8 @@ def repair(
             app.output.hosts(api.compare_hosts(**app.settings))
             return 0
         if statement is None and not (applied or not_applied):
-            return _run(app, lambda **kw: api.repair(revisions, forget=forget, **kw))
+            names = revisions if revisions or forget else _accepted(app, yes)
+            return _run(app, lambda **kw: api.repair(names, forget=forget, **kw))
         if applied and not_applied:
             raise ConfigError(
                 "--applied and --not-applied say two things of one statement.",
@@ -305,6 +310,22 @@ def unlock(app: App, yes: bool) -> None:
         return 0
 
     app.run(work)
+
+
+def _accepted(app: App, yes: bool) -> tuple[str, ...]:
+    """Show which revisions have files that differ, ask, and return their ids."""
+    status = api.status(**app.settings)
+    differing = [line for line in status.revisions if line.differs]
+    if differing and not yes:
+        app.output.differing(differing)
+        if not _asked("Record these files as they are now?"):
+            raise ConfigError(
+                f"{counted(len(differing), 'revision')} would be recorded as the files are now; "
+                "nothing was recorded.",
+                hint="Name them (budeval-migrate repair --revision ID), or accept all: "
+                "budeval-migrate repair --yes",
+            )
+    return tuple(line.revision for line in differing)
 
 
 def _asked(question: str) -> bool:

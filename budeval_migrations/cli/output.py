@@ -93,8 +93,7 @@ class _Notes(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._output.quiet:
-            self._output.note(record.getMessage())
+        self._output.note(record.getMessage())
 
 
 class Output:
@@ -102,7 +101,8 @@ class Output:
 
     Args:
         as_json: One JSON object on stdout; also an attribute.
-        quiet: Errors only; also an attribute.
+        quiet: Errors only: the words of a command that succeeds are not printed; also an
+            attribute.
         verbose: Every statement; also an attribute.
 
     """
@@ -112,6 +112,8 @@ class Output:
         self._quiet = self.quiet = quiet
         self._verbose = self.verbose = verbose
         self._out = Screen()
+        if quiet:
+            self._out.begin_capture()
         self._err = Screen(stderr=True)
         self._waiting = False
         self._live = LiveView(self._err)
@@ -171,8 +173,6 @@ class Output:
         if self.as_json:
             self.answer("run", report.as_dict())
             return
-        if self._quiet:
-            return
         for notice in report.notices:
             self.note(notice)
         if report.operation == "reset":
@@ -215,8 +215,6 @@ class Output:
         if self.as_json:
             self.answer("status", status.as_dict())
             return
-        if self._quiet:
-            return
         halfway = any(line.state in _HALFWAY for line in status.revisions)
         columns = (*_STATUS, _STATEMENTS._replace(spare=0) if halfway else _STATEMENTS)
         self._table(columns, [_status_cells(line) for line in status.revisions])
@@ -249,6 +247,11 @@ class Output:
             server += f", {status.topology}"
         self._out.print(f"{escape(status.database)} ({server}): {escape(current)}, {where}")
 
+    def differing(self, lines: Sequence[RevisionStatus]) -> None:
+        """Show the revisions whose files are not those that were recorded, on stderr."""
+        for line in lines:
+            self._say(f"{escape(line.revision)}  {line.checksum.value}")
+
     def say_written(self, file: str) -> None:
         """Say where a file was written."""
         self._out.print(escape(shown_path(file)), soft_wrap=True)
@@ -257,8 +260,6 @@ class Output:
         """Show the files that were written, and what to do next."""
         if self.as_json:
             self.answer("project", found.as_dict())
-            return
-        if self._quiet:
             return
         for name in found.files:
             self._out.print(escape(shown_path(os.path.join(found.directory, name))), soft_wrap=True)
@@ -277,8 +278,6 @@ class Output:
             return
         if not found.written:
             write(found.text)
-        if self._quiet:
-            return
         for notice in found.notices:
             self.note(notice)
         if found.written:
@@ -324,8 +323,6 @@ class Output:
         if self.as_json:
             self.answer("validation", found.as_dict())
             return
-        if self._quiet:
-            return
         for style, problems in (("red", found.problems), ("yellow", found.warnings)):
             for problem in problems:
                 self._out.print(f"[{style}]{problem.kind}[/] {escape(problem.message)}")
@@ -342,8 +339,6 @@ class Output:
         """Show every attempt."""
         if self.as_json:
             self.answer("history", {"attempts": [row.as_dict() for row in rows]})
-            return
-        if self._quiet:
             return
         if not rows:
             self._out.print("the ledger is empty")
@@ -383,8 +378,22 @@ class Output:
         finally:
             self._out = kept
 
-    def note(self, sentence: str) -> None:
-        """Tell what a person should read besides, on stderr."""
+    def end(self, code: int) -> None:
+        """Print, under ``--quiet``, what a command had to say that did not succeed."""
+        if self._quiet:
+            held = self._out.end_capture()
+            if code:
+                write(held)
+
+    def note(self, sentence: str, *, quiet: bool | None = None) -> None:
+        """Tell what a person should read besides, on stderr.
+
+        Args:
+            quiet: Tell nothing; by default as ``--quiet`` says.
+
+        """
+        if self._quiet if quiet is None else quiet:
+            return
         self._say(f"[yellow]note[/] {escape(sentence)}")
 
     def answer(self, schema: str, value: dict[str, Any]) -> None:
@@ -425,7 +434,7 @@ def _history_cells(row: LedgerRow) -> tuple[str, ...]:
         f"{row.executed_at:%Y-%m-%d %H:%M:%S}",
         operation,
         row.version,
-        "ok" if row.success else "failed",
+        "failed" if row.failed else "noted" if row.answers else "ok",
         str(row.execution_time_ms),
         counts,
     )

@@ -59,11 +59,17 @@ _READ_FIRST = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """A row to append, with the statements that are kept beside it."""
+    """A row to append, with the statements that are kept beside it.
+
+    Attributes:
+        ours: This process made the attempt; otherwise nobody knows from where it was.
+
+    """
 
     row: LedgerRow
     upgrade: CompiledRevision | None = None
     downgrade: CompiledRevision | None = None
+    ours: bool = True
 
 
 class Ledger:
@@ -189,8 +195,8 @@ class Ledger:
             "sequence": row.sequence,
             "run_id": row.run_id,
             "lock_generation": row.lock_generation,
-            "host": socket.gethostname(),
-            "server_user": self._session.server_user,
+            "host": socket.gethostname() if attempt.ours else "",
+            "server_user": self._session.server_user if attempt.ours else "",
             "tool_version": __version__,
             "server_version": self._session.server_version,
             "statements_checksum": row.statements_checksum,

@@ -40,7 +40,7 @@ class LedgerState:
     @cached_property
     def attempts(self) -> Mapping[str, LedgerRow]:
         """The last attempt at every revision, good or bad."""
-        return {row.version: row for row in self._rows}
+        return {row.version: row for row in self._rows if not row.answers}
 
     @cached_property
     def recorded(self) -> Mapping[str, LedgerRow]:

@@ -104,7 +104,7 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 <tr><td>${when(run.began)}</td><td>${", ".join(dict.fromkeys(row.operation.value for row in run.attempts))}</td><td class="right">${len(run.attempts)}</td><td class="right">${run.elapsed_ms}</td><td class="text">${run.by}</td>\
 <td><svg width="${BAR + 4}" height="14" viewBox="0 0 ${BAR + 4} 14" preserveAspectRatio="none">\
 % for at, wide, row in bars(run, longest):
-<rect x="${at}" y="1" width="${wide}" height="12" class="${"good" if row.success else "bad"}"><title>${row.version}: ${row.execution_time_ms} ms</title></rect>\
+<rect x="${at}" y="1" width="${wide}" height="12" class="${"bad" if row.failed else "good"}"><title>${row.version}: ${row.execution_time_ms} ms</title></rect>\
 % endfor
 </svg></td></tr>
 % endfor

@@ -44,7 +44,7 @@ class Run:
     @property
     def ok(self) -> bool:
         """Whether all went well."""
-        return all(row.success for row in self.attempts)
+        return not any(row.failed for row in self.attempts)
 
 
 def render(overview: Overview) -> str:
@@ -66,7 +66,7 @@ def render(overview: Overview) -> str:
         width=LANE * (1 + max((n for row in graph for n in _lanes(row)), default=0)),
         runs=runs,
         longest=max((run.elapsed_ms for run in runs), default=0) or 1,
-        failures=[row for row in reversed(overview.attempts) if not row.success],
+        failures=[row for row in reversed(overview.attempts) if row.failed],
         paths=paths,
         x=x,
         bars=bars,

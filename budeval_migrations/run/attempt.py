@@ -105,6 +105,46 @@ class Progress:
             statements_checksum=step.statements_checksum,
         )
 
+    def rows_of_the_killed(self, sequence: int, rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+        """Return a row for each earlier run at the step that could write none.
+
+        Args:
+            sequence: The number of the first.
+            rows: What the ledger holds.
+
+        """
+        step = self.step
+        told = {row.run_id for row in rows if row.version == step.revision}
+        runs: dict[str, list[Recorded]] = {}
+        for _, recorded in sorted(self.known.items()):
+            entry = recorded.intent or recorded.last
+            if entry.run_id and entry.run_id not in told and not recorded.answered:
+                runs.setdefault(entry.run_id, []).append(recorded)
+        found: list[LedgerRow] = []
+        for run_id, statements in runs.items():
+            entries = [e for r in statements for e in (r.intent, r.last, *r.chunks) if e]
+            times = sorted(e.at for e in entries if e.at is not None and e.run_id == run_id)
+            began, ended = (times[0], times[-1]) if times else (self.began_at, self.began_at)
+            found.append(
+                LedgerRow(
+                    version=step.revision,
+                    checksum=entries[0].checksum,
+                    executed_at=began,
+                    execution_time_ms=int((ended - began).total_seconds() * 1000),
+                    success=False,
+                    error_message=_of_the_killed(statements),
+                    operation=step.operation,
+                    direction=step.direction,
+                    parents=step.parents,
+                    statements_applied=sum(r.applied for r in statements),
+                    statements_total=self.total or 0,
+                    sequence=sequence + len(found),
+                    run_id=run_id,
+                    lock_generation=entries[0].lock_generation,
+                )
+            )
+        return found
+
     def failure(
         self, error: BaseException, redact: Callable[[str], str], profile: Sequence[str] = ()
     ) -> StatementError:
@@ -161,6 +201,17 @@ class Progress:
         if isinstance(error, Refused) and not error.clean:
             return f"{count}, and statement {at} perhaps in part: {error.why}"
         return f"{count}; the next run goes on at statement {at}"
+
+
+def _of_the_killed(statements: Sequence[Recorded]) -> str:
+    recorded = next((r for r in statements if r.doubtful), statements[-1])
+    what = "took effect" if recorded.applied else "did not take effect"
+    if recorded.doubtful:
+        what = "may have taken effect"
+    return (
+        f"The run ended without a record of it, as a killed one does. "
+        f"Statement {recorded.last.position} {what}."
+    )
 
 
 def _settle_first(revision: str, position: int) -> str:

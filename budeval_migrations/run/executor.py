@@ -179,6 +179,10 @@ class Executor:
         except StatementError as error:
             progress.stopped(error.index, tasks.get(error.index))
             raise
+        finally:
+            for row in progress.rows_of_the_killed(self._sequence, self._state.rows):
+                self._sequence += 1
+                self._recorder.finish(Attempt(row, ours=False))
         check_resumable(progress.step, Effort(*progress.step.key, progress.known), tasks.values())
 
     def _finish(self, progress: Progress) -> None:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 from budeval_migrations.engine.distributed import ensure_database
 from budeval_migrations.engine.hosts import Hosts
@@ -24,13 +25,14 @@ from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
 from budeval_migrations.history.effort import ANSWERED, Entry, JournalEvent
 from budeval_migrations.history.journal import Journal
 from budeval_migrations.history.lease import holder_name
-from budeval_migrations.history.ledger import Ledger
+from budeval_migrations.history.ledger import Attempt, Ledger
 from budeval_migrations.history.lock import Lock, make_lock
 from budeval_migrations.history.state import Ground, LedgerState
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Direction,
     Failure,
+    LedgerRow,
     Operation,
     Reach,
     Report,
@@ -225,10 +227,11 @@ class Runner:
                 lock_generation=lock.generation,
             )
             Journal(self._session, state.next_entry, lock.fence).append([told])
+            word = "took effect" if answer.applied else "did not take effect and will be sent again"
+            self._ledger.append([Attempt(_row_of(told, word, state))], lock.fence)
             position = self._position(request, self._ledger.read_state())
         finally:
             lock.release()
-        word = "took effect" if answer.applied else "did not take effect and will be sent again"
         self._tell(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
         return Report(
             operation="repair",
@@ -407,6 +410,23 @@ def _recorded(state: LedgerState, answer: Answer) -> Entry:
         hint="See: budeval-migrate status",
         revision=answer.revision,
         statement=answer.position,
+    )
+
+
+def _row_of(told: Entry, word: str, state: LedgerState) -> LedgerRow:
+    """Return the ledger's row of what a person said; no attempt, and so not a success."""
+    return LedgerRow(
+        version=told.revision,
+        checksum=told.checksum,
+        executed_at=datetime.now(timezone.utc),
+        execution_time_ms=0,
+        success=False,
+        error_message=f"Statement {told.position} {word}: a person said so.",
+        operation=Operation.REPAIR,
+        direction=told.direction,
+        sequence=state.next_sequence,
+        run_id=told.run_id,
+        lock_generation=told.lock_generation,
     )
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,3 +161,32 @@ def all_of(checks: Iterable[Callable[[], None]]) -> None:
     with ThreadPoolExecutor(4) as pool:
         failures = [text for text in pool.map(attempt, checks) if text]
     assert not failures, "\n\n".join(failures)
+
+
+@contextmanager
+def asked(shell: Shell, question: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A command in front of a terminal, as it waits for an answer; and the terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "budeval_migrations", *words],
+        cwd=shell.project.path,
+        env=shell.project.environment(),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        seen = ""
+        while question not in seen:
+            read = process.stderr.read(1)
+            assert read, seen
+            seen += read
+        yield process, ours
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+        os.close(ours)
+        os.close(theirs)

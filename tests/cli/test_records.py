@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from functools import partial
 
-from tests.cli.shell import TABLE, Shell, all_of, failed_in_alembic, one_object, refused
+from tests.cli.shell import TABLE, Shell, all_of, asked, failed_in_alembic, one_object, refused
 
 DEVELOPMENT = {"BUDEVAL_MIGRATIONS_ENVIRONMENT": "development"}
 COLUMNS = "version, checksum, success, operation, sequence, ledger_format"
@@ -131,6 +132,34 @@ def test_repair_of_what_is_not_applied_is_refused(shell: Shell) -> None:
     done = shell.ok("repair")
     assert "nothing to do" in done.stdout
     assert shell.ledger() == ["001_step\tupgrade\t1"]
+
+
+def test_repair_of_all_lists_them_and_asks(shell: Shell) -> None:
+    shell.write(3)
+    shell.ok("up")
+    for name in ("001_step", "003_step"):
+        file = shell.project.revision_file(name)
+        file.write_text(file.read_text().replace("Int32", "Int64"))
+    done = shell.run("repair")
+    refused(
+        done, 2, "2 revisions would be recorded as the files are now; nothing was recorded.",
+        hint="Name them (budeval-migrate repair --revision ID), or accept all: "
+        "budeval-migrate repair --yes",
+    )  # fmt: skip
+    assert done.stderr.startswith("001_step  mismatch\n003_step  mismatch\n")
+    for answer, code in (("n", 2), ("y", 0)):
+        assert [line for line in shell.ledger() if "repair" in line] == []
+        with asked(shell, "Record these files as they are now? [y/N]: ", "repair") as told:
+            process, terminal = told
+            os.write(terminal, f"{answer}\n".encode())
+            process.communicate(timeout=60)
+        assert process.returncode == code
+    assert [line for line in shell.ledger() if "repair" in line] == [
+        "001_step\trepair\t1",
+        "003_step\trepair\t1",
+    ]
+    file.write_text(file.read_text().replace("Int64", "Int16"))
+    assert "1 repaired" in shell.ok("repair", "--yes").stdout
 
 
 def test_repair_of_an_unknown_revision_makes_no_database(shell: Shell) -> None:

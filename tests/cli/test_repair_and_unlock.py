@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import shlex
-import subprocess
-import sys
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +18,7 @@ from budeval_migrations.errors import LockLost
 from budeval_migrations.events import ignore
 from budeval_migrations.history.lock import LeaseLock
 from budeval_migrations.settings import Settings
-from tests.cli.shell import Shell, all_of, one_object, refused
+from tests.cli.shell import Shell, all_of, asked, one_object, refused
 from tests.support.project import Finished, Project
 from tests.support.proxy import RecordingProxy
 from tests.support.servers import ChdbFront
@@ -28,6 +26,7 @@ from tests.support.servers import ChdbFront
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 MARK = "/* 'it' */"  # not to the letter wherever the statement is only spoken about
 FILL = f"INSERT INTO t SELECT toInt32(number + 1) FROM numbers(3) {MARK}"
+UNLOCK = "Take the lock from them? [y/N]: "
 REPAIR = "repair --revision 002_fill --statement 2"
 
 
@@ -113,7 +112,23 @@ def test_the_command_that_is_shown_is_the_command_that_mends_it(
     up = shell.ok("--verbose", "up")
     assert (f"    2 of 2  {FILL}" in up.stderr) is not applied, up.output
     assert shell.rows("SELECT count(), sum(a) FROM t") == ["3\t6"]
-    assert shell.ledger()[-2:] == ["002_fill\tupgrade\t1", "003_after\tupgrade\t1"]
+    assert shell.ledger()[-3:] == [
+        "002_fill\trepair\t0",
+        "002_fill\tupgrade\t1",
+        "003_after\tupgrade\t1",
+    ]
+    history = shell.ok("history").stdout.splitlines()
+    assert [line.split()[3:6] for line in history[1:]] == [
+        ["upgrade", "001_one", "ok"],
+        ["upgrade", "002_fill", "failed"],
+        ["repair", "002_fill", "noted"],
+        ["upgrade", "002_fill", "ok"],
+        ["upgrade", "003_after", "ok"],
+    ]
+    attempts = one_object(shell.ok("--json", "history"))["attempts"]
+    [said] = [row for row in attempts if row["operation"] == "repair"]
+    assert said["error"] == f"Statement 2 {word}: a person said so."
+    assert said["host"] == socket.gethostname()
     note = "SELECT note, event FROM schema_migrations_journal WHERE startsWith(note, 'repair by ')"
     [recorded] = shell.rows(note)
     assert recorded.endswith("\tapplied" if applied else "\tfailed")
@@ -310,38 +325,9 @@ def test_unlock_with_json_is_one_object(shell: Shell) -> None:
     assert told["holder"].endswith(f"pid {os.getpid()}")
 
 
-@contextmanager
-def _asked(shell: Shell) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """``unlock`` in front of a terminal, as it waits for an answer."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "budeval_migrations", "unlock"],
-        cwd=shell.project.path,
-        env=shell.project.environment(),
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        seen = ""
-        while "Take the lock from them? [y/N]: " not in seen:
-            read = process.stderr.read(1)
-            assert read, seen
-            seen += read
-        yield process, ours
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-        os.close(ours)
-        os.close(theirs)
-
-
 @pytest.mark.parametrize("answer", ["y", "n", ""])
 def test_unlock_asks_a_person_at_a_terminal(shell: Shell, answer: str) -> None:
-    with _held(shell) as lock, _asked(shell) as (process, terminal):
+    with _held(shell) as lock, asked(shell, UNLOCK, "unlock") as (process, terminal):
         os.write(terminal, f"{answer}\n".encode())
         stdout, stderr = process.communicate(timeout=60)
         free = shell.rows(f"SELECT {lock.fence}") == ["0"]
@@ -356,7 +342,7 @@ def test_unlock_asks_a_person_at_a_terminal(shell: Shell, answer: str) -> None:
 
 @pytest.mark.parametrize("taken", [True, False], ids=["another has it", "it is free"])
 def test_a_yes_that_comes_too_late_takes_the_lock_from_nobody(shell: Shell, taken: bool) -> None:
-    with _held(shell) as lock, _asked(shell) as (process, terminal):
+    with _held(shell) as lock, asked(shell, UNLOCK, "unlock") as (process, terminal):
         lock.release()
         with _held(shell) if taken else _nobody() as other:
             os.write(terminal, b"y\n")

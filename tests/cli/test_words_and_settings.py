@@ -247,3 +247,44 @@ def test_where_there_is_no_project_nothing_is_said_of_a_server_that_nobody_named
     for words in (("history",), ("unlock", "--yes"), ("status",)):
         done = nowhere.cli(*words)
         refused(done, 2, "It is not known where the revision files are.")
+
+
+QUIET = (
+    ("plan",),
+    ("up",),
+    ("status",),
+    ("history",),
+    ("validate",),
+    ("drift",),
+    ("verify",),
+    ("lint",),
+    ("repair",),
+    ("unlock",),
+    ("adopt",),
+    ("new", "blank", "--name", "500_extra"),
+    ("init", "more"),
+    ("report", "--html", "page.html"),
+    ("down", "base"),
+    ("reset", "--yes"),
+    ("up",),
+)
+
+
+def test_a_quiet_command_that_succeeds_prints_nothing_and_one_that_does_not_says_why(
+    project: Project, tmp_path: Path
+) -> None:
+    project.configure(url=f"chdb:///{tmp_path}/data", database="shop", environment="development")
+    create = "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a"
+    project.write_revision("001_a", None, create, "DROP TABLE t")
+    for words in QUIET:
+        done = project.cli("--quiet", *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), words
+    project.write_revision("900_no", "500_extra", "DROP TABLE nowhere")
+    for words, code, said in (
+        (("lint",), 3, "BM002"),
+        (("status", "--exit-code"), 9, "pending"),
+        (("up",), 6, "nowhere"),
+        (("verify",), 3, "900_no"),
+    ):
+        done = project.cli("--quiet", *words)
+        assert (done.returncode, said in done.output) == (code, True), (words, done.output)

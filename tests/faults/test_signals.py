@@ -146,6 +146,12 @@ def test_a_second_ctrl_c_ends_it_at_once_and_the_next_run_finds_the_statement(
     again = shell.ok("up")
     assert shell.rows("SELECT count(), sum(a) FROM t") == ["3\t6"]
     assert states(shell) == ["applied", "applied"]
+    assert shell.ledger()[:2] == ["001_it\tupgrade\t0", "001_it\tupgrade\t1"]
+    killed, finished, *_ = one_object(shell.ok("--json", "history"))["attempts"]
+    assert killed["run_id"] != finished["run_id"]
+    assert (killed["host"], killed["server_user"]) == ("", "")
+    assert killed["error"].startswith("The run ended without a record of it, as a killed one does.")
+    assert "Statement 2 " in killed["error"]
     tells_no_secret(shell, stdout, stderr, again.output)
 
 

@@ -154,7 +154,8 @@ class Model:
     tried: dict[str, int] = field(default_factory=dict)
 
     def take(self, found: LedgerRow) -> None:
-        self.tried[found.version] = found.sequence
+        if found.success or found.operation is not Operation.REPAIR:  # what a person said
+            self.tried[found.version] = found.sequence
         if found.success:
             if found.direction is Direction.UP:
                 self.up[found.version] = found.sequence
