@@ -359,8 +359,10 @@ def check(*, on_ahead: str = "warn", **settings: Unpack[Given]) -> Report:
     Raises:
         LedgerError: An applied revision was changed, or the database is newer
             and that was not to be tolerated.
+        ConfigError: ``on_ahead`` is neither of the two.
 
     """
+    check_on_ahead(on_ahead)
     began = time.monotonic()
     with _session(load_settings(**settings)) as session:
         versions = _versions(session)

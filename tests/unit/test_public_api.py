@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import budeval_migrations
+from budeval_migrations.errors import ConfigError
 
 # Costly to import, or there only with an extra.
 HEAVY = (
@@ -142,3 +143,9 @@ def test_a_misspelt_setting_does_not_pass_a_type_checker(tmp_path: Path) -> None
     assert code == 1
     assert [line.split(":")[1] for line in said.splitlines() if ": error:" in line] == ["3", "5"]
     assert "lock_tiemout" in said and "databse" in said
+
+
+@pytest.mark.parametrize("name", ["upgrade", "check", "lifespan"])
+def test_what_to_do_with_a_newer_database_is_one_of_two_words(name: str) -> None:
+    with pytest.raises(ConfigError, match="on_ahead cannot be 'ignore'"):
+        getattr(budeval_migrations, name)(on_ahead="ignore")
