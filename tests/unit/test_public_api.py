@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import budeval_migrations
+from budeval_migrations import api
 from budeval_migrations.errors import ConfigError
 
 # Costly to import, or there only with an extra.
@@ -145,7 +148,7 @@ def test_a_misspelt_setting_does_not_pass_a_type_checker(tmp_path: Path) -> None
     assert "lock_tiemout" in said and "databse" in said
 
 
-@pytest.mark.parametrize("name", ["upgrade", "check", "lifespan"])
-def test_what_to_do_with_a_newer_database_is_one_of_two_words(name: str) -> None:
+@pytest.mark.parametrize("call", [api.upgrade, api.check, budeval_migrations.lifespan])
+def test_what_to_do_with_a_newer_database_is_one_of_two_words(call: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="on_ahead cannot be 'ignore'"):
-        getattr(budeval_migrations, name)(on_ahead="ignore")
+        call(on_ahead="ignore")
