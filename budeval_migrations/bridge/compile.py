@@ -25,6 +25,8 @@ from budeval_migrations.bridge.places import Locate, Places
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.connection import Carrier
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import redact
@@ -104,7 +106,14 @@ class RevisionSink:
     def script(
         self, sql: str, *, unless: str | None = None, reach: Reach = Reach.EVERYWHERE
     ) -> None:
-        """Take statements as written in the revision file."""
+        """Take statements as written in the revision file.
+
+        Raises:
+            RevisionCompileError: ``unless`` is no question.
+
+        """
+        if unless is not None:
+            _check_probe(unless)
         self._cut(sql, str(self._path), self._places.locate(sql), unless, reach)
 
     def file(self, name: str, *, outside: bool = False) -> None:
@@ -169,6 +178,16 @@ class RevisionSink:
         for piece in pieces:
             line = locate(piece.line, piece.column)
             self._take(Statement(piece.text, shown, line, unless, reach=reach))
+
+
+def _check_probe(probe: str) -> None:
+    """Raise where a probe would do more than ask, or would have no answer to be read."""
+    asked = [classify(piece.text).kind for piece in split(probe)]
+    if len(asked) != 1 or asked[0] not in (Kind.SELECT, Kind.SHOW):
+        raise RevisionCompileError(
+            f"op.execute_unless(): the probe is not one SELECT: {redact(' '.join(probe.split()))}",
+            hint="Write one SELECT that returns a row where the statement has been done.",
+        )
 
 
 class Compiler:

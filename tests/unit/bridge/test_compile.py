@@ -509,6 +509,33 @@ def test_a_file_whose_name_is_no_literal_is_refused(versions: Path, name: str) -
     assert caught.value.details["line"] == line_with(path, "op.execute_file")
 
 
+@pytest.mark.parametrize(
+    "probe",
+    [
+        "SELECT 1; SELECT 2",
+        "TRUNCATE TABLE t",
+        "INSERT INTO t SELECT 1",
+        "EXISTS TABLE t",
+        "",
+        "-- nothing",
+    ],
+)
+def test_a_probe_that_is_not_one_question_is_refused(versions: Path, probe: str) -> None:
+    path = write(versions, f'def upgrade():\n    op.execute_unless({probe!r}, "SELECT 3")')
+
+    with pytest.raises(RevisionCompileError) as caught:
+        compile_file(path)
+
+    assert f"op.execute_unless(): the probe is not one SELECT: {probe}" in caught.value.message
+    assert caught.value.details["line"] == line_with(path, "op.execute_unless")
+
+
+@pytest.mark.parametrize("probe", ["SELECT 1;", "WITH 1 AS x SELECT x", "SHOW TABLES LIKE 't'"])
+def test_a_probe_is_taken_as_it_is_written(versions: Path, probe: str) -> None:
+    path = write(versions, f'def upgrade():\n    op.execute_unless({probe!r}, "SELECT 3")')
+    assert [s.unless for s in statements(path)] == [probe]
+
+
 def test_a_guard_goes_with_every_statement_of_its_text(versions: Path) -> None:
     path = write(
         versions,
