@@ -28,6 +28,7 @@ from budeval_migrations.sql.reader import (
 from budeval_migrations.sql.replicated import engine_of, named_engine
 
 NOTHING = "SELECT 1"
+_DISK = "the default disk stands for disk(…)"
 _REPLICATED = re.compile(r"(?:Replicated|Shared)(?=\w*MergeTree$)")
 # They are made of what is in the server alone.
 _INSIDE = re.compile(
@@ -80,6 +81,10 @@ def stand_in(text: str) -> StandIn:
         return StandIn(NOTHING, f"not run: it reaches outside with {found}")
     if kind is Kind.INSERT:
         return StandIn(text)
+    plain = _without_disk(text)
+    if plain != text:
+        told = stand_in(plain)
+        return StandIn(told.text, "; ".join(filter(None, (_DISK, told.note))))
     if kind is Kind.CREATE_DATABASE:
         return _database(take_off_cluster(text))
     text = _without_definer(take_off_cluster(text))
@@ -116,6 +121,25 @@ def _outside(text: str, kind: Kind, found: Sequence[Lexeme]) -> str:
         if _OUTSIDE.fullmatch(said) and (read or said.lower() != "file"):
             return f"{said}(…)"
     return ""
+
+
+def _without_disk(text: str) -> str:
+    """Take off a ``disk = disk(…)``, which would make a directory or reach for a bucket."""
+    found = lexemes(text)
+    for at, pair in enumerate(zip(found, found[1:], found[2:], found[3:], strict=False)):
+        name, equals, call, bracket = (text[lx.start : lx.end].lower().strip('`"') for lx in pair)
+        if (name, equals, call, bracket) != ("disk", "=", "disk", "("):
+            continue
+        depth = pair[3].depth
+        end = next(i for i in range(at + 4, len(found)) if found[i].depth == depth)
+        before, behind = found[at - 1], found[end + 1] if end + 1 < len(found) else None
+        if behind is not None and behind.kind is TokenKind.COMMA:
+            return f"{text[: found[at].start]}{text[behind.end :].lstrip()}"
+        if before.word == "SETTING":  # ALTER … MODIFY SETTING, and nothing else
+            return NOTHING
+        # With the comma before it, or with SETTINGS.
+        return f"{text[: before.start].rstrip()}{text[found[end].end :]}"
+    return text
 
 
 def _database(text: str) -> StandIn:

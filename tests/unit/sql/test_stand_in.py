@@ -113,6 +113,29 @@ def test_what_belongs_to_a_cluster_or_to_users_is_taken_off(text: str, becomes: 
             "CREATE DATABASE d",
             "",
         ),
+        (
+            "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk(path = '/x')",
+            "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a",
+            "the default disk stands for disk(…)",
+        ),
+        (
+            "CREATE TABLE t (a Int8) ENGINE = ReplicatedMergeTree('/p', 'r') ORDER BY a "
+            "SETTINGS DISK = Disk(type = cache, disk = disk(type = s3)), max_parts_in_total = 3",
+            "CREATE TABLE t (a Int8) ENGINE = MergeTree() ORDER BY a SETTINGS max_parts_in_total = 3",
+            "the default disk stands for disk(…)",
+        ),
+        (
+            "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a "
+            "SETTINGS max_parts_in_total = 3, disk = disk(path = '/x') COMMENT 'c'",
+            "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a "
+            "SETTINGS max_parts_in_total = 3 COMMENT 'c'",
+            "the default disk stands for disk(…)",
+        ),
+        (
+            "ALTER TABLE t MODIFY SETTING disk = disk(path = '/x')",
+            NOTHING,
+            "the default disk stands for disk(…)",
+        ),
         ("CREATE USER u IDENTIFIED BY 'x'", NOTHING, "not run: it is about users"),
         ("GRANT SELECT ON * TO u", NOTHING, "not run: it is about users"),
         ("SYSTEM SHUTDOWN", NOTHING, "not run: it is about the server"),
