@@ -266,10 +266,12 @@ def loses(tree: Tree) -> bool:
     if tree["type"] == "DropQuery":
         held = not (tree["is_view"] or tree["is_dictionary"] or tree.get("is_temporary"))
         return held and (tree["kind"] != "Detach" or bool(tree["permanently"] and tree["table"]))
+    if tree["type"] == "DeleteQuery":
+        return True
     commands = tree.get("command_list", {}).get("children", ())
     return any(
         (command["command_type"] in ("DROP_COLUMN", "DROP_PARTITION") and not command["detach"])
-        or command["command_type"] == "DROP_DETACHED_PARTITION"
+        or command["command_type"] in ("DELETE", "DROP_DETACHED_PARTITION")
         or (command["command_type"] == "REPLACE_PARTITION" and command["replace"])
         for command in commands
     )
