@@ -18,6 +18,11 @@ class Direction(Enum):
     DOWN = "down"
 
 
+# How the name of a query parameter begins as a setting: what SET param_x = 1 sets stands for
+# {x:UInt8}.
+PARAMETER = "param_"
+
+
 class Operation(Enum):
     """What was done to a revision."""
 

@@ -9,10 +9,10 @@ from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.history import schema
 from budeval_migrations.history.kept import kept_statements
-from budeval_migrations.model import Operation, Statement, Step
+from budeval_migrations.model import PARAMETER, Operation, Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.connection import carried
+from budeval_migrations.sql.connection import Carrier
 from budeval_migrations.version import __version__
 
 
@@ -75,11 +75,10 @@ def _check(step: Step) -> None:
 
 def _settings_ended(statements: Sequence[Statement]) -> str:
     """Return what takes back the SETs of a revision, which end with it."""
-    left: dict[str, str | None] = {}
+    carrier = Carrier()
     for statement in statements:
-        left.update(carried(statement.text))
-    names = [name for name, value in left.items() if value is not None]
-    return ", ".join(f"{name} = DEFAULT" for name in names if not name.startswith("param_"))
+        carrier.take(statement)
+    return ", ".join(f"{name} = DEFAULT" for name in carrier.held if not name.startswith(PARAMETER))
 
 
 def _movement(step: Step) -> str:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from budeval_migrations.engine.failures import SESSION_NOT_FOUND, connection_error, server_error
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError, Unsupported
+from budeval_migrations.model import PARAMETER
 from budeval_migrations.sql import quote
 
 Row = Sequence[Any]
@@ -38,8 +39,6 @@ _LATE_WITHOUT_SESSIONS = 30.0
 _PROBES = 3
 # Seconds that a write of ours may take beside a read: a majority of a cluster needs some.
 _WRITE = 30.0
-# What SET param_x = 1 sets stands for {x:UInt8}.
-_PARAMETER = "param_"
 # What the server says when it refuses rows because their fence does not hold.
 FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
@@ -542,7 +541,7 @@ class NativeWire:
             < DBMS_MIN_REVISION_WITH_SETTINGS_SERIALIZED_AS_STRINGS
         )
         for name in settings:
-            if name.startswith(_PARAMETER) or (old and name not in known):
+            if name.startswith(PARAMETER) or (old and name not in known):
                 raise Unsupported(
                     f"The setting {name} cannot be sent over the native protocol.",
                     hint="Write SETTINGS in the statement, or use a clickhouse+http:// URL.",
@@ -617,7 +616,7 @@ class EmbeddedWire:
             yield
         finally:
             # Their defaults; a query parameter has none, and stays.
-            names = [name for name in settings if not name.startswith(_PARAMETER)]
+            names = [name for name in settings if not name.startswith(PARAMETER)]
             if names:
                 self._call("SET " + ", ".join(f"{name} = DEFAULT" for name in names), "Null")
 

@@ -36,6 +36,7 @@ from budeval_migrations.events import Interrupting, Listener, Notice, StatementW
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.history.lock import Lock
 from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import PARAMETER
 from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.settle import Settled, Settler, unknown
@@ -219,7 +220,7 @@ class Sender:
 
         Nothing takes a query parameter back that was set on a connection to chDB.
         """
-        parameters = any(name.startswith("param_") for name in _said(task))
+        parameters = any(name.startswith(PARAMETER) for name in _said(task))
         alone = task.effect.kind is Kind.SET or (parameters and self._session.embedded)
         return self._session.twin() if alone else nullcontext(self._session)
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import replace
 
 from budeval_migrations.errors import RevisionCompileError
-from budeval_migrations.model import Statement
+from budeval_migrations.model import PARAMETER, Statement
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
@@ -89,6 +89,11 @@ class Carrier:
     def __init__(self) -> None:
         self._held: dict[str, str] = {}
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The names of what holds for the next statement."""
+        return tuple(self._held)
+
     def take(self, statement: Statement) -> Statement:
         """Return the next statement with its settings.
 
@@ -134,9 +139,9 @@ def read_settings(text: str) -> Values | None:
         if not name:
             return None
         if not _accept_equals(reader):
-            if not name.startswith("param_"):  # of which it says nothing
+            if not name.startswith(PARAMETER):  # of which it says nothing
                 found[name] = "1"
-        elif reader.peek().word and name.startswith("param_"):
+        elif reader.peek().word and name.startswith(PARAMETER):
             # A query parameter is a text: true is not 1 in it, and DEFAULT is a word.
             found[name] = reader.text[reader.peek().start : reader.peek().end]
             reader.at += 1
