@@ -16,9 +16,9 @@ from budeval_migrations.errors import (
     StatementFailed,
     StatementOutcomeUnknown,
 )
-from budeval_migrations.history.effort import Entry, JournalEvent, Recorded
+from budeval_migrations.history.effort import ANSWERED, Entry, JournalEvent, Recorded
 from budeval_migrations.interrupts import Interrupted
-from budeval_migrations.model import Direction, Operation, Statement, Step
+from budeval_migrations.model import Direction, LedgerRow, Operation, Statement, Step
 from budeval_migrations.run.attempt import Progress
 from budeval_migrations.run.sender import Refused, said_of
 from budeval_migrations.run.task import Task
@@ -215,3 +215,67 @@ def test_what_earlier_runs_applied_counts_where_it_cannot_go_on() -> None:
     assert (made.position, made.applied, made.current) == (2, 1, PLAIN)
     made.stopped(2, None)
     assert made.current is None
+
+
+AT = datetime(2026, 11, 29, 12, 0, 0, tzinfo=timezone.utc)
+
+
+def recorded(position: int, event: JournalEvent, run_id: str = "killed", **more: Any) -> Recorded:
+    begun = replace(intent(position), run_id=run_id, at=AT.replace(second=position))
+    last = replace(begun, event=event, at=AT.replace(second=10 * position), **more)
+    return Recorded(begun if event is JournalEvent.INTENT else last, begun)
+
+
+def row(run_id: str, version: str = "002_fill") -> LedgerRow:
+    return LedgerRow(version, "sum", AT, 5, success=False, run_id=run_id)
+
+
+def test_a_killed_run_gets_the_row_that_it_could_not_write() -> None:
+    made = progress()
+    made.known = {1: recorded(1, JournalEvent.APPLIED), 2: recorded(2, JournalEvent.INTENT)}
+    assert made.rows_of_the_killed(7, [row("another"), row("killed", "001_a")]) == [
+        LedgerRow(
+            version="002_fill",
+            checksum="sum",
+            executed_at=AT.replace(second=1),
+            execution_time_ms=9000,
+            success=False,
+            error_message="The run ended without a record of it, as a killed one does. "
+            "Statement 2 may have taken effect.",
+            operation=Operation.UPGRADE,
+            direction=Direction.UP,
+            parents=("001_a",),
+            statements_applied=1,
+            statements_total=3,
+            sequence=7,
+            run_id="killed",
+            lock_generation=1,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (JournalEvent.APPLIED, "Statement 2 took effect."),
+        (JournalEvent.FAILED, "Statement 2 did not take effect."),
+    ],
+)
+def test_the_row_of_a_killed_run_says_what_was_found_out(event: JournalEvent, said: str) -> None:
+    made = progress()
+    made.known = {1: recorded(1, JournalEvent.APPLIED), 2: recorded(2, event)}
+    [found] = made.rows_of_the_killed(7, [])
+    assert found.error_message is not None and found.error_message.endswith(f" {said}")
+
+
+def test_each_killed_run_gets_a_row_and_no_other_run_does() -> None:
+    made = progress()
+    made.known = {
+        1: recorded(1, JournalEvent.APPLIED, "told"),
+        2: recorded(2, JournalEvent.FAILED, "answered", note=f"{ANSWERED}ada@here"),
+        3: recorded(3, JournalEvent.APPLIED, "first"),
+        4: recorded(4, JournalEvent.INTENT, "second"),
+    }
+    found = made.rows_of_the_killed(7, [row("told")])
+    assert [(each.run_id, each.sequence) for each in found] == [("first", 7), ("second", 8)]
+    assert [each.statements_applied for each in found] == [1, 0]
