@@ -154,7 +154,7 @@ def repair(
     on_event: Listener | None = None,
     **settings: Unpack[Given],
 ) -> Report:
-    """Mend the records, never the schema.
+    """Correct the records; never change the schema.
 
     Args:
         revisions: Applied revisions whose files are right as they are now;
@@ -272,8 +272,8 @@ def reset(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     if resolved.environment != "development":
         raise ConfigError(
             f"reset forgets the bookkeeping, and the environment is {resolved.environment}.",
-            hint="Only where environment = development is set under [budeval_migrations] in "
-            "alembic.ini.",
+            hint="It works only where environment = development is set: in alembic.ini, or as an "
+            "environment variable.",
         )
     from budeval_migrations.history.reset import forget_everything
     from budeval_migrations.model import Report

@@ -49,6 +49,8 @@ def init(directory: str, database: str = "", env_prefix: str = "") -> NewProject
     """
     from budeval_migrations.revisions.project import write_project
 
+    if not directory.strip():
+        raise ConfigError("The directory is empty.", hint="Write . for this directory.")
     return write_project(Path(directory), database, env_prefix)
 
 

@@ -22,6 +22,7 @@ from budeval_migrations.revisions.script import (
 from budeval_migrations.run.hooks import with_hooks
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
+from budeval_migrations.run.resume import repair_command
 from budeval_migrations.run.runner import Answer, Decide, Request, Runner
 from budeval_migrations.run.telemetry import traced
 
@@ -146,11 +147,14 @@ def repair(
     """
 
     def decide(position: Position) -> list[Step]:
-        mend = accepted if accepted or forgotten else _differing(catalogue, position)
-        _check_repair(catalogue, position, mend, forgotten)
+        mend = [_applied(name, position) for name in accepted]
+        gone = [_applied(name, position) for name in forgotten]
+        if not (mend or gone):
+            mend = _differing(catalogue, position)
+        _check_repair(catalogue, position, mend, gone)
         return [
             *(catalogue.step(name, Operation.REPAIR, Direction.UP) for name in mend),
-            *(catalogue.forget(position, name, Operation.REPAIR) for name in forgotten),
+            *(catalogue.forget(position, name, Operation.REPAIR) for name in gone),
         ]
 
     return run(session, catalogue, "repair", decide, tell, tolerate=RECORDS_ONLY)
@@ -222,13 +226,47 @@ def _known_heads(position: Position) -> tuple[str, ...]:
     return tuple(name for name in known if name not in covered)
 
 
+def _applied(name: str, position: Position) -> str:
+    """Return the one applied revision whose id begins so; else the name as it is."""
+    found = [each for each in position.applied if each.startswith(name)]
+    return found[0] if len(found) == 1 and name not in position.applied else name
+
+
 def _check_repair(
     catalogue: Catalogue,
     position: Position,
     accepted: Sequence[str],
     forgotten: Sequence[str],
 ) -> None:
+    both = sorted({*accepted} & {*forgotten})
+    if both:
+        raise RevisionError(
+            f"{both[0]} cannot be accepted and forgotten at once.",
+            hint="Name it with --revision or with --forget.",
+            revision=both[0],
+        )
+    for name in forgotten:
+        above = [
+            each
+            for each in position.applied
+            if name in position.parents(each) and each not in forgotten
+        ]
+        if above:
+            raise RevisionError(
+                f"{name} cannot be forgotten: {above[0]} is applied and builds on it.",
+                hint=f"Forget both: budeval-migrate repair --forget {above[0]} --forget {name}",
+                revision=name,
+            )
+    doubtful = {e.revision: e.doubtful for e in position.half_applied if e.doubtful}
     for name in (*accepted, *forgotten):
+        if name in doubtful:
+            at = doubtful[name][0].last.position
+            raise RevisionError(
+                f"{name} is not applied: the outcome of its statement {at} is not known.",
+                hint=f"{repair_command(name, at, '--applied')}; or --not-applied",
+                revision=name,
+                statement=at,
+            )
         if name not in position.applied:
             known = [] if name in catalogue.files else position.applied
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

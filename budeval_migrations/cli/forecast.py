@@ -39,6 +39,8 @@ class Forecast:
 
         """
         if script:
+            for notice in plan.notices:
+                write(visible(f"-- note: {' '.join(notice.split())}\n"))
             for revision in plan.revisions:
                 self._script(revision)
             return

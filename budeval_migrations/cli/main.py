@@ -24,17 +24,17 @@ from budeval_migrations.cli.screen import escape_unencodable, lose
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
-from budeval_migrations.model import Report
+from budeval_migrations.model import Report, RevisionState
 from budeval_migrations.version import __version__
 
 _EXIT_CODES = """\b
 Exit codes:
-  0  done               5  the lock was not to be had
+  0  done               5  another process holds the lock
   1  unexpected error   6  a statement failed
   2  settings, options  7  drift
   3  revision files     8  server: connection, access
   4  ledger, checksums  9  pending (status --exit-code)
-                       10  hosts of a cluster have not run it yet
+                       10  some hosts of a cluster have not run it yet
 """
 
 
@@ -50,9 +50,9 @@ _JOBS = click.option("--jobs", type=int, help="How many independent statements m
 @click.option("--database", help="Target database.", metavar="NAME")
 @click.option("--config", help="Path of alembic.ini.", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.option("--quiet", is_flag=True, help="Print nothing where all is well.")
 @click.option("--verbose", is_flag=True, help="Print every statement.")
-@click.option("--debug", is_flag=True, help="Tracebacks instead of sentences.")
+@click.option("--debug", is_flag=True, help="Show Python tracebacks.")
 @click.version_option(__version__, prog_name="budeval-migrate")
 @click.pass_context
 def cli(
@@ -230,7 +230,7 @@ def reset(app: App, yes: bool) -> None:
 @click.option("--applied", is_flag=True, help="It took effect.")
 @click.option("--not-applied", is_flag=True, help="It did not, or was taken back.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Accept every file that differs without asking.")
 @click.pass_obj
 def repair(
     app: App,
@@ -242,7 +242,7 @@ def repair(
     cluster: bool,
     yes: bool,
 ) -> None:
-    """Mend the records, never the schema.
+    """Correct the records; never change the schema.
 
     Without --revision and --forget, the applied revisions are listed whose files
     differ from the record, and, once you say yes, their checksums are recorded anew,
@@ -267,13 +267,12 @@ def repair(
             return _run(app, lambda **kw: api.repair(names, forget=forget, **kw))
         if applied and not_applied:
             raise ConfigError(
-                "--applied and --not-applied say two things of one statement.",
+                "--applied and --not-applied cannot be given together.",
                 hint="Look at the data, and say what is true.",
             )
         if statement is None or not (applied or not_applied) or len(revisions) != 1 or forget:
             raise ConfigError(
-                "A statement is named by --revision R --statement N, and --applied or "
-                "--not-applied says what became of it.",
+                "--statement needs one --revision, and either --applied or --not-applied.",
                 hint="budeval-migrate repair --revision R --statement N --applied",
             )
         return _run(
@@ -303,7 +302,8 @@ def unlock(app: App, yes: bool) -> None:
             return 0
         if not yes and not _asked("Take the lock from them?"):
             raise ConfigError(
-                "The lock was left as it is.", hint="Take it with: budeval-migrate unlock --yes"
+                "The lock was not taken: nobody confirmed it.",
+                hint="Take it with: budeval-migrate unlock --yes",
             )
         api.unlock(holder, **app.settings)
         app.output.unlocked(holder)
@@ -316,12 +316,18 @@ def _accepted(app: App, yes: bool) -> tuple[str, ...]:
     """Show which revisions have files that differ, ask, and return their ids."""
     status = api.status(**app.settings)
     differing = [line for line in status.revisions if line.differs]
+    for line in status.revisions:
+        if line.state is RevisionState.UNKNOWN:
+            app.output.note(
+                f"The outcome of statement {line.statement} of {line.revision} is not known. Say "
+                f"what became of it: budeval-migrate repair --revision {line.revision} "
+                f"--statement {line.statement} --applied; or --not-applied"
+            )
     if differing and not yes:
         app.output.differing(differing)
         if not _asked("Record these files as they are now?"):
             raise ConfigError(
-                f"{counted(len(differing), 'revision')} would be recorded as the files are now; "
-                "nothing was recorded.",
+                f"Nothing was recorded: nobody confirmed {counted(len(differing), 'file')}.",
                 hint="Name them (budeval-migrate repair --revision ID), or accept all: "
                 "budeval-migrate repair --yes",
             )

@@ -228,13 +228,13 @@ class Output:
             elif line.state is RevisionState.UNKNOWN:
                 self._out.print(
                     f"[red]{escape(line.revision)}[/]: statement {line.statement} may have taken "
-                    "effect, or may yet; the next up finds out, or asks"
+                    "effect, or may yet; the next run finds out, or asks"
                 )
             elif line.state is RevisionState.FAILED and not line.error:
                 done = counted(line.statements_applied or 0, "statement")
                 self._out.print(
-                    f"[red]{escape(line.revision)}[/]: interrupted when {done} had taken effect; "
-                    "the next up goes on there"
+                    f"[red]{escape(line.revision)}[/]: not finished; {done} took effect, and the "
+                    "next up sends the others"
                 )
             if line.error:
                 self._out.print(f"[red]{escape(line.revision)}[/]: {escape(line.error)}")

@@ -26,7 +26,7 @@ def report(app: App, file: str | None, drift: bool) -> None:
     def work() -> int:
         if file is None and not app.output.as_json:
             raise ConfigError(
-                "report was not told where to write.",
+                "report needs --html FILE or --json.",
                 hint="budeval-migrate report --html report.html",
             )
         if file == "-" and app.output.as_json:

@@ -7,13 +7,14 @@ given a Keeper, or lose it, between two runs, or during one.
 
 from __future__ import annotations
 
+from budeval_migrations.engine.directory import check_directory
 from budeval_migrations.engine.failures import (
     ACCESS_DENIED,
     BAD_ARGUMENTS,
     NO_ELEMENTS_IN_CONFIG,
     UNKNOWN_STORAGE,
 )
-from budeval_migrations.engine.session import Session
+from budeval_migrations.engine.session import Session, embedded_path
 from budeval_migrations.errors import EngineError, LockError
 from budeval_migrations.history import replication, schema
 from budeval_migrations.history.claims import ClaimStore
@@ -125,10 +126,12 @@ def read_holder(session: Session) -> Holder | None:
     chDB is in its process and has no holder here.
 
     Raises:
+        ConnectionFailed: Another process has the directory of chDB open.
         EngineError: The lock is in Keeper, which does not answer.
 
     """
     if session.embedded:
+        check_directory(embedded_path(session.url), session.shown)
         return None
     known = stores(session)
     found = [known[table].read(session) for table in sorted(read_tables(session))]

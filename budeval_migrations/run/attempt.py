@@ -118,7 +118,9 @@ class Progress:
         runs: dict[str, list[Recorded]] = {}
         for _, recorded in sorted(self.known.items()):
             entry = recorded.intent or recorded.last
-            if entry.run_id and entry.run_id not in told and not recorded.answered:
+            # Without an intent, the run of an answer is the one that repaired.
+            repaired = recorded.answered and recorded.intent is None
+            if entry.run_id and entry.run_id not in told and not repaired:
                 runs.setdefault(entry.run_id, []).append(recorded)
         found: list[LedgerRow] = []
         for run_id, statements in runs.items():
@@ -190,7 +192,8 @@ class Progress:
         )
 
     def _outcome(self, error: BaseException) -> str:
-        count = f"{counted(self.applied, 'statement')} of this revision took effect"
+        behind = sum(k.applied for n, k in self.known.items() if n > self.position)
+        count = f"{counted(self.applied + behind, 'statement')} of this revision took effect"
         at = max(self.position, 1)
         if isinstance(error, MutationFailed):
             return f"{count}. {error.outcome}"

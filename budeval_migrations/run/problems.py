@@ -46,7 +46,8 @@ def find_problems(
                 effort.revision,
                 "half_taken_back",
                 f"A downgrade of {effort.revision} was begun and not finished: {_done(effort)}.",
-                "Finish it with budeval-migrate down, to the revision below it; then upgrade.",
+                "Finish it, then upgrade: budeval-migrate down "
+                f"{(position.parents(effort.revision) or ('base',))[0]}",
             )
         )
     for effort in position.half_applied:

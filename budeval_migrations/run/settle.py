@@ -377,7 +377,7 @@ def unknown(
         line=statement.line if statement else None,
         outcome=f"Nothing was sent for it again. If it took effect: {applied}\n"
         f"  if it did not, or you have taken it back: {not_applied}",
-        hint="Look at the data, then run one of these two commands and the upgrade again.",
+        hint="Look at the data, run one of these two commands, then run again what stopped here.",
     )
 
 

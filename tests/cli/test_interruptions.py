@@ -61,7 +61,7 @@ def test_after_a_kill_status_says_how_far_it_came(embedded: Project) -> None:
         process.communicate()
     done = embedded.cli("status")
     assert done.stdout.splitlines()[2] == (
-        "001_slow: interrupted when 1 statement had taken effect; the next up goes on there"
+        "001_slow: not finished; 1 statement took effect, and the next up sends the others"
     ), done.output
 
 

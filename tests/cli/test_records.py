@@ -142,7 +142,7 @@ def test_repair_of_all_lists_them_and_asks(shell: Shell) -> None:
         file.write_text(file.read_text().replace("Int32", "Int64"))
     done = shell.run("repair")
     refused(
-        done, 2, "2 revisions would be recorded as the files are now; nothing was recorded.",
+        done, 2, "Nothing was recorded: nobody confirmed 2 files.",
         hint="Name them (budeval-migrate repair --revision ID), or accept all: "
         "budeval-migrate repair --yes",
     )  # fmt: skip
@@ -160,6 +160,23 @@ def test_repair_of_all_lists_them_and_asks(shell: Shell) -> None:
     ]
     file.write_text(file.read_text().replace("Int64", "Int16"))
     assert "1 repaired" in shell.ok("repair", "--yes").stdout
+
+
+def test_repair_takes_the_beginning_of_an_id_and_no_two_meanings(shell: Shell) -> None:
+    shell.write(3)
+    shell.ok("up")
+    both = shell.run("repair", "--revision", "003_step", "--forget", "003")
+    refused(both, 3, "003_step cannot be accepted and forgotten at once.", hint="--forget.")
+    below = shell.run("repair", "--forget", "002")
+    refused(
+        below, 3, "002_step cannot be forgotten: 003_step is applied and builds on it.",
+        hint="budeval-migrate repair --forget 003_step --forget 002_step",
+    )  # fmt: skip
+    assert len(shell.ledger()) == 3
+    shell.ok("repair", "--revision", "001")
+    assert shell.ledger()[-1] == "001_step\trepair\t1"
+    shell.ok("repair", "--forget", "003", "--forget", "002_step")
+    assert one_object(shell.ok("--json", "status"))["current"] == ["001_step"]
 
 
 def test_repair_of_an_unknown_revision_makes_no_database(shell: Shell) -> None:

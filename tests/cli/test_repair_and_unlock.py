@@ -70,7 +70,7 @@ def test_a_statement_in_doubt_is_shown_with_both_commands(shell: Shell, doubt: F
         f"  {FILL}\n"
         f"  Nothing was sent for it again. If it took effect: budeval-migrate {REPAIR} --applied\n"
         f"  if it did not, or you have taken it back: budeval-migrate {REPAIR} --not-applied\n"
-        "  hint: Look at the data, then run one of these two commands and the upgrade again.\n"
+        "  hint: Look at the data, run one of these two commands, then run again what stopped here.\n"
     )
     status = shell.ok("status")
     assert re.search(r"^002_fill +unknown ", status.stdout, re.MULTILINE), status.output
@@ -91,7 +91,7 @@ def test_a_statement_in_doubt_is_shown_with_both_commands(shell: Shell, doubt: F
     refused(again, 4, *shown.splitlines()[1:5])
     assert shell.rows("SELECT count() FROM t") == ["3"]
     both = shell.run(*REPAIR.split(), "--applied", "--not-applied")
-    refused(both, 2, "--applied and --not-applied say two things of one statement.")
+    refused(both, 2, "--applied and --not-applied cannot be given together.")
     _silent(shell, doubt, status, again)
 
 
@@ -135,6 +135,47 @@ def test_the_command_that_is_shown_is_the_command_that_mends_it(
     _silent(shell, doubt, done, up)
 
 
+def test_a_repair_without_a_statement_names_the_one_in_doubt(shell: Shell, doubt: Finished) -> None:
+    bare = shell.ok("repair")
+    assert (
+        "The outcome of statement 2 of 002_fill is not known. Say what became of it: "
+        f"budeval-migrate {REPAIR} --applied; or --not-applied"
+    ) in bare.stderr
+    named = shell.run("repair", "--revision", "002_fill")
+    refused(
+        named, 3, "002_fill is not applied: the outcome of its statement 2 is not known.",
+        hint=f"budeval-migrate {REPAIR} --applied; or --not-applied",
+    )  # fmt: skip
+
+
+def test_a_script_says_of_which_statement_nobody_knows(shell: Shell, doubt: Finished) -> None:
+    script = shell.ok("plan", "--sql").stdout
+    assert script.startswith(
+        "-- note: 002_fill was begun and not finished: 1 statement took effect, the outcome of "
+        "statement 2 is not known.\n"
+    )
+
+
+def test_what_took_effect_behind_is_counted_where_an_earlier_statement_is_sent_again(
+    shell: Shell, doubt: Finished
+) -> None:
+    shell.ok(*shlex.split("repair --revision 002_fill --statement 1 --not-applied"))
+    shell.ok(*shlex.split(f"{REPAIR} --applied"))
+    file = shell.project.revision_file("002_fill")
+    file.write_text(file.read_text().replace("SELECT 1", "SELECT nothing"))
+    failed = shell.run("up")
+    assert "1 statement of this revision took effect; the next run goes on at statement 1" in (
+        failed.stderr
+    )
+    assert shell.ledger() == [
+        "001_one\tupgrade\t1",
+        "002_fill\tupgrade\t0",
+        "002_fill\trepair\t0",
+        "002_fill\trepair\t0",
+        "002_fill\tupgrade\t0",
+    ]
+
+
 def test_repair_with_json_is_one_object(shell: Shell, doubt: Finished) -> None:
     told = one_object(shell.ok("--json", *shlex.split(f"{REPAIR} --applied")))
     assert told["operation"] == "repair"
@@ -142,7 +183,7 @@ def test_repair_with_json_is_one_object(shell: Shell, doubt: Finished) -> None:
     assert told["pending"] == ["002_fill", "003_after"]
 
 
-_WORDS = "A statement is named by --revision R --statement N"
+_WORDS = "--statement needs one --revision, and either --applied or --not-applied."
 _HOW = "budeval-migrate repair --revision R --statement N --applied"
 BAD = [
     ("--revision 002_fill --statement 2", 2, _WORDS, _HOW),
@@ -277,6 +318,21 @@ def test_there_is_nothing_to_unlock_where_nobody_holds_the_lock(
     check(shell.run)
 
 
+def test_unlock_says_who_has_the_directory_of_an_engine_in_the_process(embedded: Project) -> None:
+    embedded.write_revision(
+        "001_slow", None, "SELECT sleepEachRow(1) FROM numbers(60) SETTINGS max_block_size = 1"
+    )
+    with embedded.start("budeval_migrations", "up", "--verbose") as process:
+        assert process.stderr is not None
+        try:
+            while "sleepEachRow" not in process.stderr.readline():
+                assert process.poll() is None
+            done = embedded.cli("unlock", "--yes")
+        finally:
+            process.kill()
+    refused(done, 8, f"is in use by another process (pid {process.pid}).")
+
+
 def test_unlock_shows_the_holder_and_leaves_the_lock_where_nobody_can_be_asked(
     shell: Shell,
 ) -> None:
@@ -286,7 +342,7 @@ def test_unlock_shows_the_holder_and_leaves_the_lock_where_nobody_can_be_asked(
         refused(
             done,
             2,
-            "The lock was left as it is.",
+            "The lock was not taken: nobody confirmed it.",
             hint="Take it with: budeval-migrate unlock --yes",
         )
         line = _held_line(lock, "001_step statement 1 of 7")
@@ -337,7 +393,7 @@ def test_unlock_asks_a_person_at_a_terminal(shell: Shell, answer: str) -> None:
         assert stdout.startswith("the lock was taken from ")
     else:
         assert process.returncode == 2, stderr
-        assert "The lock was left as it is." in stderr
+        assert "The lock was not taken: nobody confirmed it." in stderr
 
 
 @pytest.mark.parametrize("taken", [True, False], ids=["another has it", "it is free"])

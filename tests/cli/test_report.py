@@ -110,7 +110,7 @@ def test_drift_is_drawn_when_it_is_asked_for(project: Project, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "report was not told where to write."),
+        ((), "report needs --html FILE or --json."),
         (("--html", "-", "--json"), "--html - and --json both want stdout"),
         (("--html", "no/such/directory/r.html"), "cannot be written: No such file or directory."),
     ],

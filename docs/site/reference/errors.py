@@ -24,7 +24,7 @@ EXIT_CODES = {
     "`lint` found an error; `verify` found one that is not in order",
     "4": "ledger: checksum mismatch, missing revision, an outcome that is not known, "
     "a ledger of a newer version",
-    "5": "the lock was not to be had, or was lost",
+    "5": "another process holds the lock, or the lock was lost",
     "6": "a statement failed, or a mutation, or a hook; with `plan --rehearse`, on the stage",
     "7": "`drift` found a difference; `plan --rehearse`: the downgrade does not bring the schema "
     "back",

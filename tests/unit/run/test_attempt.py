@@ -272,7 +272,7 @@ def test_each_killed_run_gets_a_row_and_no_other_run_does() -> None:
     made = progress()
     made.known = {
         1: recorded(1, JournalEvent.APPLIED, "told"),
-        2: recorded(2, JournalEvent.FAILED, "answered", note=f"{ANSWERED}ada@here"),
+        2: Recorded(recorded(2, JournalEvent.FAILED, "repair", note=f"{ANSWERED}ada@here").last),
         3: recorded(3, JournalEvent.APPLIED, "first"),
         4: recorded(4, JournalEvent.INTENT, "second"),
     }
