@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
 from budeval_migrations.bridge.catalogue import Catalogue
@@ -13,6 +13,7 @@ from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.identity import check_one_server
 from budeval_migrations.engine.session import Session
 from budeval_migrations.errors import (
+    ChecksumMismatch,
     ConfigError,
     EngineError,
     LedgerError,
@@ -37,9 +38,12 @@ from budeval_migrations.page.lanes import parents_first
 from budeval_migrations.page.overview import Overview
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.comparison import compare_hosts
+from budeval_migrations.run.executor import tasks_of
+from budeval_migrations.run.placement import placement_on
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
 from budeval_migrations.run.problems import find_problems, refuse, unfinished
+from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.run.statuses import revision_statuses
 from budeval_migrations.version import __version__
 
@@ -166,6 +170,7 @@ def review_everything(session: Session) -> Validation:
     position = Position(state, files, graph)
     problems, warnings = find_problems(position, catalogue.statements_checksum)
     warnings += unfinished(position)
+    problems += _edited(session, catalogue, position)
     if len(position.target_heads) > 1:
         warnings.append(
             Problem(
@@ -204,6 +209,19 @@ def _compared(session: Session, catalogue: Catalogue) -> list[HostDifference]:
         return []  # what revisions reach takes compiling them all
     with Hosts(session) as hosts:
         return compare_hosts(session, hosts, catalogue.reaches)
+
+
+def _edited(session: Session, catalogue: Catalogue, position: Position) -> Iterator[Problem]:
+    """Yield what keeps a half applied revision from going on: an edit of what took effect."""
+    for effort in position.half_applied:
+        if effort.revision not in catalogue.graph:
+            continue
+        step = catalogue.step(effort.revision, Operation.UPGRADE, Direction.UP)
+        [step] = placement_on(session).place([step])
+        try:
+            check_resumable(step, effort, tasks_of(session, position.state, step))
+        except ChecksumMismatch as error:
+            yield _problem(error)
 
 
 def _file_problems(session: Session, catalogue: Catalogue) -> list[Problem]:

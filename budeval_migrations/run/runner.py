@@ -49,6 +49,7 @@ from budeval_migrations.run.preflight import check_server, check_syntax
 from budeval_migrations.run.problems import (
     check_downgrade,
     check_nothing_to_take_back,
+    find_problems,
     refuse,
     unfinished,
 )
@@ -108,6 +109,7 @@ class Runner:
         self._hosts = Hosts(session)
         self._listener = tell
         self._notices: list[str] = []
+        self._found_before: list[str] = []  # what was wrong, and tolerated
 
     def run(self, request: Request, state: LedgerState | None = None) -> Report:
         """Do what is asked and report it.
@@ -151,7 +153,7 @@ class Runner:
             current=position.heads,
             elapsed_ms=int((time.monotonic() - began) * 1000),
             run_id=run_id if done or failure else "",
-            notices=tuple(self._notices),
+            notices=self._still_true(request, position),
         )
         if failure is not None:
             failure.report = report
@@ -362,7 +364,8 @@ class Runner:
 
     def _decide(self, request: Request, position: Position) -> Sequence[Step]:
         check_foreign_heads(position)
-        for sentence in refuse(position, request.statements_checksum, request.tolerate):
+        self._found_before = refuse(position, request.statements_checksum, request.tolerate)
+        for sentence in self._found_before:
             self._tell(Notice(sentence))
         steps = request.decide(position)
         kept = [step.revision for step in steps if step.work is not None and not step.work.file]
@@ -378,6 +381,16 @@ class Runner:
             check_nothing_to_take_back(position)
         self._check_resumable(position.state, steps)
         return steps
+
+    def _still_true(self, request: Request, position: Position) -> tuple[str, ...]:
+        """Return the notices of a run, without what it has mended."""
+        after = {
+            problem.message
+            for found in find_problems(position, request.statements_checksum)
+            for problem in found
+        }
+        mended = {*self._found_before} - after
+        return tuple(notice for notice in self._notices if notice not in mended)
 
     def _interrupting(self, sentence: str, number: int) -> None:
         self._tell(Interrupting(sentence, number))

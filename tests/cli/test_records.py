@@ -159,7 +159,9 @@ def test_repair_of_all_lists_them_and_asks(shell: Shell) -> None:
         "003_step\trepair\t1",
     ]
     file.write_text(file.read_text().replace("Int64", "Int16"))
-    assert "1 repaired" in shell.ok("repair", "--yes").stdout
+    done = shell.ok("repair", "--yes")
+    assert "1 repaired" in done.stdout
+    assert "changed afterwards" not in done.output  # not any more
 
 
 def test_repair_takes_the_beginning_of_an_id_and_no_two_meanings(shell: Shell) -> None:

@@ -176,6 +176,19 @@ def test_what_took_effect_behind_is_counted_where_an_earlier_statement_is_sent_a
     ]
 
 
+def test_validate_finds_the_edit_that_keeps_a_revision_from_going_on(
+    shell: Shell, doubt: Finished
+) -> None:
+    file = shell.project.revision_file("002_fill")
+    file.write_text(file.read_text().replace("SELECT 1", "SELECT 7"))
+    up = shell.run("up")
+    refused(up, 4, "002_fill  statement 1", "edited afterwards", hint="--not-applied")
+    validated = shell.run("validate")
+    assert validated.returncode == 4
+    assert "checksum_mismatch 002_fill  statement 1" in validated.stdout
+    assert "1 problem" in validated.stdout
+
+
 def test_repair_with_json_is_one_object(shell: Shell, doubt: Finished) -> None:
     told = one_object(shell.ok("--json", *shlex.split(f"{REPAIR} --applied")))
     assert told["operation"] == "repair"
