@@ -16,7 +16,9 @@ from budeval_migrations.errors import ConfigError, DriftDetected, RevisionError,
 
 @click.command()
 @click.argument("revision", default="heads", shell_complete=revision_ids)
-@click.option("--rehearse", is_flag=True, help="Take it back again there; exit 6 or 7 if it fails.")
+@click.option(
+    "--rehearse", is_flag=True, help="Run the downgrades there too; exit 6 or 7 if it fails."
+)
 @click.option(
     "--sample", type=int, default=0, metavar="N", help="Try it with N rows of each table."
 )
@@ -36,9 +38,9 @@ def plan(
     """Show what up would do, statement by statement. Writes nothing.
 
     \b
-    On a cluster the statements are as its hosts would get them. They are tried on an
-    embedded server that has the live schema, to tell what they make of it. --format github
-    goes with --rehearse: what makes it fail, at the lines of a pull request.
+    On a cluster the statements are as its hosts would get them. An embedded server with
+    the live schema runs them, and what they change is shown. --format github goes with
+    --rehearse: it prints what fails as annotations of a pull request.
     Example: budeval-migrate plan --rehearse --sample 1000
     """
 

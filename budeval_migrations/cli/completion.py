@@ -30,7 +30,7 @@ def revision_ids(
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what completes commands, options and revision ids in a shell.
+    """Print a shell completion script for commands, options and revision ids.
 
     \b
     In ~/.bashrc, in ~/.zshrc, or once for fish; no server is asked:

@@ -34,7 +34,7 @@ def lint(
     ignore: tuple[str, ...],
     show_rules: bool,
 ) -> None:
-    """Look for what is doubtful in revision files, without a server.
+    """Check revision files for risky statements, without a server.
 
     FILES are the revisions to report (default: all); the others are read as well, to know
     the tables. Exit 3 when there is an error among the findings.

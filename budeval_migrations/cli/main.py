@@ -118,8 +118,8 @@ def up(
 ) -> None:
     """Apply what is pending, up to REVISION (default: all).
 
-    A database that is newer than the files is refused, exit 4. With --on-ahead warn
-    it is told and left as it is: for what starts again beside a newer release.
+    A database that is newer than the files is refused, exit 4. With --on-ahead warn, up
+    prints a warning and changes nothing: for old pods that restart during a release.
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
@@ -140,7 +140,7 @@ def up(
 @_JOBS
 @click.pass_obj
 def down(app: App, revision: str, allow_inactive: bool, jobs: int | None) -> None:
-    """Take back every revision above REVISION, newest first.
+    """Undo every revision after REVISION, newest first. REVISION itself stays applied.
 
     \b
     REVISION may be an id, the start of one, -1 or base.
@@ -160,7 +160,7 @@ def down(app: App, revision: str, allow_inactive: bool, jobs: int | None) -> Non
 @cli.command()
 @click.pass_obj
 def validate(app: App) -> None:
-    """Look for whatever is wrong with files and ledger. Writes nothing.
+    """Check files and ledger for problems. Writes nothing.
 
     Example: budeval-migrate validate --json
     """
@@ -192,7 +192,9 @@ def history(app: App) -> None:
 @click.option("--yes", is_flag=True, help="Really do it.")
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
-    """Forget the bookkeeping, never the data; in development only.
+    """Drop the ledger, the journal and the lock. Your tables stay.
+
+    It needs environment = development.
 
     Example: budeval-migrate reset --yes
     """
@@ -287,10 +289,10 @@ def repair(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def unlock(app: App, yes: bool) -> None:
-    """Show who holds the lock, ask, and take it from them.
+    """Show which process holds the lock, ask, and take it away.
 
-    They send nothing more after it; what was sent already goes on, and the next run
-    waits for it. A holder that is dead needs no unlock: its lease runs out by itself.
+    That process sends no further statement. One that it has sent keeps running, and the
+    next run waits for it. The lock of a dead process expires by itself.
 
     Example: budeval-migrate unlock
     """

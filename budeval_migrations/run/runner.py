@@ -418,8 +418,8 @@ def _recorded(state: LedgerState, answer: Answer) -> Entry:
         if name == answer.revision and answer.position in effort.statements:
             return effort.statements[answer.position].last
     raise RevisionError(
-        f"Statement {answer.position} of {answer.revision} is in nobody's journal: there is "
-        "nothing to settle.",
+        f"Statement {answer.position} of {answer.revision} needs no answer: its revision is not "
+        "half applied, or it was never sent.",
         hint="See: budeval-migrate status",
         revision=answer.revision,
         statement=answer.position,
