@@ -101,14 +101,16 @@ class Forecast:
             self._print(f"[green]ok[/]        {escape(revision.revision)}  {how}")
             return
         self._print(f"[bold red]not ok[/]    {escape(revision.revision)}")
-        if revision.failed is not None:
-            way = "the downgrade" if revision.direction == "down" else "the upgrade"
-            self._failure(f"{way} fails at", revision.failed)
-        if revision.unstable:
-            self._print("  compiled twice, it says two things: a clock, a random number, a set?")
         if revision.back:
             self._print("  the downgrade does not bring the schema back")
             self.differences(revision.back, "before", "after up and down")
+        if revision.failed is not None:
+            # Only the second upgrade comes after what the downgrade has left.
+            up = "the second upgrade" if revision.back else "the upgrade"
+            way = "the downgrade" if revision.direction == "down" else up
+            self._failure(f"{way} fails at", revision.failed)
+        if revision.unstable:
+            self._print("  compiled twice, it says two things: a clock, a random number, a set?")
         if revision.again:
             self._print("  the second upgrade does not do what the first one did")
             self.differences(revision.again, "first", "second")

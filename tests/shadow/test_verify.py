@@ -115,6 +115,16 @@ def test_a_statement_that_fails_stops_it_with_its_place(project: Project) -> Non
     assert "\n1 of 3 revisions verified" in done.stdout
 
 
+def test_a_downgrade_that_leaves_a_table_is_named_before_the_upgrade_that_fails_for_it(
+    project: Project,
+) -> None:
+    create = "CREATE TABLE events (a UInt8) ENGINE = MergeTree ORDER BY a"
+    project.write_revision("001_events", None, create, "SELECT 1")
+    said = project.cli("verify").stdout
+    left = said.index("  the downgrade does not bring the schema back\n  + table events")
+    assert left < said.index("  the second upgrade fails at 001_events  statement 1 of 1")
+
+
 def test_what_is_compiled_otherwise_each_time_is_told(project: Project) -> None:
     project.write_revision(
         "001_events",
