@@ -8,7 +8,7 @@ and the effort is over; nothing has to be cleaned up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -44,6 +44,7 @@ class Entry:
         before: What the catalogue said before it was sent, as JSON.
         note: Why the outcome is what it is; the state of a chunk, as JSON.
         at: The server's time of the insert; None in an entry not yet written.
+        text: What is sent, with its secrets; never written, and empty where it is not known.
 
     """
 
@@ -67,6 +68,7 @@ class Entry:
     error: str = ""
     sequence: int = 0
     at: datetime | None = None
+    text: str = field(default="", compare=False, repr=False)
 
     def outcome(self, event: JournalEvent, note: str = "", **values: Any) -> Entry:
         """Return the entry that says what became of the statement of this intent."""

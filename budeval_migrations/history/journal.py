@@ -187,7 +187,7 @@ def entry_of(row: Row, database: str) -> Entry:
 
 def _values(entry: Entry) -> dict[str, Any]:
     values: dict[str, Any] = dict(vars(entry))
-    del values["at"]  # the server's own clock
+    del values["at"], values["text"]  # the server's own clock; with its secrets
     values["direction"] = entry.direction.value
     values["event"] = entry.event.value
     return values

@@ -243,6 +243,8 @@ class Executor:
         """
         step, total = progress.step, progress.total
         intent = recorded.intent or recorded.last
+        if task is not None and task.is_of(intent):
+            intent = replace(intent, text=task.statement.sent)
         if recorded.last.event is JournalEvent.DOUBTFUL:
             # The server has said how it ended; no count of rows makes that good.
             settled = Settled(

@@ -40,11 +40,11 @@ from budeval_migrations.model import PARAMETER
 from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.recorder import Recorder
 from budeval_migrations.run.settle import Settled, Settler, unknown
-from budeval_migrations.run.task import Task
+from budeval_migrations.run.task import Task, effect_of
 from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.effects import Watch, effect
+from budeval_migrations.sql.effects import Watch
 from budeval_migrations.sql.redact import Redactor, secrets_in
 
 _POLL = 0.25
@@ -312,7 +312,7 @@ class Sender:
             MutationFailed: One fails again and again; it is still in the server's queue.
 
         """
-        changes = effect(intent.statement)
+        changes = effect_of(intent)
         if not changes.mutation or not changes.targets:
             return
         name = changes.targets[0]

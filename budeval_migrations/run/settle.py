@@ -21,7 +21,12 @@ from budeval_migrations.engine.failures import BEFORE_RUNNING, UNFINISHED
 from budeval_migrations.engine.fingerprint import Fingerprint, key, take
 from budeval_migrations.engine.hosts import Hosts
 from budeval_migrations.engine.session import Session
-from budeval_migrations.errors import DistributedDDLPending, EngineError, StatementOutcomeUnknown
+from budeval_migrations.errors import (
+    DistributedDDLPending,
+    EngineError,
+    StatementOutcomeUnknown,
+    StatementSyntaxError,
+)
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.history.effort import Entry
 from budeval_migrations.history.lock import Lock
@@ -30,10 +35,13 @@ from budeval_migrations.model import Statement
 from budeval_migrations.run.cluster import Barrier
 from budeval_migrations.run.patience import PATIENCE, patiently
 from budeval_migrations.run.resume import repair_command, short
+from budeval_migrations.run.task import effect_of
 from budeval_migrations.run.verdict import Outcome, Verdict, judge
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Change, Name
-from budeval_migrations.sql.effects import Watch, effect
+from budeval_migrations.sql.effects import Watch
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import NAMES, Reader
 
 REPEATABLE = "repeatable"
 BACKFILL = "backfill"
@@ -156,7 +164,7 @@ class Settler:
         return self._judge(intent, self._session)
 
     def _judge(self, intent: Entry, session: Session) -> Verdict:
-        changes = effect(intent.statement, on_one_host=True)
+        changes = effect_of(intent, on_one_host=True)
         [now] = take(session, [changes])
         before = Fingerprint.from_json(intent.before)
         keys = [key(name, session) for name in changes.targets]
@@ -169,7 +177,7 @@ class Settler:
 
     def _queued(self, intent: Entry) -> Settled | None:
         """Follow it in the queue of the cluster until every host has done it."""
-        entry = find_entry(self._session, intent.statement, _queue(intent))
+        entry = find_entry(self._session, intent.text or intent.statement, _queue(intent))
         if entry is None:
             return None
         awaited = set(entry.hosts) - self._session.absent
@@ -207,7 +215,7 @@ class Settler:
             return Settled(Outcome.APPLIED, f"{len(answers)} hosts have done it{later}")
         said = "; ".join(f"{a.host}: {self._session.redact(a.error)}" for a in refused)
         code = refused[0].code
-        changes = effect(intent.statement, on_one_host=True)
+        changes = effect_of(intent, on_one_host=True)
         if not changes.watches:
             outcome = Outcome.NOT_APPLIED if changes.repeatable else Outcome.UNKNOWN
             return Settled(outcome, "no catalogue tells what it did", said, code)
@@ -299,7 +307,7 @@ class Settler:
             Outcome.NOT_APPLIED, "the server refused it", self._session.redact(logged.error),
             logged.code,
         )  # fmt: skip
-        if not logged.started or effect(intent.statement).atomic:
+        if not logged.started or effect_of(intent).atomic:
             return refused
         shown = self.compare(intent)
         if shown.outcome is Outcome.NOT_APPLIED:
@@ -317,7 +325,7 @@ class Settler:
         """Run it again, where twice is the same as once."""
         if intent.note == BACKFILL:
             return Settled(Outcome.NOT_APPLIED, "it goes on after its last finished chunk")
-        if intent.note == REPEATABLE or effect(intent.statement).repeatable:
+        if intent.note == REPEATABLE or effect_of(intent).repeatable:
             return Settled(Outcome.NOT_APPLIED, "it may be run twice")
         return None
 
@@ -332,11 +340,13 @@ class Settler:
         self, intent: Entry, table: str, before: Fingerprint, verdict: Verdict
     ) -> Verdict:
         """Make sure that the new mutation is this statement's and nobody else's."""
-        name = effect(intent.statement).targets[0]
+        name = effect_of(intent).targets[0]
         database = name.database or self._session.database
         known = before.mutations.get(table, ())
         made = watch.mutations(self._session, database, name.name, known)
-        if made and all(_says(intent.statement, mutation.command) for mutation in made):
+        if made and all(
+            _says(intent.text or intent.statement, mutation.command) for mutation in made
+        ):
             return verdict
         return Verdict(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
 
@@ -389,15 +399,43 @@ def _queue(intent: Entry) -> str:
 def _says(statement: str, command: str) -> bool:
     """Return whether a statement may have made a mutation with this command.
 
-    The server writes a command in its own way (brackets, spaces, ``_row_exists = 0``
-    for DELETE FROM), so letters and digits of its last part are compared.
+    The server writes a command in its own way: with other brackets and spaces, and
+    ``_row_exists = 0`` for DELETE FROM. So the words between them are compared, to the
+    end of the clause.
     """
-    tail = command.rsplit(" WHERE ", 1)[-1] if " WHERE " in command else command
-    return _letters(tail) in _letters(statement)
+    try:
+        asked, made = _words(statement), _words(command)
+    except StatementSyntaxError:
+        return False
+    if "_row_exists" in made and "where" in made:
+        if asked[:1] != ["delete"]:
+            return False
+        made = made[len(made) - 1 - made[::-1].index("where") :]
+    ends = {"", ",", "settings", "format"}
+    return any(
+        asked[at : at + len(made)] == made and "".join(asked[at + len(made) :][:1]) in ends
+        for at in range(len(asked) - len(made) + 1)
+    )
 
 
-def _letters(text: str) -> str:
-    return "".join(c for c in text.lower() if c.isalnum())
+def _words(text: str) -> list[str]:
+    """Return the tokens of a text in one spelling, without brackets."""
+    reader = Reader(text)
+    found = []
+    for lexeme in reader.rest:
+        if lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE):
+            continue
+        literal = lexeme.kind in NAMES or lexeme.kind is TokenKind.STRING
+        word = reader.identifier(lexeme) if literal else text[lexeme.start : lexeme.end]
+        both = f"{found[-1]}{word}" if found and not literal else ""
+        if both in _SPELLINGS:
+            found[-1] = _SPELLINGS[both]
+        else:
+            found.append(word.lower())
+    return found
+
+
+_SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
 
 
 def _with_views(session: Session, table: Name, verdict: Verdict) -> Verdict:

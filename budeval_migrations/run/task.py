@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.history.effort import Entry, JournalEvent
 from budeval_migrations.model import Direction, Statement, Step
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
 from budeval_migrations.sql.effects import Effect, Watch, effect
+from budeval_migrations.sql.redact import HIDDEN
 
 _ADDING = frozenset(
     {
@@ -108,8 +110,27 @@ class Task:
             hash=self.hash,
             statement=self.shown,
             checksum=self.step.checksum,
+            text=self.statement.sent,
             **values,  # type: ignore[arg-type]
         )
+
+    def is_of(self, entry: Entry) -> bool:
+        """Return whether an entry is about this statement, but for its secrets perhaps."""
+        return self.hash == entry.hash or self.shown == entry.statement
+
+
+def effect_of(entry: Entry, *, on_one_host: bool = False) -> Effect:
+    """Return what the statement of an entry changes.
+
+    Where its text is not known any more, what was hidden may have said something else.
+    """
+    if entry.text:
+        return effect(entry.text, on_one_host=on_one_host)
+    try:
+        found = effect(entry.statement, on_one_host=on_one_host)
+    except StatementSyntaxError:
+        return Effect(Kind.OTHER, repeatable=False)
+    return replace(found, repeatable=found.repeatable and HIDDEN not in entry.statement)
 
 
 def statement_hash(statement: Statement) -> str:

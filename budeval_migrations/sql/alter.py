@@ -6,6 +6,7 @@ is held there by ``tests/engines/test_effects_agreement.py``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -167,12 +168,11 @@ def repeatable(found: list[Clause]) -> bool:
     if not all(clause.guarded for clause in found):
         return False
     modified: set[str] = set()
+    mentioned = Counter(name for clause in found for name in clause.names())
     for clause in found if len(found) > 1 else ():
-        others = [other for other in found if other is not clause]
         if clause.takes_away:
             # ``RENAME COLUMN IF EXISTS a TO b, ADD COLUMN IF NOT EXISTS a`` renames twice.
-            mine = clause.names()
-            if any(mine & other.names() for other in others):
+            if any(mentioned[name] > 1 for name in clause.names()):
                 return False
         elif clause.head in (("MODIFY", "COLUMN"), ("ALTER", "COLUMN")):
             subject = clause.reader.identifier(clause.reader.peek())

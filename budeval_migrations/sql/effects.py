@@ -96,7 +96,8 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
 def _together(effects: Sequence[Effect]) -> Effect:
     """Return what statements do that run in whatever order, or some of them only."""
     targets = [target for each in effects for target in each.targets]
-    apart = len(set(targets)) == len(targets)
+    # By name alone: ``t`` and ``db.t`` may be one table.
+    apart = len({target.name for target in targets}) == len(targets)
     return Effect(
         Kind.PARALLEL,
         repeatable=apart and all(each.repeatable for each in effects),
@@ -175,6 +176,19 @@ def _create(kind: Kind, reader: Reader) -> Effect:
     )
 
 
+# Behind them comes an operand: TTL empty, NOT empty.
+_BEFORE_OPERAND = frozenset(
+    {"BY", "KEY", "TTL", "NOT", "AND", "OR", "XOR", "DIV", "MOD", "IN", "LIKE", "ILIKE", "BETWEEN"}
+    | {"IS", "CASE", "WHEN", "THEN", "ELSE", "INTERVAL", "WHERE", "SET", "GLOBAL", "DISTINCT"}
+)
+_OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
+
+
+def _ends_operand(found: Sequence[Lexeme]) -> bool:
+    """Tell whether what stands before EMPTY makes that a keyword, and no column of that name."""
+    return not found or (found[-1].kind in _OPERANDS and found[-1].word not in _BEFORE_OPERAND)
+
+
 def fills(kind: Kind, reader: Reader) -> bool:
     """Tell whether a new table or view is filled by the same statement.
 
@@ -191,9 +205,8 @@ def fills(kind: Kind, reader: Reader) -> bool:
     for index, word in enumerate(words):
         if word == "AS" and index + 1 < len(words):
             before = words[index - 1] if index else ""
-            key = index > 1 and words[index - 2] in ("BY", "KEY")  # ORDER BY empty
             if begins_query(outer[index + 1 :]):
-                return before != "EMPTY" or key
+                return before != "EMPTY" or not _ends_operand(outer[: index - 1])
             if before == "CLONE":
                 return True
     return False

@@ -17,7 +17,14 @@ from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
-from budeval_migrations.sql.secret_calls import GAP, LITERAL, Span, secret_arguments
+from budeval_migrations.sql.secret_calls import (
+    COMMENT,
+    GAP,
+    LITERAL,
+    Span,
+    before_of,
+    secret_arguments,
+)
 
 HIDDEN = "[HIDDEN]"
 
@@ -34,7 +41,7 @@ _JSON_VALUE = re.compile(r'\s*:\s*\\*"(?P<v>(?:[^"\\]|\\[^"])*)')
 _XML_VALUE = re.compile(r">(?P<v>[^<]+)")
 _COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?\Z")
 _BY = re.compile(rf"(?i)\b(?:(?:BY(?:{GAP}KEY)?|SALT){GAP}|IDENTIFIED{GAP})(?P<v>{_LITERAL})")
-_COMMENT = re.compile(r"/\*(?s:.*?)\*/|(?:--|//|#[ !])[^\n]*(?:\n|\Z)")
+_COMMENT = re.compile(COMMENT)
 # BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise; in prose, something
 # is controlled, referenced or caused by it.
 _NOT_IDENTIFIED = re.compile(
@@ -82,7 +89,7 @@ _PLAIN = tuple(
         ),
         (
             ("private key",),
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?P<v>(?s:.*?))(?:-----END|\Z)",
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?P<v>[^'\"]*?)(?=-----END|['\"]|\Z)",
         ),
     )
 )
@@ -168,7 +175,27 @@ def _merged(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _found(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield ``(start, end, replacement)`` for all that some rule takes for a secret."""
+    """Yield ``(start, end, replacement)`` for all that some rule takes for a secret.
+
+    A statement and each of its comments are read apart: a quote in a comment begins no
+    literal, and no comment tells what stands behind it.
+    """
+    comments = _comments(text)
+    if not comments:
+        yield from _secrets(text)
+        return
+    bare, at = [], 0
+    for start, end in comments:
+        bare += [text[at:start], " " * (end - start)]
+        at = end
+    yield from _secrets("".join((*bare, text[at:])))
+    for start, end in comments:
+        inner = end - 2 * text.startswith("/*", start)
+        for first, last, replacement in _secrets(text[start + 2 : inner]):
+            yield start + 2 + first, start + 2 + last, replacement
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int, str]]:
     inside = ((start, end, "'") for start, end in secret_arguments(text))
     named = ((start, end, "") for start, end in chain(_named(text), _identified(text)))
     for start, end, bare in chain(named, inside):
@@ -204,16 +231,28 @@ def _named(text: str) -> Iterator[Span]:
         at = value.end()
 
 
+def _comments(text: str) -> list[Span]:
+    """Return where the comments of a statement are; none where it is none, or is long."""
+    return _tokens(text, TokenKind.COMMENT) if _COMMENT_SIGN.search(text) else []
+
+
 def _strings(text: str) -> list[Span]:
     """Return where the literals of a statement are; none where it is none, or is long."""
+    return _tokens(text, TokenKind.STRING)
+
+
+def _tokens(text: str, wanted: TokenKind) -> list[Span]:
     if len(text) > _LEXED:
         return []
     try:
         if classify(text).kind is Kind.OTHER:
             return []  # prose, in which an apostrophe is no quote
-        return [(start, end) for kind, start, end in scan(text) if kind is TokenKind.STRING]
+        return [(start, end) for kind, start, end in scan(text) if kind is wanted]
     except StatementSyntaxError:
         return []
+
+
+_COMMENT_SIGN = re.compile(r"--|/\*|//|#[ !]")
 
 
 def _value_of(text: str, name: re.Match[str]) -> re.Match[str] | None:
@@ -245,7 +284,7 @@ def _identified(text: str) -> Iterator[Span]:
     """Yield the literals of ``IDENTIFIED ... BY 'x' SALT 'y'``."""
     for found in _BY.finditer(text):
         start = found.start()
-        before = _COMMENT.sub(" ", text[max(0, start - 300) : start])
+        before = _COMMENT.sub(" ", before_of(text, start, 300))
         if not _NOT_IDENTIFIED.search(before):
             yield found.span("v")
 

@@ -29,7 +29,7 @@ _BEGINS = re.compile(rf"(?i)(?:{_VERBS})\b")
 _THINGS = "TABLES?|VIEW|MATERIALIZED|DATABASE|DICTIONARY|FUNCTION|USER|ROLE|INDEX|OR|TEMPORARY"
 # What reads as a statement at the beginning of a line or behind a semicolon; and any verb
 # behind a line that a semicolon ends, or one of white space.
-_COMMENTS = r"(?:/\*(?s:.{0,2000}?)\*/[ \t]*|(?:--|#[ !])[^\n]*\n[ \t]*)*"
+_COMMENTS = r"(?:/\*[^*]*\*+(?:[^/*][^*]*\*+)*/[ \t]*|(?:--|#[ !])[^\n]*\n[ \t]*){0,50}"
 _SWALLOWED = re.compile(
     rf"(?i)(?<=[\n;])[ \t]*{_COMMENTS}(?P<s>(?:ALTER|ATTACH|CREATE|DETACH|DROP|RENAME|TRUNCATE"
     rf"|UNDROP)\s+(?:{_THINGS})\s|INSERT\s+INTO\s|OPTIMIZE\s+TABLE\s|DELETE\s+FROM\s"

@@ -24,16 +24,16 @@ LITERAL = (
 )
 """A string literal in any of its forms; the tail may be cut off. Format with a tag's name."""
 
-_COMMENT = r"/\*(?s:.{0,2000}?)\*/|(?:--|//|#[ !])[^\n]{0,2000}"
-GAP = rf"(?:[{WHITESPACE}]|{_COMMENT})*"
-"""White space and comments; comments are bounded to stay linear on hostile text."""
+COMMENT = r"/\*[^*]*\*+(?:[^/*][^*]*\*+)*/|(?:--|//|#[ !])[^\n]*(?:\n|\Z)"
+GAP = rf"(?:[{WHITESPACE}]|{COMMENT})*"
+"""White space and comments: each can be read in one way only, or some text takes for ever."""
 
 Span = tuple[int, int]
 
 _LITERAL = re.compile(LITERAL % ("t", "t"))
 _PIECE = re.compile(
     rf"(?P<literal>{LITERAL % ('p', 'p')})"
-    rf"|(?P<gap>[{WHITESPACE}]+|/\*(?s:.{{0,2000}}?)\*/|(?:--|//|#[ !])[^\n]*)"
+    rf"|(?P<gap>[{WHITESPACE}]+|{COMMENT})"
     r"|(?P<name>`(?:[^`\\]|\\.|``)*`|\"(?:[^\"\\]|\\.|\"\")*\"|[A-Za-z_$][\w$]*)"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<comma>,)|(?P<other>[\w.]+|(?s:.))"
 )
@@ -223,7 +223,7 @@ def secret_arguments(text: str) -> Iterator[Span]:
     read = 0
     for found in _ANCHOR.finditer(text):
         reader, at = _CALLS[found["name"].lower()]
-        before = text[max(0, found.start() - _BEFORE) : found.start()]
+        before = before_of(text, found.start(), _BEFORE)
         if _A_NAME.search(before):
             continue
         if read > _MOST_IN_ALL:
@@ -242,14 +242,22 @@ def secret_arguments(text: str) -> Iterator[Span]:
             continue
         for index in _hidden(arguments, at, reader(arguments, at, before)):
             yield arguments[index].span
-    for found in _HEADERS.finditer(text):
-        yield from _values(_inside(text, found.end()), lambda key: True)
-    for found in _SOURCE.finditer(text):
-        yield from _after_keys(_inside(text, found.end()))
-    for found in _DISK.finditer(text):
-        yield from _values(_inside(text, found.end()), lambda key: key != "type")
-    for found in _COLLECTION.finditer(text):
-        yield from _values(_inside(text, found.end()), lambda key: True)
+    for anchor, secrets in _CLAUSES:
+        for found in anchor.finditer(text):
+            if read > _MOST_IN_ALL:
+                yield from _every_literal(text, found.start())
+                return
+            pieces = _inside(text, found.end())
+            read += len(pieces)
+            yield from secrets(pieces)
+
+
+def before_of(text: str, at: int, length: int) -> str:
+    """Return what stands before a place, each stretch of white space as one blank."""
+    return _BLANKS.sub(" ", text[max(0, at - 20 * length) : at])[-length:]
+
+
+_BLANKS = re.compile(rf"[{WHITESPACE}]+")
 
 
 def _makes_database(before: str) -> bool:
@@ -359,6 +367,14 @@ def _after_keys(pieces: Sequence[_Piece]) -> Iterator[Span]:
                     if not depth:
                         break
             yield following.start, pieces[end].end
+
+
+_CLAUSES: tuple[tuple[re.Pattern[str], Callable[[Sequence[_Piece]], Iterator[Span]]], ...] = (
+    (_HEADERS, lambda pieces: _values(pieces, lambda key: True)),
+    (_SOURCE, _after_keys),
+    (_DISK, lambda pieces: _values(pieces, lambda key: key != "type")),
+    (_COLLECTION, lambda pieces: _values(pieces, lambda key: True)),
+)
 
 
 def _literals(pieces: Sequence[_Piece]) -> Iterator[Span]:

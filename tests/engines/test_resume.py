@@ -454,6 +454,25 @@ def test_rows_are_changed_when_the_upgrade_returns(stage: Stage) -> None:
 
 
 @modern
+@pytest.mark.parametrize("comment", ["-- token = 'none\n", "/* the token = 'none */"])
+def test_rows_are_changed_when_the_upgrade_returns_whatever_a_comment_says(
+    stage: Stage, comment: str
+) -> None:
+    stage.project.write_revision(
+        "001_a",
+        None,
+        [
+            f"CREATE TABLE t {PARTS}",
+            "INSERT INTO t SELECT number, 'old' FROM numbers(10)",
+            f"ALTER TABLE t {comment} UPDATE v = 'new' WHERE sleepEachRow(0.1) = 0 AND k < 5",
+        ],
+    )
+    bm.upgrade(**stage.options)
+    found = stage.rows("SELECT v, count() FROM t GROUP BY v ORDER BY v")
+    assert [(v, int(n)) for v, n in found] == [("new", 5), ("old", 5)]
+
+
+@modern
 @pytest.mark.parametrize(
     "through",
     [

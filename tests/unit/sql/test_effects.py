@@ -784,3 +784,29 @@ def test_what_removes_rows_that_came_in_between_is_not_repeatable() -> None:
     assert not effect(
         "CREATE TABLE IF NOT EXISTS t (empty Int8) ENGINE = MergeTree ORDER BY empty AS SELECT 1"
     ).repeatable
+
+
+def test_an_alter_of_many_clauses_is_read_in_linear_time() -> None:
+    text = "ALTER TABLE t " + ", ".join(f"DROP COLUMN IF EXISTS c{n}" for n in range(20_000))
+    assert effect(text).repeatable
+    assert not effect(f"{text}, ADD COLUMN IF NOT EXISTS c1 Int8").repeatable
+
+
+@pytest.mark.parametrize(
+    ("end", "filled"),
+    [
+        ("ORDER BY a TTL empty", True),
+        ("ORDER BY a % empty", True),
+        ("ORDER BY NOT empty", True),
+        ("ORDER BY -empty", True),
+        ("ORDER BY a EMPTY", False),
+        ("ORDER BY (a) EMPTY", False),
+        ("ORDER BY a TTL d EMPTY", False),
+        ("", True),
+        ("EMPTY", False),
+    ],
+)
+def test_a_column_called_empty_does_not_make_a_table_empty(end: str, filled: bool) -> None:
+    engine = f" ENGINE = MergeTree {end}" if "ORDER" in end else f" {end}"
+    text = f"CREATE TABLE IF NOT EXISTS t{engine} AS SELECT 1 AS a"
+    assert effect(text).repeatable is not filled

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import tokenize
 from budeval_migrations.sql.redact import Redactor, holds_secret, redact, secrets_in
 
@@ -326,3 +327,81 @@ def test_calls_in_calls_do_not_take_for_ever(call: str) -> None:
     began = time.process_time()
     redact(call * 3000)
     assert time.process_time() - began < 20  # it took minutes
+
+
+COMMENTS = [
+    "-- token = 'none\n",
+    "/* the default token = 'none */",
+    "-- the secret \u2018n\n",
+    "/* one token $1$ */",
+    "-- password ---------------------------------------------------------\n",
+    "# the source table\n",
+    "-- create view\n",
+    "/* " + "x" * 3000 + " */",
+    "-- IDENTIFIED BY " + "-- " * 40 + "\n",
+    "/* s3('https://a', 'k', */",
+]
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t {} DELETE WHERE a = 1",
+        "ALTER TABLE t MODIFY COMMENT 'x' {} PARALLEL WITH INSERT INTO n SELECT 1",
+        "ALTER TABLE t {} MODIFY COMMENT 'x', UPDATE a = a + 1 WHERE 1",
+        "CREATE TABLE IF NOT EXISTS t (a Int8) ENGINE = MergeTree ORDER BY {} a",
+        "INSERT INTO t {} SELECT 'a', {} 'b'",
+        "DROP TABLE {} IF EXISTS t",
+    ],
+)
+def test_no_comment_changes_what_a_statement_says_when_it_is_redacted(
+    text: str, comment: str
+) -> None:
+    said = text.replace("{}", comment)
+    assert effect(redact(said)) == effect(said) == effect(text.replace("{}", " "))
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE VIEW v AS SELECT * FROM {} s3('https://a', 'AKIAX', 'TOPSECRET', 'CSV')",
+        "CREATE TABLE u (a Int8) ENGINE = {} MySQL('h:1', 'd', 't', 'u', 'TOPSECRET')",
+        "CREATE TABLE u (a Int8) ENGINE = MySQL {} ('h:1', 'd', 't', 'u', {} 'TOPSECRET')",
+        "INSERT INTO FUNCTION {} s3('https://a', 'AKIAX', 'TOPSECRET', 'CSV') SELECT 1",
+        "SELECT {} encrypt('aes-128-ecb', 'x', 'TOPSECRET')",
+        "CREATE USER u IDENTIFIED WITH plaintext_password {} BY {} 'TOPSECRET'",
+        "CREATE DATABASE d {} ENGINE = PostgreSQL('h:1', 'd', 'u', 'TOPSECRET', 'public', 0)",
+        "CREATE DICTIONARY d (k UInt64) PRIMARY KEY k SOURCE {} (MYSQL(PASSWORD {} 'TOPSECRET'))",
+    ],
+)
+def test_no_comment_uncovers_a_secret(text: str, comment: str) -> None:
+    assert "TOPSECRET" not in redact(text.replace("{}", comment))
+
+
+def test_a_secret_in_a_comment_is_hidden_too() -> None:
+    assert redact("-- password = 'TOPSECRET'\nSELECT 1") == "-- password = '[HIDDEN]'\nSELECT 1"
+
+
+def test_a_key_in_a_literal_leaves_its_quote() -> None:
+    begin = "-----BEGIN PRIVATE KEY-----"
+    assert redact(f"DELETE FROM t WHERE a = '{begin}'") == f"DELETE FROM t WHERE a = '{begin}'"
+    assert redact(f"SELECT '{begin}MIIE', 1") == f"SELECT '{begin}[HIDDEN]', 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ORDER BY -- " + "-" * 200 + "\n (a)",
+        "SELECT password = " + "/**/" * 500,
+        "SELECT url -" + "-" * 500 + "\n FROM t",
+        "SELECT 'the named collection'" + ", 'the named collection'" * 20_000,
+        "INSERT INTO t VALUES " + "('source (a')," * 20_000,
+        "disk(" * 20_000,
+        "headers(" * 20_000,
+    ],
+    ids=lambda text: text[:24],
+)
+def test_no_text_takes_for_ever(text: str) -> None:
+    assert len(redact(text)) > 0

@@ -256,3 +256,10 @@ def test_the_time_grows_with_the_length_and_not_with_its_square(unit: str) -> No
 
     # 16 times the text; a square would take 256 times as long.
     assert best(large) < 80 * best(small)
+
+
+@pytest.mark.parametrize(
+    "rows", ["/**/" * 200 + "x\n1", "-- x\n" * 100_000, "/* a */ " * 300 + "x"]
+)
+def test_rows_full_of_comments_do_not_take_for_ever(rows: str) -> None:
+    assert len(split(f"INSERT INTO t FORMAT TSV\n{rows}")) == 1
