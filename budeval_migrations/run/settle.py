@@ -421,7 +421,7 @@ def _says(statement: str, command: str) -> bool:
 def _words(text: str) -> list[str]:
     """Return the tokens of a text in one spelling, without brackets."""
     reader = Reader(text)
-    found = []
+    found: list[str] = []
     for lexeme in reader.rest:
         if lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE):
             continue

@@ -34,6 +34,8 @@ _SENSITIVE = (
 )
 _LITERAL = LITERAL % ("a", "a")
 _NAME_PART = re.compile(rf"(?i){_SENSITIVE}[\w.\-]*")
+# What is said of a secret is none: token_type, password_changed_at.
+_ABOUT = re.compile(r"(?i)_(?:type|at|count|length)\Z")
 _NAME_START = re.compile(r"[\w.\-]*\Z")
 _EQUALS_VALUE = re.compile(rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{_LITERAL})")
 _SPACE_VALUE = re.compile(rf"(?=[{WHITESPACE}/\-#]){GAP}(?P<v>{_LITERAL})")
@@ -85,7 +87,7 @@ _PLAIN = tuple(
         ),
         (
             ("bearer", "basic"),
-            r"(?i)\b(?:Bearer|Basic)\s+(?P<v>(?=\S{0,500}[\d=._])[\w.~+/=\-]{6,})",
+            r"(?i)\b(?:Bearer|Basic)\s+(?P<v>(?=\S{0,500}(?:[\d=]|[._]\w))[\w.~+/=\-]{6,})",
         ),
         (
             ("private key",),
@@ -219,6 +221,8 @@ def _named(text: str) -> Iterator[Span]:
     strings: list[Span] | None = None
     while found := _NAME_PART.search(text, at):
         at = found.end()
+        if _ABOUT.search(found[0]):
+            continue
         value = _value_of(text, found)
         if value is None:
             continue

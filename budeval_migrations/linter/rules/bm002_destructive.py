@@ -39,17 +39,26 @@ def _losses(said: Said) -> Iterator[str]:
                 yield f"truncates {shown(name)}"
         if not said.effect.targets and not said.temporary:
             yield "truncates every table of a database"
+    elif said.kind in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
+        yield from _replaced(said)
     elif said.kind is Kind.DELETE:
         for name in said.effect.targets:
             if not said.makes(said.before.get(name)):
                 yield f"deletes rows of {shown(name)}"
-    elif said.kind is Kind.CREATE_TABLE and said.definition is not None:
-        table = said.before.get(said.definition.name)
-        replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
-        if replaces and table is not None and table.holds_rows and not said.makes(table):
-            yield f"replaces the table {shown(said.definition.name)}, rows and all"
+    elif said.kind is Kind.CREATE_TABLE:
+        yield from _replaced(said)
     elif said.alteration is not None:
         yield from _altered(said)
+
+
+def _replaced(said: Said) -> Iterator[str]:
+    """Yield a table that a table or a view of its name takes the place of."""
+    if said.definition is None:
+        return
+    table = said.before.get(said.definition.name)
+    replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
+    if replaces and table is not None and table.holds_rows and not said.makes(table):
+        yield f"replaces the table {shown(said.definition.name)}, rows and all"
 
 
 def _dropped(said: Said) -> Iterator[str]:

@@ -78,6 +78,14 @@ CASES = {
             ],
         ),
         Case(
+            "a view takes the place of a table",
+            ["CREATE OR REPLACE VIEW events AS SELECT 1 AS id"],
+            [
+                "the upgrade replaces the table events, rows and all, and the file does not say "
+                "that it may"
+            ],
+        ),
+        Case(
             "a table is replaced, rows and all",
             ["CREATE OR REPLACE TABLE events (a Int8) ENGINE = MergeTree ORDER BY a"],
             [
