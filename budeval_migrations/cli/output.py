@@ -22,7 +22,7 @@ from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.screen import Screen, takes, write
 from budeval_migrations.cli.table import Column, table
 from budeval_migrations.counting import counted
-from budeval_migrations.errors import MigrationError
+from budeval_migrations.errors import MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import (
     HostDifference,
@@ -379,10 +379,10 @@ class Output:
             self._out = kept
 
     def end(self, code: int) -> None:
-        """Print, under ``--quiet``, what a command had to say that did not succeed."""
+        """Print, under ``--quiet``, what a command had to say that found something wrong."""
         if self._quiet:
             held = self._out.end_capture()
-            if code:
+            if code not in (0, PendingRevisions.exit_code):
                 write(held)
 
     def note(self, sentence: str, *, quiet: bool | None = None) -> None:

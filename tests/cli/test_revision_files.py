@@ -338,7 +338,7 @@ def test_a_revision_that_came_below_an_applied_one_is_told_with_the_ways_out(
     assert embedded.cli("validate").returncode == 4
 
     # Recorded anew, it is refused still.
-    assert embedded.cli("repair").returncode == 0
+    assert embedded.cli("repair", "--yes").returncode == 0
     assert embedded.cli("up").returncode == 4
     # One way out: what is above it is taken back.
     assert embedded.cli("down", "001_x").returncode == 0

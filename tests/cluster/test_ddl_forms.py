@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import budeval_migrations as bm
+from budeval_migrations.errors import DistributedDDLPending
 from budeval_migrations.events import Event, StatementWaiting
 from tests.cluster.aim import aim, count, patiently, tables
 from tests.support.cluster import Cluster
@@ -96,6 +97,9 @@ def test_a_mutation_is_waited_for_on_every_host(
             versions=[str(project.versions)],
             on_event=listen,
         )
+    except DistributedDDLPending:
+        assert pair.revive()  # 18.16 has lost the worker that takes it from the queue
+        assert patiently(project, pair, "up").returncode == 0
     finally:
         go.join()
     assert any("to do" in doing or "waiting for" in doing for doing in waited), waited

@@ -341,7 +341,7 @@ def test_a_killed_pod_leaves_its_statement_to_the_next_which_waits_for_it(
         pod.communicate(timeout=PATIENCE)
     code, log = cluster.ends(container, **lease)
     assert code == 0, log
-    assert cluster.ledger() == [*BOTH, "003_fill\tupgrade\ttrue"]
+    assert cluster.ledger() == [*BOTH, "003_fill\tupgrade\tfalse", "003_fill\tupgrade\ttrue"]
     # Each statement had its effect once.
     assert cluster.server.query("SELECT count(), sum(amount) FROM shop.events") == "20\t20\n"
     with cluster.serving(SERVE_WHEN_CHECKED) as service:

@@ -394,7 +394,7 @@ def test_a_server_that_does_not_come_back_leaves_a_doubt_that_the_next_run_settl
     assert place.up(**place.options(around=True)) is None
     assert place.rows(deed.look) == [deed.once]
     assert place.executed(deed.sql) == 1
-    assert place.ledger() == ["001_ground\t1", "002_it\t1", "003_after\t1"]
+    assert place.ledger() == ["001_ground\t1", "002_it\t0", "002_it\t1", "003_after\t1"]
     place.tells_no_secret()
 
 
@@ -407,10 +407,12 @@ def test_a_holder_whose_heartbeats_are_lost_stops_and_the_next_run_goes_on(place
     assert isinstance(error, LockLost), place.said
     assert "could not be renewed in time" in error.message
     assert "Nothing more was sent." in error.message
-    # What it knew it has written all the same, since nobody has taken over.
-    assert place.ledger() == ["001_ground\t1", "002_it\t1"]
+    # What it knew it has written all the same, since nobody has taken over: the outcome of
+    # the statement, and the revision's row where it had come so far.
+    assert place.ledger() in (["001_ground\t1"], ["001_ground\t1", "002_it\t1"])
     assert place.up(**place.options(around=True)) is None
     assert place.rows(deed.look) == [deed.once]
     assert place.executed(deed.sql) == 1
-    assert place.ledger() == ["001_ground\t1", "002_it\t1", "003_after\t1"]
+    good = [line for line in place.ledger() if line.endswith("\t1")]
+    assert good == ["001_ground\t1", "002_it\t1", "003_after\t1"]
     place.tells_no_secret()

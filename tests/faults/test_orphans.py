@@ -73,6 +73,7 @@ def test_on_18_16_the_second_run_waits_for_the_orphan_and_takes_its_outcome_from
     ) == ["the server\\'s query log says that it finished"]
     assert old.ledger() == [
         "001_table\tupgrade\t1",
+        "002_fill\tupgrade\t0",
         "002_fill\tupgrade\t1",
         "003_after\tupgrade\t1",
     ]
@@ -96,6 +97,7 @@ def test_rows_that_can_be_counted_are_waited_for_and_counted(new: Shell) -> None
     assert outcomes(new, "002_fill") == ["applied"]
     assert new.ledger() == [
         "001_table\tupgrade\t1",
+        "002_fill\tupgrade\t0",
         "002_fill\tupgrade\t1",
         "003_after\tupgrade\t1",
     ]
@@ -119,7 +121,9 @@ def test_where_nothing_tells_the_run_waits_and_asks_and_the_command_it_shows_men
     assert states(new) == ["applied"] * 3
     assert new.ledger() == [
         "001_table\tupgrade\t1",
+        "002_fill\tupgrade\t0",  # the killed run
         "002_fill\tupgrade\t0",
+        "002_fill\trepair\t0",
         "002_fill\tupgrade\t1",
         "003_after\tupgrade\t1",
     ]

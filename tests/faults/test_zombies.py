@@ -29,12 +29,16 @@ def shell(tmp_path: Path, modern: ChdbFront, database: str) -> Iterator[Shell]:
 
 
 @pytest.mark.parametrize(
-    "match",
-    ['"position": 2,', "/* 'it' */", '"operation": "upgrade"'],
+    ("match", "at"),
+    [
+        ('"position": 2,', "001_it"),
+        ("/* 'it' */", "001_it"),
+        ('"operation": "upgrade"', "002_after"),
+    ],
     ids=["before a statement", "in a statement", "at its ledger row"],
 )
 def test_a_zombie_sends_nothing_more_and_says_that_it_lost_the_lock(
-    shell: Shell, modern: ChdbFront, match: str
+    shell: Shell, modern: ChdbFront, match: str, at: str
 ) -> None:
     shell.project.write_revision("001_it", None, [TABLE, INSERT])
     shell.project.write_revision("002_after", "001_it", AFTER)
@@ -69,7 +73,9 @@ def test_a_zombie_sends_nothing_more_and_says_that_it_lost_the_lock(
     assert [executed(shell, sql) for sql in (TABLE, INSERT, AFTER)] == [1, 1, 1]
     assert shell.rows("SELECT count(), sum(a) FROM t") == ["4\t10"]
     assert states(shell) == ["applied", "applied"]
-    assert shell.ledger() == ["001_it\tupgrade\t1", "002_after\tupgrade\t1"]
+    finished = ["001_it\tupgrade\t1", "002_after\tupgrade\t1"]
+    # And the attempt of the zombie, which could not write its row.
+    assert shell.ledger() == sorted([*finished, f"{at}\tupgrade\t0"])
     last = "SELECT max(sequence) FROM schema_migrations_journal WHERE lock_generation = "
     assert int(*shell.rows(last + "1")) < int(*shell.rows(last + "2"))
     tells_no_secret(shell, stdout, stderr, successor.output)
