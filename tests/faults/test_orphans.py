@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 SELECT = (
     "INSERT INTO t SELECT toInt32(number + 1) FROM numbers(8) "
-    "WHERE NOT ignore(sleepEachRow(0.8)) SETTINGS max_block_size = 1"
+    "WHERE NOT ignore(sleepEachRow(1.5)) SETTINGS max_block_size = 1"
 )
 VALUES = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3)"
 WAITS = "002_fill statement 1: the server still works on it"
