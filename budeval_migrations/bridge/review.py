@@ -38,12 +38,11 @@ from budeval_migrations.page.lanes import parents_first
 from budeval_migrations.page.overview import Overview
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.run.comparison import compare_hosts
-from budeval_migrations.run.executor import tasks_of
+from budeval_migrations.run.executor import check_steps
 from budeval_migrations.run.placement import placement_on
 from budeval_migrations.run.planner import Position
 from budeval_migrations.run.preflight import check_syntax
 from budeval_migrations.run.problems import find_problems, refuse, unfinished
-from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.run.statuses import revision_statuses
 from budeval_migrations.version import __version__
 
@@ -217,9 +216,8 @@ def _edited(session: Session, catalogue: Catalogue, position: Position) -> Itera
         if effort.revision not in catalogue.graph:
             continue
         step = catalogue.step(effort.revision, Operation.UPGRADE, Direction.UP)
-        [step] = placement_on(session).place([step])
         try:
-            check_resumable(step, effort, tasks_of(session, position.state, step))
+            check_steps(session, position.state, placement_on(session).place([step]))
         except ChecksumMismatch as error:
             yield _problem(error)
 

@@ -316,14 +316,16 @@ def unlock(app: App, yes: bool) -> None:
 
 def _accepted(app: App, yes: bool) -> tuple[str, ...]:
     """Show which revisions have files that differ, ask, and return their ids."""
+    from budeval_migrations.run.resume import repair_command
+
     status = api.status(**app.settings)
     differing = [line for line in status.revisions if line.differs]
     for line in status.revisions:
-        if line.state is RevisionState.UNKNOWN:
+        if line.state is RevisionState.UNKNOWN and line.statement is not None:
+            command = repair_command(line.revision, line.statement, "--applied")
             app.output.note(
                 f"The outcome of statement {line.statement} of {line.revision} is not known. Say "
-                f"what became of it: budeval-migrate repair --revision {line.revision} "
-                f"--statement {line.statement} --applied; or --not-applied"
+                f"what became of it: {command}; or --not-applied"
             )
     if differing and not yes:
         app.output.differing(differing)

@@ -70,6 +70,11 @@ class Entry:
     at: datetime | None = None
     text: str = field(default="", compare=False, repr=False)
 
+    @property
+    def sql(self) -> str:
+        """The statement: its text, or what is shown of it where that is not known."""
+        return self.text or self.statement
+
     def outcome(self, event: JournalEvent, note: str = "", **values: Any) -> Entry:
         """Return the entry that says what became of the statement of this intent."""
         return replace(self, event=event, note=note, **{"before": "", **values})

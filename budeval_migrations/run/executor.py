@@ -6,7 +6,7 @@ one after the other, too. :mod:`.lanes` sends them at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -383,6 +383,19 @@ def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ..
         make_task(session, state, step, position, len(statements), statement)
         for position, statement in enumerate(statements, start=1)
     )
+
+
+def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> None:
+    """Raise when a statement that an earlier run applied was edited since.
+
+    Raises:
+        ChecksumMismatch: Names the statement, with both texts.
+
+    """
+    for step in steps:
+        effort = state.efforts.get(step.key)
+        if effort is not None:
+            check_resumable(step, effort, tasks_of(session, state, step))
 
 
 def make_task(

@@ -40,7 +40,7 @@ from budeval_migrations.model import (
 )
 from budeval_migrations.run.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.run.cluster import check_hosts, check_level
-from budeval_migrations.run.executor import Executor, Live, tasks_of
+from budeval_migrations.run.executor import Executor, Live, check_steps, tasks_of
 from budeval_migrations.run.lanes import Lanes
 from budeval_migrations.run.outlook import Outlook
 from budeval_migrations.run.placement import placement_on
@@ -53,7 +53,6 @@ from budeval_migrations.run.problems import (
     refuse,
     unfinished,
 )
-from budeval_migrations.run.resume import check_resumable
 from budeval_migrations.sql import quote
 
 Decide = Callable[[Position], Sequence[Step]]
@@ -353,12 +352,6 @@ class Runner:
         check_server(self._session, steps)
         check_syntax(self._session, steps)
 
-    def _check_resumable(self, state: LedgerState, steps: Sequence[Step]) -> None:
-        for step in steps:
-            effort = state.efforts.get(step.key)
-            if effort is not None:
-                check_resumable(step, effort, tasks_of(self._session, state, step))
-
     def _position(self, request: Request, state: LedgerState) -> Position:
         return Position(state, request.files, request.graph)
 
@@ -379,7 +372,7 @@ class Runner:
         check_downgrade(position, down)
         if request.operation == "downgrade" and not steps:
             check_nothing_to_take_back(position)
-        self._check_resumable(position.state, steps)
+        check_steps(self._session, position.state, steps)
         return steps
 
     def _still_true(self, request: Request, position: Position) -> tuple[str, ...]:

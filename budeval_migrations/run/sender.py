@@ -244,7 +244,7 @@ class Sender:
             passed_on = (
                 Watch.MUTATIONS in task.effect.watches
                 and intent.before
-                and not (Fingerprint.from_json(intent.before).mutations)
+                and not Fingerprint.from_json(intent.before).mutations
             )
             wait = "2" if passed_on else "0"
             settings["mutations_sync"] = wait

@@ -177,7 +177,7 @@ class Settler:
 
     def _queued(self, intent: Entry) -> Settled | None:
         """Follow it in the queue of the cluster until every host has done it."""
-        entry = find_entry(self._session, intent.text or intent.statement, _queue(intent))
+        entry = find_entry(self._session, intent.sql, _queue(intent))
         if entry is None:
             return None
         awaited = set(entry.hosts) - self._session.absent
@@ -344,9 +344,7 @@ class Settler:
         database = name.database or self._session.database
         known = before.mutations.get(table, ())
         made = watch.mutations(self._session, database, name.name, known)
-        if made and all(
-            _says(intent.text or intent.statement, mutation.command) for mutation in made
-        ):
+        if made and all(_says(intent.sql, mutation.command) for mutation in made):
             return verdict
         return Verdict(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
 

@@ -53,6 +53,9 @@ class Token:
 INSIGNIFICANT = frozenset({TokenKind.WHITESPACE, TokenKind.COMMENT})
 """The kinds that ClickHouse's parser never sees."""
 
+BLOCK_COMMENT = r"/\*[^*]*\*+(?:[^/*][^*]*\*+)*/"
+"""A pattern of a comment that holds no other; it can be read in one way only."""
+
 # ASCII white space and what skipWhitespacesUTF8 adds to it (the BOM among it).
 WHITESPACE = (
     " \t\n\r\f\v\u0085\u00a0\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"

@@ -6,7 +6,15 @@ import re
 from typing import NamedTuple
 
 from budeval_migrations.errors import StatementSyntaxError
-from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, Scanner, TokenKind, refuse, scan
+from budeval_migrations.sql.lexer import (
+    BLOCK_COMMENT,
+    INSIGNIFICANT,
+    WHITESPACE,
+    Scanner,
+    TokenKind,
+    refuse,
+    scan,
+)
 
 _COUNTED = 1_000_000  # characters; more rows than that are not worth the time
 _SCANNED = 50_000
@@ -29,7 +37,7 @@ _BEGINS = re.compile(rf"(?i)(?:{_VERBS})\b")
 _THINGS = "TABLES?|VIEW|MATERIALIZED|DATABASE|DICTIONARY|FUNCTION|USER|ROLE|INDEX|OR|TEMPORARY"
 # What reads as a statement at the beginning of a line or behind a semicolon; and any verb
 # behind a line that a semicolon ends, or one of white space.
-_COMMENTS = r"(?:/\*[^*]*\*+(?:[^/*][^*]*\*+)*/[ \t]*|(?:--|#[ !])[^\n]*\n[ \t]*){0,50}"
+_COMMENTS = rf"(?:{BLOCK_COMMENT}[ \t]*|(?:--|#[ !])[^\n]*\n[ \t]*){{0,50}}"
 _SWALLOWED = re.compile(
     rf"(?i)(?<=[\n;])[ \t]*{_COMMENTS}(?P<s>(?:ALTER|ATTACH|CREATE|DETACH|DROP|RENAME|TRUNCATE"
     rf"|UNDROP)\s+(?:{_THINGS})\s|INSERT\s+INTO\s|OPTIMIZE\s+TABLE\s|DELETE\s+FROM\s"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from budeval_migrations.sql.lexer import WHITESPACE
+from budeval_migrations.sql.lexer import BLOCK_COMMENT, WHITESPACE
 
 LITERAL = (
     r"(?:[xXbB]?'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*(?:'|\\?\Z)"
@@ -24,7 +24,7 @@ LITERAL = (
 )
 """A string literal in any of its forms; the tail may be cut off. Format with a tag's name."""
 
-COMMENT = r"/\*[^*]*\*+(?:[^/*][^*]*\*+)*/|(?:--|//|#[ !])[^\n]*(?:\n|\Z)"
+COMMENT = rf"{BLOCK_COMMENT}|(?:--|//|#[ !])[^\n]*(?:\n|\Z)"
 GAP = rf"(?:[{WHITESPACE}]|{COMMENT})*"
 """White space and comments: each can be read in one way only, or some text takes for ever."""
 

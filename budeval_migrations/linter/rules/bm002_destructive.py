@@ -20,6 +20,8 @@ _CLAUSES = {
     ("DELETE", "WHERE"): "deletes rows of",
     ("DELETE", "IN"): "deletes rows of",
 }
+_VERBS = {Kind.TRUNCATE: "truncates", Kind.DELETE: "deletes rows of"}
+_TABLE_LIKE = (Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW)
 
 
 def _check(subject: Subject) -> Iterator[Spot]:
@@ -33,19 +35,13 @@ def _check(subject: Subject) -> Iterator[Spot]:
 def _losses(said: Said) -> Iterator[str]:
     if said.kind in (Kind.DROP, Kind.DETACH):
         yield from _dropped(said)
-    elif said.kind is Kind.TRUNCATE:
+    elif said.kind in _VERBS:
         for name in said.effect.targets:
             if not said.makes(said.before.get(name)):
-                yield f"truncates {shown(name)}"
-        if not said.effect.targets and not said.temporary:
+                yield f"{_VERBS[said.kind]} {shown(name)}"
+        if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.temporary:
             yield "truncates every table of a database"
-    elif said.kind in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
-        yield from _replaced(said)
-    elif said.kind is Kind.DELETE:
-        for name in said.effect.targets:
-            if not said.makes(said.before.get(name)):
-                yield f"deletes rows of {shown(name)}"
-    elif said.kind is Kind.CREATE_TABLE:
+    elif said.kind in _TABLE_LIKE:
         yield from _replaced(said)
     elif said.alteration is not None:
         yield from _altered(said)
