@@ -45,7 +45,7 @@ test: lint ## lint, then every test
 	$(FAST) $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 
 exhaustive: $(READY) ## what make test leaves out: more of the same, for longer
-	$(PYTHON) -m pytest -m exhaustive
+	$(FAST) $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m exhaustive
 
 faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/faults.md
 	mkdir -p build

@@ -108,10 +108,11 @@ _WHOLE_WORD = r"(?![xXbB]')[A-Za-z_][A-Za-z0-9_$]*(?![A-Za-z0-9_$])"
 
 # Stretches that hold nothing a splitter looks at, in one match. Each atom stops
 # where its token stops; what needs more context (``1e-5``, ``x.1``) is left out.
+# A name is bounded: where a longer one fails, the match begins anew at each of its words.
 _RUN = re.compile(
     r"(?:"
     rf"[{WHITESPACE},=<>*+%?:|]+"
-    rf"|{_WHOLE_WORD}(?:\.{_WHOLE_WORD})*"
+    rf"|{_WHOLE_WORD}(?:\.{_WHOLE_WORD}){{0,9}}"
     r"|[0-9]+\.[0-9]+(?![0-9A-Za-z_.])"
     r"|[0-9][0-9A-Za-z_]*(?![0-9A-Za-z_.]|(?<=[eEpP])[+-])"
     r"|'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*'(?!')"

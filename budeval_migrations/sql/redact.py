@@ -198,21 +198,29 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int, str]]:
-    inside = ((start, end, "'") for start, end in secret_arguments(text))
-    named = ((start, end, "") for start, end in chain(_named(text), _identified(text)))
-    for start, end, bare in chain(named, inside):
-        literal = text[start:end]
-        if _content(literal) in ("", HIDDEN):
-            continue
-        opening = _OPENING.match(literal)
-        mark = opening["q"] or "'" if opening else bare
-        yield start, end, f"{mark}{HIDDEN}{mark}"
+    for start, end, within in secret_arguments(text):
+        if within and text[start:end] not in ("", HIDDEN):
+            yield start, end, HIDDEN
+        elif not within:
+            yield from _value(text, start, end, "'")
+    for start, end in chain(_named(text), _identified(text)):
+        yield from _value(text, start, end, "")
     lower = text.lower()
     for needles, pattern in _PLAIN:
         if any(needle in lower for needle in needles):
             for found in pattern.finditer(text):
                 if found["v"] not in ("", HIDDEN):
                     yield *found.span("v"), HIDDEN
+
+
+def _value(text: str, start: int, end: int, bare: str) -> Iterator[tuple[int, int, str]]:
+    """Yield a literal or what stands for one, which becomes a literal in quotes of its kind."""
+    literal = text[start:end]
+    if _content(literal) in ("", HIDDEN):
+        return
+    opening = _OPENING.match(literal)
+    mark = opening["q"] or "'" if opening else bare
+    yield start, end, f"{mark}{HIDDEN}{mark}"
 
 
 def _named(text: str) -> Iterator[Span]:

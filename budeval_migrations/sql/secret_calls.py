@@ -30,6 +30,15 @@ GAP = rf"(?:[{WHITESPACE}]|{COMMENT})*"
 
 Span = tuple[int, int]
 
+
+class Secret(NamedTuple):
+    """Where a secret stands; ``within`` a literal, or else a literal or expression by itself."""
+
+    start: int
+    end: int
+    within: bool = False
+
+
 _LITERAL = re.compile(LITERAL % ("t", "t"))
 _PIECE = re.compile(
     rf"(?P<literal>{LITERAL % ('p', 'p')})"
@@ -215,33 +224,29 @@ _SECRET_KEYS = frozenset(
 # Tokens of one call that are read; a longer one has all its literals hidden. And of all the
 # calls of a text, that stand in each other perhaps; then all that is left has.
 _MOST_TOKENS, _MOST_IN_ALL = 20_000, 200_000
+# ClickHouse takes for a password what stands between the second colon and the first @ of a URL's
+# value, in which an escape is what it stands for.
+_AT = r"(?:@|(?<!\\)(?:\\\\)*\\x40)"
+_COLON = r"(?::|\\x3[aA])"
+_SLASH = r"(?:\\?/|\\x2[fF])"
+_URL_PASSWORD = re.compile(
+    rf"(?s)(?:(?!{_COLON}).)+{_COLON}{_SLASH}{{2}}(?:(?!{_COLON}).)*{_COLON}(?P<v>(?:(?!{_AT}).)*){_AT}"
+)
 _SECRET_NAME = re.compile(r"(?i)passw|secret|token|key|credential|signature|header")
 
 
-def secret_arguments(text: str) -> Iterator[Span]:
-    """Yield what is secret because of where it stands: a literal, or a whole expression."""
+def secret_arguments(text: str) -> Iterator[Secret]:
+    """Yield what is secret because of where it stands."""
     read = 0
     for found in _ANCHOR.finditer(text):
-        reader, at = _CALLS[found["name"].lower()]
-        before = before_of(text, found.start(), _BEFORE)
-        if _A_NAME.search(before):
+        if _A_NAME.search(before_of(text, found.start(), _BEFORE)):
             continue
         if read > _MOST_IN_ALL:
             yield from _every_literal(text, found.start())
             return
         pieces = _inside(text, found.end())
         read += len(pieces)
-        if len(pieces) >= _MOST_TOKENS:
-            yield from _literals(pieces)
-            continue
-        arguments = _arguments(pieces)
-        for argument in arguments:
-            if argument.is_named and _SECRET_NAME.search(argument.pieces[0].text):
-                yield argument.pieces[2].start, argument.pieces[-1].end
-        if not arguments or _is_named_collection(arguments):
-            continue
-        for index in _hidden(arguments, at, reader(arguments, at, before)):
-            yield arguments[index].span
+        yield from _of_call(text, found, pieces)
     for anchor, secrets in _CLAUSES:
         for found in anchor.finditer(text):
             if read > _MOST_IN_ALL:
@@ -249,7 +254,27 @@ def secret_arguments(text: str) -> Iterator[Span]:
                 return
             pieces = _inside(text, found.end())
             read += len(pieces)
-            yield from secrets(pieces)
+            yield from (Secret(*span) for span in secrets(pieces))
+
+
+def _of_call(text: str, found: re.Match[str], pieces: Sequence[_Piece]) -> Iterator[Secret]:
+    if len(pieces) >= _MOST_TOKENS:
+        yield from (Secret(piece.start, piece.end) for piece in pieces if piece.kind == "literal")
+        return
+    arguments = _arguments(pieces)
+    for argument in arguments:
+        if argument.is_named and _SECRET_NAME.search(argument.pieces[0].text):
+            yield Secret(argument.pieces[2].start, argument.pieces[-1].end)
+    for piece in pieces:
+        if piece.kind == "literal" and (password := _URL_PASSWORD.match(piece.text)):
+            start, end = password.span("v")
+            yield Secret(piece.start + start, piece.start + end, within=True)
+    if not arguments or _is_named_collection(arguments):
+        return
+    reader, at = _CALLS[found["name"].lower()]
+    secret = reader(arguments, at, before_of(text, found.start(), _BEFORE))
+    for index in _hidden(arguments, at, secret):
+        yield Secret(*arguments[index].span)
 
 
 def before_of(text: str, at: int, length: int) -> str:
@@ -343,10 +368,10 @@ def _value_end(pieces: Sequence[_Piece], at: int) -> int:
     return len(pieces)
 
 
-def _every_literal(text: str, start: int) -> Iterator[Span]:
+def _every_literal(text: str, start: int) -> Iterator[Secret]:
     at = start
     while (found := _LITERAL.search(text, at)) is not None:
-        yield found.span()
+        yield Secret(*found.span())
         at = max(found.end(), at + 1)
 
 
@@ -375,9 +400,3 @@ _CLAUSES: tuple[tuple[re.Pattern[str], Callable[[Sequence[_Piece]], Iterator[Spa
     (_DISK, lambda pieces: _values(pieces, lambda key: key != "type")),
     (_COLLECTION, lambda pieces: _values(pieces, lambda key: True)),
 )
-
-
-def _literals(pieces: Sequence[_Piece]) -> Iterator[Span]:
-    for piece in pieces:
-        if piece.kind == "literal":
-            yield piece.start, piece.end

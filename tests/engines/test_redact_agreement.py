@@ -50,6 +50,18 @@ DISKS = (
     *("name = 'x', type=encrypted, key_hex={}", "type = web, endpoint = {}, read_only = 1"),
 )
 COLLECTIONS = ("url = {}", "a = 1, `b c` = {} NOT OVERRIDABLE", "token = {} OVERRIDABLE, x = 'y'")
+# What a password in a URL may have in it, or stand behind.
+URL_PARTS = ("", "12/", "\\'", "''", "a b", '"', "#", "?", "\\n", "\n", "x://", "\\\\", "é", ":")
+URLS = (
+    *(f"http://u:{before}{WORD}{after}@h/x" for before in URL_PARTS for after in URL_PARTS),
+    *(f"http://{user}:{WORD}@h/x" for user in ("", "h/u", "u v", "u\\'", "é", "u%3A")),
+    f"http\\x3a//u:{WORD}@h",
+    f"http://u\\x3A{WORD}@h",
+    f"http:\\/\\/u:{WORD}@h",
+    f"http://u:{WORD}\\x40h",
+    f"http://u:a\\\\x40{WORD}@h",
+    f"http://h:8123/?a={WORD}@c",
+)
 STRINGS = tuple(form for form in FORMS if not form.startswith("concat"))
 
 
@@ -188,6 +200,13 @@ def test_of_dictionaries_disks_and_named_collections(judge: Judge) -> None:
         [create.format(c.format(gap + v)) for c in COLLECTIONS for v in STRINGS for gap in GAPS],
         30,
     )
+
+
+def test_of_passwords_in_urls(judge: Judge) -> None:
+    calls = ("url('{}')", "s3('{}', 'CSV')", "urlCluster('c', '{}', 'CSV', 'a Int8')")
+    check(judge, selects([c.format(url) for c in calls for url in URLS]), 2 * len(URLS))
+    engines = ("URL('{}')", "S3('{}', 'CSV')")
+    check(judge, tables([c.format(url) for c in engines for url in URLS]), len(URLS))
 
 
 def test_of_a_call_with_more_arguments_than_anybody_reads(judge: Judge) -> None:
