@@ -295,7 +295,9 @@ def _truncate(kind: Kind, reader: Reader) -> Effect:
     temporary = is_temporary(reader.rest)
     reader.at += temporary
     several = reader.peek().word in ("ALL", "TABLES", "DATABASE") and reader.peek(1).kind in NAMES
-    reader.accept("TABLE")
+    # Without a name behind it, the word is the table's name.
+    if reader.peek().word in ("TABLE", "VIEW", "DICTIONARY") and reader.peek(1).kind in NAMES:
+        reader.at += 1
     reader.accept("IF", "EXISTS")
     table = None if several or temporary else reader.name()
     return Effect(

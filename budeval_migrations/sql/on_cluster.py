@@ -219,8 +219,8 @@ def _truncate(reader: Reader) -> bool:
             reader.at += 1
         return True
     if reader.peek(1).kind in {*NAMES, TokenKind.OPEN}:
-        reader.accept("DATABASE") or reader.accept("TABLE")
-    elif reader.peek().word in ("TEMPORARY", "TABLE", "TABLES", "DATABASE"):
+        reader.at += reader.peek().word in ("DATABASE", "TABLE", "VIEW", "DICTIONARY")
+    elif reader.peek().word in ("TEMPORARY", "TABLE", "TABLES", "DATABASE", "VIEW", "DICTIONARY"):
         return False  # a table of that name, and with ON CLUSTER behind it another statement
     _guard(reader)
     return _name(reader)

@@ -264,8 +264,12 @@ def is_guarded(tree: Tree) -> bool:
 def loses(tree: Tree) -> bool:
     """Whether rows or columns go for good."""
     if tree["type"] == "DropQuery":
-        held = not (tree["is_view"] or tree["is_dictionary"] or tree.get("is_temporary"))
-        return held and (tree["kind"] != "Detach" or bool(tree["permanently"] and tree["table"]))
+        held = not (tree["is_view"] or tree["is_dictionary"]) or tree["kind"] == "Truncate"
+        return (
+            held
+            and not tree.get("is_temporary")
+            and (tree["kind"] != "Detach" or bool(tree["permanently"] and tree["table"]))
+        )
     if tree["type"] == "DeleteQuery":
         return True
     commands = tree.get("command_list", {}).get("children", ())
@@ -290,6 +294,8 @@ def compare(judge: Judge, texts: list[str]) -> int:
         if not verdict.accepted:
             continue
         tree, ours = verdict.result, effect(text)
+        if tree["type"].startswith("Select") and len(text.split()) == 2:
+            continue  # TRUNCATE view: a column with an alias, where SELECT may be left out
         theirs = named_in(tree)
         pairs = {(name.database or "", name.name) for name in ours.targets}
         named += bool(pairs)

@@ -410,6 +410,9 @@ def test_a_lightweight_delete_is_a_mutation() -> None:
     [
         ("TRUNCATE TABLE t", (t,), True),
         ("TRUNCATE d.t", (d_t,), True),
+        ("TRUNCATE VIEW d.t", (d_t,), True),
+        ("TRUNCATE dictionary IF EXISTS t", (t,), True),
+        ("TRUNCATE view", (Name("view"),), True),
         ("TRUNCATE TABLE IF EXISTS d.t ON CLUSTER c", (d_t,), False),
         ("TRUNCATE DATABASE d", (), False),
         ("TRUNCATE ALL TABLES FROM d", (), False),

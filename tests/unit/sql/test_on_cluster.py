@@ -75,6 +75,7 @@ def test_what_reads_inserts_or_belongs_to_the_session_is_left(statement: str) ->
         "TRUNCATE temporary",
         "TRUNCATE table",
         "TRUNCATE database",
+        "TRUNCATE view",
         "DROP ROW POLICY a ON cluster",
         "DROP ROW POLICY a, {p:Identifier} ON t",
     ],
