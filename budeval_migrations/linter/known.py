@@ -26,6 +26,8 @@ from budeval_migrations.sql.reader import NAMES, Reader, lexemes
 # Who made something: a revision, and which way it went.
 Maker = tuple[str, Direction]
 
+_UNKNOWN: Maker = ("", Direction.UP)
+
 # How many of an engine's arguments are columns that no mutation may change.
 _FIXED = {"ReplacingMergeTree": 1, "CollapsingMergeTree": 1, "VersionedCollapsingMergeTree": 2}
 _REMOVES = frozenset({Kind.DROP, Kind.DETACH, Kind.ATTACH, Kind.UNDROP})
@@ -123,7 +125,7 @@ class Tables:
             return Tables(self.home) if everything else self._with({}, *changes.targets)
         if changes.kind is Kind.ALTER:
             if read.alteration is not None:
-                return self._altered(read.alteration, maker)
+                return self._altered(read.alteration, maker)._with_rows_moved(read)
             return self._with({}, *changes.targets) if changes.targets else Tables(self.home)
         return self
 
@@ -193,8 +195,20 @@ class Tables:
         table = self.get(altered.table)
         for clause in altered.clauses if table else ():
             assert table is not None
-            table = _apply(table, clause, maker)
+            table = applied(table, clause, maker)
         return self._with({altered.table: table}) if table else self
+
+    def _with_rows_moved(self, read: Reading) -> Tables:
+        """Count a table that gets another one's rows as made by who made that one."""
+        assert read.alteration is not None
+        found: dict[Name, Table] = {}
+        for clause in read.alteration.clauses:
+            source = self.get(read.alteration.table)
+            for name in read.effect.targets[1:] if clause.head[0] == "MOVE" else ():
+                table = self.get(name)
+                if table is not None:
+                    found[name] = replace(table, maker=source.maker if source else _UNKNOWN)
+        return self._with(found)
 
 
 def nested(column: Column) -> list[Column]:
@@ -220,8 +234,8 @@ def _copied(definition: Definition) -> Name | None:
     return name if not reader.left() else None
 
 
-def _apply(table: Table, clause: Clause, maker: Maker) -> Table:
-    """Return a table as a clause leaves it."""
+def applied(table: Table, clause: Clause, maker: Maker) -> Table:
+    """Return a table as a clause of an ALTER leaves it."""
     verb, what = clause.head
     definition = table.definition
     if what == "ORDER" and verb == "MODIFY":
@@ -242,16 +256,18 @@ def _apply(table: Table, clause: Clause, maker: Maker) -> Table:
         columns[declared.name] = replace(
             old, type=declared.type or old.type, default=declared.default or old.default
         )
-    elif what == "COLUMN" and verb in ("DROP", "RENAME"):
+    elif what == "COLUMN" and verb == "RENAME" and clause.elements():
+        before, after = (element.name for element in clause.elements())
+        if columns is not None and before in columns:
+            columns = _renamed_column(columns, columns[before], after)
+        if before in added:
+            added[after] = added.pop(before)
+    elif what == "COLUMN" and verb == "DROP":
         for element in clause.elements():
-            if element.appears and columns is not None and clause.elements()[0].name in columns:
-                old = columns[clause.elements()[0].name]
-                columns = _renamed_column(columns, old, element.name)
-            elif not element.appears and verb == "DROP":
-                added.pop(element.name, None)
-                for name in [n for n in columns or () if _is_part(n, element.name)]:
-                    assert columns is not None
-                    del columns[name]
+            added.pop(element.name, None)
+            for name in [n for n in columns or () if _is_part(n, element.name)]:
+                assert columns is not None
+                del columns[name]
     return replace(table, columns=columns, added=added)
 
 

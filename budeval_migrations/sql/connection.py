@@ -80,6 +80,11 @@ def carried(text: str) -> Values:
             f"A transaction {_ONE}: {_shown(text)}",
             hint="Write its statements without it: each of them is recorded by itself.",
         )
+    if kind is Kind.OTHER and Reader(text).accept("EXECUTE", "AS"):
+        raise RevisionCompileError(
+            f"EXECUTE AS hides what the statement does: {_shown(text)}",
+            hint="Connect as that user, and write the statement without EXECUTE AS.",
+        )
     return {}
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from budeval_migrations.findings import Severity
+from budeval_migrations.linter.known import Table, applied
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
+from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.definition import Column
 from budeval_migrations.sql.effects import step_over_object
 from budeval_migrations.sql.reader import Reader
 
@@ -21,6 +24,7 @@ _CLAUSES = {
     ("DELETE", "IN"): "deletes rows of",
 }
 _VERBS = {Kind.TRUNCATE: "truncates", Kind.DELETE: "deletes rows of"}
+_NOT_STORED = ("ALIAS", "EPHEMERAL")
 _TABLE_LIKE = (Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW)
 
 
@@ -37,7 +41,7 @@ def _losses(said: Said) -> Iterator[str]:
         yield from _dropped(said)
     elif said.kind in _VERBS:
         for name in said.effect.targets:
-            if not said.makes(said.before.get(name)):
+            if not _is_own(said, said.before.get(name)):
                 yield f"{_VERBS[said.kind]} {shown(name)}"
         if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.temporary:
             yield "truncates every table of a database"
@@ -47,10 +51,20 @@ def _losses(said: Said) -> Iterator[str]:
         yield from _altered(said)
 
 
+def _is_own(said: Said, table: Table | None) -> bool:
+    """Tell whether the rows are of this revision too; those of an Alias are another table's."""
+    return table is not None and said.makes(table) and table.engine != "Alias"
+
+
 def _replaced(said: Said) -> Iterator[str]:
-    """Yield a table that a table or a view of its name takes the place of."""
+    """Yield a table that a table or a view takes the place of, or whose rows a view replaces."""
     if said.definition is None:
         return
+    clauses = said.definition.clauses
+    replaces = "REFRESH" in clauses and "APPEND" not in clauses
+    filled = Reader(clauses.get("TO", "")).name() if replaces else None
+    if filled is not None and not _is_own(said, said.before.get(filled)):
+        yield f"replaces the rows of {shown(filled)} at every refresh"
     table = said.before.get(said.definition.name)
     replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
     if replaces and table is not None and table.holds_rows and not said.makes(table):
@@ -86,7 +100,7 @@ def _is_permanent(said: Said) -> bool:
 def _altered(said: Said) -> Iterator[str]:
     assert said.alteration is not None
     table = said.before.get(said.alteration.table)
-    if said.makes(table):
+    if _is_own(said, table):
         return
     name = shown(said.alteration.table)
     for clause in said.alteration.clauses:
@@ -96,6 +110,21 @@ def _altered(said: Said) -> Iterator[str]:
                 yield f"drops the column {column} of {name}"
         elif clause.head in _CLAUSES:
             yield f"{_CLAUSES[clause.head]} {name}"
+        elif (declared := column_of(clause)) and clause.head[0] != "ADD":
+            yield from _computed(said, table, declared)
+        table = table and applied(table, clause, said.maker)
+
+
+def _computed(said: Said, table: Table | None, declared: Column) -> Iterator[str]:
+    """Yield a column that keeps no values any more."""
+    assert said.alteration is not None
+    known = table.columns.get(declared.name) if table and table.columns else None
+    if (
+        declared.default.startswith(_NOT_STORED)
+        and not (known and known.default.startswith(_NOT_STORED))
+        and not (table and table.added.get(declared.name) == said.maker)
+    ):
+        yield f"drops the values of the column {declared.name} of {shown(said.alteration.table)}"
 
 
 RULE = Rule(

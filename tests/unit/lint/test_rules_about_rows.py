@@ -113,6 +113,65 @@ CASES = {
             ["the upgrade drops events_new, and the file does not say that it may"],
         ),
         Case(
+            "what MOVE PARTITION brought into the helper is the old table's",
+            [
+                "CREATE TABLE helper AS events ENGINE = MergeTree ORDER BY id",
+                "ALTER TABLE events MOVE PARTITION 202601 TO TABLE helper",
+                "DROP TABLE helper",
+            ],
+            ["the upgrade drops helper, and the file does not say that it may"],
+        ),
+        Case(
+            "behind an Alias is another table",
+            [
+                "CREATE TABLE other_name ENGINE = Alias(events)",
+                "TRUNCATE TABLE other_name",
+                "ALTER TABLE other_name DROP PARTITION 202601",
+            ],
+            [
+                "the upgrade truncates other_name, and the file does not say that it may",
+                "the upgrade drops a partition of other_name, and the file does not say that it "
+                "may",
+            ],
+        ),
+        Case(
+            "a view that is refreshed replaces what its table holds",
+            [
+                "CREATE MATERIALIZED VIEW v REFRESH EVERY 1 HOUR TO events AS SELECT * FROM source",
+                "CREATE MATERIALIZED VIEW w REFRESH EVERY 1 HOUR APPEND TO events AS SELECT 1",
+                "CREATE TABLE mine (a Int8) ENGINE = Log",
+                "CREATE MATERIALIZED VIEW x REFRESH EVERY 1 HOUR TO mine AS SELECT 1 AS a",
+            ],
+            [
+                "the upgrade replaces the rows of events at every refresh, and the file does not "
+                "say that it may"
+            ],
+        ),
+        Case(
+            "a column that is computed from now on loses its values",
+            [
+                "ALTER TABLE events MODIFY COLUMN note Nullable(String) ALIAS kind, "
+                "MODIFY COLUMN kind EPHEMERAL 'x', MODIFY COLUMN score DEFAULT 1",
+                "ALTER TABLE events MODIFY COLUMN note ALIAS upper(kind)",
+            ],
+            [
+                "the upgrade drops the values of the column note of events, and the file does not "
+                "say that it may",
+                "the upgrade drops the values of the column kind of events, and the file does not "
+                "say that it may",
+            ],
+        ),
+        Case(
+            "a column of an earlier revision under the name of a new one may not go",
+            [
+                "ALTER TABLE events ADD COLUMN tmp Nullable(String)",
+                "ALTER TABLE events RENAME COLUMN tmp TO fresh, RENAME COLUMN note TO tmp, "
+                "DROP COLUMN tmp",
+                "ALTER TABLE events DROP COLUMN fresh",
+            ],
+            ["the upgrade drops the column tmp of events, and the file does not say that it may"],
+        ),
+        Case(
             "a column that the same revision added may go",
             [
                 "ALTER TABLE events ADD COLUMN scratch Int8",

@@ -47,6 +47,8 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
             "ordinary",
         ),
         ("BEGIN TRANSACTION", "A transaction holds for one", "Write its statements without it"),
+        ("EXECUTE AS bob", "EXECUTE AS hides what", "Connect as that user"),
+        ("EXECUTE AS bob DROP TABLE t", "EXECUTE AS hides what", "Connect as that user"),
         ("ROLLBACK", "A transaction holds for one", "each of them is recorded by itself"),
         ("SET TRANSACTION SNAPSHOT 3", "What this SET says cannot be read", "SET name = value"),
         ("SET disk = disk(type = 'local')", "What this SET says cannot be read", "with a literal"),
