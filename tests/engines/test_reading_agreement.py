@@ -272,6 +272,9 @@ def loses(tree: Tree) -> bool:
         )
     if tree["type"] == "DeleteQuery":
         return True
+    if tree.get("is_materialized_view") and "refresh_strategy" in tree:
+        into = [each.get("table_name") for each in tree["targets"]["targets"]]
+        return any(into) and not tree["refresh_strategy"].get("append")
     commands = tree.get("command_list", {}).get("children", ())
     return any(
         (command["command_type"] in ("DROP_COLUMN", "DROP_PARTITION") and not command["detach"])
