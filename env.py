@@ -1,3 +1,3 @@
 from alembic import context
-from budeval_migrations.bridge.environment import run_env
+from budeval_migrations.alembic_env.environment import run_env
 run_env(context)

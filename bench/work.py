@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.events import BackfillProgress, Event, RevisionFinished
 from budeval_migrations.settings import Settings
 

@@ -12,8 +12,11 @@ from budeval_migrations import forks  # noqa: F401  listens from now on
 from budeval_migrations.version import __version__
 
 if TYPE_CHECKING:
-    from budeval_migrations.ahead import drift, lint, plan, verify
-    from budeval_migrations.api import (
+    from budeval_migrations.errors import MigrationError
+    from budeval_migrations.findings import LintReport
+    from budeval_migrations.integrations.asgi import lifespan
+    from budeval_migrations.model import Report, Status, Validation
+    from budeval_migrations.services.api import (
         adopt,
         compare_hosts,
         downgrade,
@@ -30,11 +33,8 @@ if TYPE_CHECKING:
         validate,
         validate_async,
     )
-    from budeval_migrations.author import diff, init, new
-    from budeval_migrations.errors import MigrationError
-    from budeval_migrations.findings import LintReport
-    from budeval_migrations.model import Report, Status, Validation
-    from budeval_migrations.starting import lifespan
+    from budeval_migrations.services.preview import drift, lint, plan, verify
+    from budeval_migrations.services.scaffold import diff, init, new
 
 _HOMES = {
     "LintReport": "findings",
@@ -42,14 +42,14 @@ _HOMES = {
     "Report": "model",
     "Status": "model",
     "Validation": "model",
-    "diff": "author",
-    "drift": "ahead",
-    "init": "author",
-    "lifespan": "starting",
-    "lint": "ahead",
-    "new": "author",
-    "plan": "ahead",
-    "verify": "ahead",
+    "diff": "services.scaffold",
+    "drift": "services.preview",
+    "init": "services.scaffold",
+    "lifespan": "integrations.asgi",
+    "lint": "services.preview",
+    "new": "services.scaffold",
+    "plan": "services.preview",
+    "verify": "services.preview",
 }
 
 __all__ = [
@@ -92,7 +92,7 @@ if not TYPE_CHECKING:  # a type checker would believe that every name is there
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'services.api')}"), name)
         globals()[name] = value
         return value
 

@@ -9,7 +9,7 @@ from bench.tools.alembic_project import write_chain
 from bench.tools.tool import DIALECTS, Application, Command, Tool
 
 _ENV_PY = """from alembic import context
-from budeval_migrations.bridge.environment import run_env
+from budeval_migrations.alembic_env.environment import run_env
 run_env(context)
 """
 _SCHEMES = {HTTP: "clickhouse+http", NATIVE: "clickhouse+native"}
@@ -26,7 +26,7 @@ class Ours(Tool):
     """``budeval-migrate``."""
 
     name = "budeval-migrate"
-    imports: tuple[str, ...] = ("budeval_migrations", "budeval_migrations.api")
+    imports: tuple[str, ...] = ("budeval_migrations", "budeval_migrations.services.api")
     application: Application | None = Application(
         loaded=DIALECTS,
         call="import budeval_migrations\nbudeval_migrations.upgrade()",

@@ -57,7 +57,7 @@ class App:
 
     def _redactor(self) -> Callable[[str], str]:
         """Return what hides the password of the URL, as far as the settings can be read."""
-        from budeval_migrations.engine.url import parse_url, secrets_of
+        from budeval_migrations.clickhouse.url import parse_url, secrets_of
         from budeval_migrations.sql.redact import Redactor
 
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from budeval_migrations import author
 from budeval_migrations.cli.app import App
+from budeval_migrations.services import scaffold as author
 
 
 @click.command("init")

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 import click
 from rich.markup import escape
 
-from budeval_migrations import ahead
 from budeval_migrations.cli.annotations import Annotations, chosen, format_option
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.output import Output
@@ -15,6 +14,7 @@ from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.findings import Finding, LintReport, Severity
 from budeval_migrations.linter import formats
 from budeval_migrations.linter.registry import rules
+from budeval_migrations.services import preview as ahead
 
 _STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from budeval_migrations import api
-from budeval_migrations.cli import ahead
+from budeval_migrations.cli import preview as ahead
 from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import completion, revision_ids
 from budeval_migrations.cli.diff import diff
@@ -25,6 +24,7 @@ from budeval_migrations.counting import counted
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
 from budeval_migrations.model import Report, RevisionState
+from budeval_migrations.services import api
 from budeval_migrations.version import __version__
 
 _EXIT_CODES = """\b
@@ -316,7 +316,7 @@ def unlock(app: App, yes: bool) -> None:
 
 def _accepted(app: App, yes: bool) -> tuple[str, ...]:
     """Show which revisions have files that differ, ask, and return their ids."""
-    from budeval_migrations.run.resume import repair_command
+    from budeval_migrations.execution.resume import repair_command
 
     status = api.status(**app.settings)
     differing = [line for line in status.revisions if line.differs]

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from budeval_migrations import author
 from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import revision_ids
+from budeval_migrations.services import scaffold as author
 
 _Options = dict[str, Any]
 

@@ -37,9 +37,9 @@ from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.visible import visible, visible_json
 
 if TYPE_CHECKING:
-    from budeval_migrations.history.lease import Holder
-    from budeval_migrations.revisions.generate import NewRevision
-    from budeval_migrations.revisions.project import NewProject
+    from budeval_migrations.scaffold.kinds import NewRevision
+    from budeval_migrations.scaffold.project import NewProject
+    from budeval_migrations.state.lock.lease import Holder
 
 _STATES = {
     RevisionState.APPLIED.value: "green",

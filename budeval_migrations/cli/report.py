@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from budeval_migrations import api
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.screen import write
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.files import write_file
+from budeval_migrations.services import api
 
 
 @click.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from budeval_migrations.engine.topology import Host
+from budeval_migrations.clickhouse.cluster.topology import Host
 from budeval_migrations.findings import Drift
 from budeval_migrations.model import HostDifference, LedgerRow, RevisionNode, Status
 

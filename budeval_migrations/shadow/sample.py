@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import Unsupported
 from budeval_migrations.shadow.schema import is_ours
 from budeval_migrations.sql import quote

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from budeval_migrations.engine.session import Session
-from budeval_migrations.engine.wires import Row
-from budeval_migrations.history import schema as bookkeeping
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.transports.base import Row
 from budeval_migrations.sql import quote
+from budeval_migrations.state import schema as bookkeeping
 
 OURS = frozenset(
     {bookkeeping.LEDGER, bookkeeping.JOURNAL, bookkeeping.LOCK, bookkeeping.KEEPER_LOCK}

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from budeval_migrations.engine.session import Session
-from budeval_migrations.engine.wires import Row
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.transports.base import Row
 from budeval_migrations.errors import EngineError
 from budeval_migrations.shadow.sample import Sample, read_samples
 from budeval_migrations.shadow.schema import Schema, read_schema

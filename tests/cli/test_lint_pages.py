@@ -9,7 +9,7 @@ import pytest
 
 import budeval_migrations
 from tests.support.project import Project
-from tests.unit.lint.bench import EVENTS
+from tests.unit.linter.bench import EVENTS
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "lint").glob("*.md"))
 ON_A_CLUSTER = ("BM015", "BM016")

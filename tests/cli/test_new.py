@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from budeval_migrations.cli.main import cli
 from budeval_migrations.cli.new import new
-from budeval_migrations.revisions.generate import KINDS
+from budeval_migrations.scaffold.kinds import KINDS
 from tests.support.project import Project
 
 Run = Callable[..., Result]

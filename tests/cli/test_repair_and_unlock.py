@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import LockLost
 from budeval_migrations.events import ignore
-from budeval_migrations.history.lock import LeaseLock
 from budeval_migrations.settings import Settings
+from budeval_migrations.state.lock.lock import LeaseLock
 from tests.cli.shell import Shell, all_of, asked, one_object, refused
 from tests.support.project import Finished, Project
 from tests.support.proxy import RecordingProxy

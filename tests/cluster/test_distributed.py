@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from budeval_migrations.engine.distributed import (
+from budeval_migrations.clickhouse.cluster.ddl_queue import (
     START,
     SUBMIT,
     Answer,
@@ -15,7 +15,7 @@ from budeval_migrations.engine.distributed import (
     newest_entry,
     read_answers,
 )
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.settings import Settings
 from tests.cluster.aim import drop_database
 from tests.support import targets

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import LockLost
 from budeval_migrations.events import ignore
-from budeval_migrations.history.claims import ClaimStore
-from budeval_migrations.history.lease import Claim
-from budeval_migrations.history.lock import make_lock
-from budeval_migrations.history.stores import choose_store
 from budeval_migrations.settings import Settings
+from budeval_migrations.state.lock.claims import ClaimStore
+from budeval_migrations.state.lock.lease import Claim
+from budeval_migrations.state.lock.lock import make_lock
+from budeval_migrations.state.stores import choose_store
 from tests.cluster.aim import aim, count, heads, ledger
 from tests.support.cluster import Cluster
 from tests.support.project import Project

@@ -22,7 +22,7 @@ COLUMNS = "SELECT count() FROM system.columns WHERE database = '{0}' AND table =
 KILLED = """
 import os, sys
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 
 send = Session.execute
 

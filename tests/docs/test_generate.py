@@ -7,7 +7,7 @@ import time
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from budeval_migrations.revisions.generate import KINDS
+from budeval_migrations.scaffold.kinds import KINDS
 from tests.docs.reading import read
 from tests.docs.terminal import Terminal
 from tests.support.project import REPOSITORY

@@ -10,8 +10,8 @@ from alembic.config import Config
 
 import budeval_migrations as bm
 from budeval_migrations.errors import LedgerError, MissingRevision
-from budeval_migrations.history import schema
-from budeval_migrations.run import adoption
+from budeval_migrations.execution import adoption
+from budeval_migrations.state import schema
 from tests.engines.stage import Stage
 from tests.support.legacy import LEGACY_TABLE
 from tests.support.targets import engine_parameters
@@ -177,7 +177,7 @@ def test_a_killed_adoption_is_completed_by_the_next_run(
         if killed_after == "rows":
             patch.setattr(adoption, "_free_name", die)
         else:
-            patch.setattr("budeval_migrations.history.ledger.Ledger.ensure_view", die)
+            patch.setattr("budeval_migrations.state.ledger.Ledger.ensure_view", die)
         with pytest.raises(Killed):
             bm.upgrade(**stage.options)
     assert bm.status(**stage.options).current == ("002_two",)

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import RevisionCompileError, StatementFailed
 from budeval_migrations.events import BackfillProgress, Event
+from budeval_migrations.execution.chunks import from_json, plan_chunks, to_json
 from budeval_migrations.model import Backfill
-from budeval_migrations.run.chunks import from_json, plan_chunks, to_json
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Name
@@ -444,7 +444,7 @@ def test_a_nan_inside_a_tuple_is_in_one_chunk(embedded: Session) -> None:
 def test_of_many_rows_a_sample_is_sorted_and_the_chunks_are_about_as_large_as_asked(
     embedded: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("budeval_migrations.run.chunks._MOST_SORTED", 100_000)
+    monkeypatch.setattr("budeval_migrations.execution.chunks._MOST_SORTED", 100_000)
     embedded.execute("DROP TABLE IF EXISTS source")
     embedded.execute("CREATE TABLE source (k String, n UInt32) ENGINE = MergeTree ORDER BY n")
     embedded.execute(

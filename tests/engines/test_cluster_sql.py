@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from budeval_migrations.bridge.catalogue import Catalogue
-from budeval_migrations.engine import distributed
-from budeval_migrations.engine.features import Features, parse_version
-from budeval_migrations.engine.session import Session
-from budeval_migrations.engine.topology import Arrangement, Host, Topology
-from budeval_migrations.engine.wires import Row
-from budeval_migrations.history import quorum, schema
+from budeval_migrations.alembic_ext.catalogue import Catalogue
+from budeval_migrations.clickhouse.capabilities import Features, parse_version
+from budeval_migrations.clickhouse.cluster import ddl_queue as distributed
+from budeval_migrations.clickhouse.cluster.topology import Arrangement, Host, Topology
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.transports.base import Row
+from budeval_migrations.execution import barrier as cluster
+from budeval_migrations.execution import host_comparison as comparison
+from budeval_migrations.execution.placement import Placement
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.revisions.script import open_directory
-from budeval_migrations.run import cluster, comparison
-from budeval_migrations.run.placement import Placement
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql.on_cluster import put_on_cluster, put_uuid
 from budeval_migrations.sql.replicated import engine_of, replicate
+from budeval_migrations.state import quorum, schema
 from tests.support.chdb_engine import connect
 
 pytestmark = pytest.mark.embedded

@@ -18,8 +18,8 @@ from budeval_migrations.errors import (
     Unsupported,
 )
 from budeval_migrations.events import Event, RevisionFinished
-from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.model import Operation
+from budeval_migrations.state.ledger import Ledger
 from tests.engines.stage import TABLE, Stage
 from tests.support.targets import engine_parameters
 

@@ -72,7 +72,7 @@ def test_at_head_alembic_imports_nothing_of_what_would_run(stage: Stage) -> None
         "import sys\nfrom alembic.config import main\n"
         "main(argv=['upgrade', 'head'])\n"
         "loaded = {name for name in sys.modules if name.startswith('budeval_migrations.')}\n"
-        "assert 'budeval_migrations.history.glance' in loaded\n"
+        "assert 'budeval_migrations.state.fast_check' in loaded\n"
         "rooms = {name.split('.')[1] for name in loaded}\n"
         "assert not {'run', 'shadow', 'linter', 'cli'} & rooms, rooms\n"
     )

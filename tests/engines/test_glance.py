@@ -9,15 +9,15 @@ from random import Random
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
-from budeval_migrations.history import schema
-from budeval_migrations.history.effort import Entry, JournalEvent
-from budeval_migrations.history.glance import Glance, glance
-from budeval_migrations.history.journal import Journal
-from budeval_migrations.history.ledger import Attempt, Ledger
-from budeval_migrations.history.state import Ground, LedgerState
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.model import Direction, LedgerRow, Operation
 from budeval_migrations.sql.checksum import summary
+from budeval_migrations.state import schema
+from budeval_migrations.state.fast_check import Glance, glance
+from budeval_migrations.state.journal import Journal
+from budeval_migrations.state.ledger import Attempt, Ledger
+from budeval_migrations.state.ledger_state import Ground, LedgerState
+from budeval_migrations.state.unfinished import Entry, JournalEvent
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 

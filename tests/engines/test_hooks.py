@@ -16,7 +16,7 @@ modern = pytest.mark.parametrize(
 )
 # What a hook sees is written down by asking the database on a connection of its own.
 HOOKS = """
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.settings import Settings
 
 SEEN = []
@@ -156,7 +156,7 @@ def test_records_alone_and_rehearsals_call_no_hook(
     from alembic import command
     from alembic.config import Config
 
-    from budeval_migrations import ahead
+    from budeval_migrations.services import preview as ahead
 
     stage.write_three()
     name, seen = write_hooks(stage, tmp_path, monkeypatch)

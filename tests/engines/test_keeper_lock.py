@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.bridge.review import review_status
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import (
     AccessDenied,
     EngineError,
@@ -21,12 +20,13 @@ from budeval_migrations.errors import (
     LockTimeout,
 )
 from budeval_migrations.events import ignore
-from budeval_migrations.history import schema, stores
-from budeval_migrations.history.lease import Claim
-from budeval_migrations.history.lock import LeaseLock, break_lock, read_holder
 from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.services.inspect import review_status
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql.splitter import split
+from budeval_migrations.state import schema, stores
+from budeval_migrations.state.lock.lease import Claim
+from budeval_migrations.state.lock.lock import LeaseLock, break_lock, read_holder
 from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront

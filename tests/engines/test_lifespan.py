@@ -149,7 +149,7 @@ def test_what_keeps_it_from_starting_is_a_sentence_and_a_hint_not_our_insides(
         printed = "".join(traceback.format_exception(error))  # as a framework does
         assert error.message in printed
         assert "lifespan.py" in printed
-        assert "budeval_migrations/run" not in printed
+        assert "budeval_migrations/execution" not in printed
         assert "sqlalchemy" not in printed
 
 

@@ -14,7 +14,7 @@ from budeval_migrations.linter.rules import bm018_reserved_word as reserved
 from budeval_migrations.linter.types import ALIASES, Effect, change, read_type
 from tests.support.chdb_engine import connect
 from tests.support.parser_judge import Judge
-from tests.unit.lint.bench import EVENTS, Case
+from tests.unit.linter.bench import EVENTS, Case
 
 pytestmark = pytest.mark.embedded
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 import budeval_migrations as bm
 from budeval_migrations import clock
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import (
     ConnectionFailed,
     EngineError,
@@ -28,10 +28,10 @@ from budeval_migrations.errors import (
     Unsupported,
 )
 from budeval_migrations.events import Event, LockWaiting, StatementFinished, ignore
-from budeval_migrations.history import schema, stores
-from budeval_migrations.history.lease import Claim, TokenStore
-from budeval_migrations.history.lock import LeaseLock, break_lock, make_lock, read_holder
 from budeval_migrations.settings import Settings
+from budeval_migrations.state import schema, stores
+from budeval_migrations.state.lock.lease import Claim, TokenStore
+from budeval_migrations.state.lock.lock import LeaseLock, break_lock, make_lock, read_holder
 from tests.engines.stage import Stage
 from tests.support import targets
 from tests.support.project import REPOSITORY
@@ -415,10 +415,10 @@ def test_unlock_refuses_when_the_lock_has_changed_hands(place: Place) -> None:
 
 _HOLDER = """
 import sys, time
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import LockLost
 from budeval_migrations.events import ignore
-from budeval_migrations.history.lock import LeaseLock
+from budeval_migrations.state.lock.lock import LeaseLock
 from budeval_migrations.settings import Settings
 with Session(Settings(url=sys.argv[1], database=sys.argv[2], lock_lease=2.0)) as session:
     lock = LeaseLock(session, ignore)

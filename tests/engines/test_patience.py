@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine import wires
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.transports import base
 from budeval_migrations.errors import ConnectionFailed
 from budeval_migrations.settings import Settings
 from tests.engines.stage import Stage
@@ -27,7 +27,7 @@ SLOW = "sleepEachRow(0.5)"
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wires, "_WRITE", 0.0)
+    monkeypatch.setattr(base, "_WRITE", 0.0)
 
 
 @on_servers

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import LedgerError, LockError, StatementFailed
-from budeval_migrations.history import schema
-from budeval_migrations.history.glance import glance
-from budeval_migrations.history.ledger import Ledger
 from budeval_migrations.settings import Settings
+from budeval_migrations.state import schema
+from budeval_migrations.state.fast_check import glance
+from budeval_migrations.state.ledger import Ledger
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 

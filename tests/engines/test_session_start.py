@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError
 from budeval_migrations.settings import Settings
 from tests.support.servers import OldServer

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from budeval_migrations.engine.fingerprint import take
-from budeval_migrations.engine.hosts import Hosts
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.cluster.hosts import Hosts
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.fingerprint import take
 from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
-from budeval_migrations.history.effort import Entry, JournalEvent
-from budeval_migrations.history.lock import Lock, NoLock
+from budeval_migrations.execution.barrier import Barrier
+from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE, Settler
 from budeval_migrations.model import Direction
-from budeval_migrations.run.cluster import Barrier
-from budeval_migrations.run.settle import BACKFILL, REPEATABLE, Settler
-from budeval_migrations.run.verdict import Outcome
 from budeval_migrations.sql.effects import effect
+from budeval_migrations.state.lock.lock import Lock, NoLock
+from budeval_migrations.state.unfinished import Entry, JournalEvent
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 from tests.support.waiting import wait_until

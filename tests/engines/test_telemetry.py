@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import budeval_migrations as bm
 from budeval_migrations import events
 from budeval_migrations.errors import StatementFailed
-from budeval_migrations.run.telemetry import traced
+from budeval_migrations.observers.telemetry import traced
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.settings import Settings
 from tests.support.project import Project
 

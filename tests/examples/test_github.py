@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from budeval_migrations.revisions.project import write_project
+from budeval_migrations.scaffold.project import write_project
 from tests.support.project import clean_environment
 from tests.support.targets import require_packages
 

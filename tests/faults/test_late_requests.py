@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import MigrationError, StatementOutcomeUnknown
 from budeval_migrations.events import Event, StatementWaiting
 from budeval_migrations.settings import Settings

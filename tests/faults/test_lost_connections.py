@@ -17,7 +17,6 @@ from urllib.parse import quote
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations import api
 from budeval_migrations.errors import (
     LockLost,
     MigrationError,
@@ -25,7 +24,8 @@ from budeval_migrations.errors import (
     StatementOutcomeUnknown,
 )
 from budeval_migrations.events import Event, Notice, StatementWaiting
-from budeval_migrations.run.settle import Settler
+from budeval_migrations.execution.reconcile.ladder import Settler
+from budeval_migrations.services import api
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront, OldServer, QueryError, Server

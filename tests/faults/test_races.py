@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from budeval_migrations.history import schema
+from budeval_migrations.state import schema
 from tests.support import targets
 from tests.support.project import Project
 from tests.support.servers import ChdbFront

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import (
     ChecksumMismatch,
     LedgerError,
@@ -38,7 +38,7 @@ from budeval_migrations.errors import (
     StatementOutcomeUnknown,
 )
 from budeval_migrations.events import Event, RunStarted, StatementFinished, StatementStarted, ignore
-from budeval_migrations.run import recorder
+from budeval_migrations.execution import recorder
 from budeval_migrations.settings import Settings
 from tests.support.project import Project
 

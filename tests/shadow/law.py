@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, assume, event, given, seed, settings
 from hypothesis import strategies as st
 
-from budeval_migrations.bridge.difference import evolve_on
 from budeval_migrations.errors import EngineError
-from budeval_migrations.revisions.evolution import kept, statements_of
+from budeval_migrations.scaffold.evolution import kept, statements_of
+from budeval_migrations.services.diff import evolve_on
 from budeval_migrations.settings import Settings
 from budeval_migrations.shadow.compare import compare
+from budeval_migrations.shadow.engine import Stage
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import Source
-from budeval_migrations.shadow.stage import Stage
 
 TYPES = (
     ("String", "'x'"),

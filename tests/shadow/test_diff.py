@@ -11,7 +11,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import ConfigError, RevisionError
-from budeval_migrations.revisions.generate import NewRevision
+from budeval_migrations.scaffold.kinds import NewRevision
 from budeval_migrations.shadow.apart import Apart
 from tests.shadow.law import run_law
 from tests.support.project import Project

@@ -226,7 +226,7 @@ def test_the_pytest_plugin_has_a_test_for_each_revision(project: Project) -> Non
 
 def test_the_plugin_costs_other_suites_no_import() -> None:
     check = (
-        "import sys, budeval_migrations.pytest_plugin as p; "
+        "import sys, budeval_migrations.integrations.pytest_plugin as p; "
         "print(sorted(m for m in sys.modules if m.startswith(('budeval_migrations.', 'alembic', 'chdb'))))"
     )
     done = subprocess.run(
@@ -238,7 +238,7 @@ def test_the_plugin_costs_other_suites_no_import() -> None:
         check=True,
     )
     assert done.stdout.strip() == (
-        "['budeval_migrations.forks', 'budeval_migrations.pytest_plugin', "
+        "['budeval_migrations.forks', 'budeval_migrations.integrations.pytest_plugin', "
         "'budeval_migrations.version']"
     )
 

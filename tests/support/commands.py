@@ -84,9 +84,6 @@ def _serve() -> None:
     import clickhouse_sqlalchemy  # noqa: F401
     import rich.console  # noqa: F401
 
-    import budeval_migrations.bridge.review
-    import budeval_migrations.cli.main  # noqa: F401
-
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()

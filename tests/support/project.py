@@ -20,7 +20,7 @@ Statements = str | Sequence[str]
 
 _ENV_PY = """\
 from alembic import context
-from budeval_migrations.bridge.environment import run_env
+from budeval_migrations.alembic_env.environment import run_env
 run_env(context)
 """
 

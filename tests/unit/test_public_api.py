@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import budeval_migrations
-from budeval_migrations import api
 from budeval_migrations.errors import ConfigError
+from budeval_migrations.services import api
 
 # Costly to import, or there only with an extra.
 HEAVY = (

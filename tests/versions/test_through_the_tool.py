@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 import budeval_migrations as bm
-from budeval_migrations.engine.session import Session
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError, StatementFailed, Unsupported
 from budeval_migrations.settings import Settings
 from tests.support.project import REPOSITORY

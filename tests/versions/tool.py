@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.bridge.places import Places
-from budeval_migrations.engine.wires import EmbeddedWire
+from budeval_migrations.alembic_ext.source_map import Places
+from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
 from budeval_migrations.errors import StatementFailed
 from tests.support.project import REPOSITORY
 from tests.support.waiting import again_while
@@ -41,19 +41,19 @@ life = _Life()
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[None]:
-    """Let :func:`killed_after` have its way with chDB's wire."""
+    """Let :func:`killed_after` have its way with the transport of chDB."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("query", "execute", "insert"):
-            patch.setattr(EmbeddedWire, name, _mortal(name))
+            patch.setattr(EmbeddedTransport, name, _mortal(name))
         # Finding the lines of the statements takes longer than sending them.
         patch.setattr(Places, "locate", lambda self, text: lambda line, column: 1)
         yield
 
 
 def _mortal(name: str) -> Any:
-    original = getattr(EmbeddedWire, name)
+    original = getattr(EmbeddedTransport, name)
 
-    def call(self: EmbeddedWire, sql: str, *args: Any, **options: Any) -> Any:
+    def call(self: EmbeddedTransport, sql: str, *args: Any, **options: Any) -> Any:
         if life.left == 0:
             raise Killed
         result = original(self, sql, *args, **options)

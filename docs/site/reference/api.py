@@ -11,9 +11,10 @@ from alembic.operations import MigrateOperation, Operations
 
 import budeval_migrations
 from budeval_migrations import events, findings, model
-from budeval_migrations.bridge import operations
-from budeval_migrations.history import lease
-from budeval_migrations.revisions import generate, project
+from budeval_migrations.alembic_ext import directives as operations
+from budeval_migrations.scaffold import kinds as generate
+from budeval_migrations.scaffold import project
+from budeval_migrations.state.lock import lease
 from docs.site.reference import docstring
 from docs.site.reference.docstring import Docstring
 from docs.site.reference.markdown import bullets, code, inline, page, prose, table
@@ -22,10 +23,10 @@ _WIDTH = 88
 _TWIN = "_async"
 # Home of a function -> its heading.
 GROUPS = {
-    "budeval_migrations.api": "Change a database, and ask how it stands",
-    "budeval_migrations.ahead": "Look ahead",
-    "budeval_migrations.author": "Write files",
-    "budeval_migrations.starting": "When an application starts",
+    "budeval_migrations.services.api": "Change a database, and ask how it stands",
+    "budeval_migrations.services.preview": "Look ahead",
+    "budeval_migrations.services.scaffold": "Write files",
+    "budeval_migrations.integrations.asgi": "When an application starts",
 }
 # What the functions return, and what that is made of.
 ANSWERS: tuple[type, ...] = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from budeval_migrations.errors import RevisionError
+from budeval_migrations.sql.access_set import touch
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
 from budeval_migrations.sql.parallel import Part, parts
 from budeval_migrations.sql.stand_in import stand_in
-from budeval_migrations.sql.touch import touch
 
 CREATE = "CREATE TABLE IF NOT EXISTS a (x UInt8) ENGINE = Memory"
 FILL = "INSERT INTO b SELECT number FROM numbers(3)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.touch import UNTIED, Ties, Touch, tie, touch
+from budeval_migrations.sql.access_set import UNTIED, Ties, Touch, tie, touch
 
 MV = "CREATE MATERIALIZED VIEW d.m TO d.b (`k` UInt8) AS SELECT k FROM d.a"
 

@@ -1,0 +1,1 @@
+"""What env.py calls: Alembic's own commands, led to the services."""

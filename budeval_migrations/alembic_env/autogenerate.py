@@ -1,0 +1,113 @@
+"""``alembic revision --autogenerate`` and ``alembic check``, by way of the stage.
+
+Alembic compares models with what it can reflect of a database, column by column;
+here the wanted schema and the one that the revisions yield are both made by
+ClickHouse, and compared whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from alembic.operations.ops import ExecuteSQLOp, MigrationScript
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+from sqlalchemy import MetaData
+
+from budeval_migrations.alembic_ext.catalogue import Catalogue
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.model import Statement
+from budeval_migrations.revisions.directory import read_files, shown_path
+from budeval_migrations.scaffold.evolution import statements_of
+from budeval_migrations.scaffold.kinds import next_number
+from budeval_migrations.services.diff import find_difference, make_revision
+from budeval_migrations.services.migrate import open_catalogue
+from budeval_migrations.services.target_schema import metadata_statements, read_wanted
+from budeval_migrations.settings import Settings
+
+# Options of ``alembic revision`` that say what only a person can know.
+_BY_HAND = ("splice", "branch_label", "depends_on", "version_path")
+
+
+def wanted_of(metadata: MetaData | None, settings: Settings) -> tuple[Statement, ...] | None:
+    """Return the statements of the wanted schema; None where nobody says what is wanted.
+
+    Args:
+        metadata: What env.py gives; it counts before the setting ``schema``.
+
+    """
+    if metadata is not None:
+        return metadata_statements(metadata, "target_metadata")
+    return read_wanted(settings.schema) if settings.schema else None
+
+
+def generate(
+    session: Session,
+    wanted: Sequence[Statement] | None,
+    context: MigrationContext,
+    revision_context: Any,
+    destructive: str,
+) -> None:
+    """Write the revision that ``alembic revision --autogenerate`` asks for.
+
+    A hook of the program that asks (``process_revision_directives``) sees the upgrade's
+    statements first; what it takes out of the list is not written.
+
+    Raises:
+        CommandError: Nobody says what is wanted, or an option does not go with it.
+        MigrationError: See :func:`make_revision`.
+
+    """
+    if wanted is None:
+        raise CommandError(
+            "--autogenerate needs to know what is wanted.\n"
+            "  hint: set schema = schema.sql in [budeval_migrations], or pass models: "
+            "run_env(context, target_metadata)"
+        )
+    given = revision_context.command_args
+    for name in _BY_HAND:
+        if given.get(name):
+            raise CommandError(f"--{name.replace('_', '-')} does not go with --autogenerate.")
+    directives: list[MigrationScript] = revision_context.generated_revisions
+    hook = revision_context.process_revision_directives
+    if hook is not None:
+        catalogue = open_catalogue(session, read_files(session.settings))
+        found = find_difference(session, catalogue, wanted, next_number(catalogue.files))
+        calls = found.draft.upgrade if found.draft else ()
+        operations = directives[-1].upgrade_ops
+        assert operations is not None
+        operations.ops = [ExecuteSQLOp(sql) for sql in statements_of(calls)]
+        hook(context, (), directives)
+        if not directives:
+            return
+    # Ours is the file that is written; Alembic has none to write.
+    directives.clear()
+    head = given.get("head") or ""
+    made = make_revision(
+        session,
+        wanted,
+        message=given.get("message") or "",
+        name=given.get("rev_id") or "",
+        head="" if head in ("head", "heads") else head,
+        destructive=destructive,
+    )
+    said = f"Generated {shown_path(made.file)}" if made else "The revisions yield what is wanted"
+    logging.getLogger("alembic.autogenerate").info(said)
+
+
+def check(session: Session, catalogue: Catalogue, wanted: Sequence[Statement]) -> None:
+    """Refuse revisions that do not yield what is wanted; read-only.
+
+    Raises:
+        CommandError: They do not; it names the differences.
+
+    """
+    found = find_difference(session, catalogue, wanted, next_number(catalogue.files))
+    if found.changes:
+        listed = ", ".join(f"{c.kind} {c.name} {c.part}".strip() for c in found.changes)
+        raise CommandError(
+            f"The revisions do not yield what is wanted: {listed}\n"
+            "  hint: alembic revision --autogenerate"
+        )

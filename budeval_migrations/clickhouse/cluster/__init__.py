@@ -1,0 +1,1 @@
+"""The hosts of a cluster, the queue of distributed DDL, and Keeper."""

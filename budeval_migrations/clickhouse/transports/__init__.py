@@ -1,0 +1,1 @@
+"""How bytes reach a server: HTTP, native, and the engine in the process."""

@@ -1,0 +1,203 @@
+"""Say what becomes of each statement of a run on the servers that there are.
+
+On a cluster a change of the schema gets its ON CLUSTER, and a MergeTree table its
+Replicated twin; rows are written once and reach the other replicas by themselves.
+What would be done on one host only and look done everywhere is refused, before
+anything is sent. Reads the catalogue, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from budeval_migrations.clickhouse.cluster.topology import Arrangement, Topology
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.errors import RevisionError
+from budeval_migrations.model import (
+    CompiledRevision,
+    Direction,
+    Operation,
+    Placed,
+    Reach,
+    Statement,
+    Step,
+)
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.effects import Name, effect
+from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
+from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.replicated import engine_of, replicate
+from budeval_migrations.sql.stand_in import stand_in
+
+# Rows that one host is given reach the others.
+_SHARED = ("Replicated", "Shared", "KeeperMap", "Null", "Kafka", "S3")
+_SPREAD = "Distributed"
+
+
+FindEngine = Callable[[str, str], str]
+
+
+class Placement:
+    """Places the statements of one run, in the order in which they will be sent.
+
+    Args:
+        database: The current one.
+        find_engine: Returns the engine of a table that is there (database, name);
+            empty where it is not known.
+
+    """
+
+    def __init__(self, topology: Topology, database: str, find_engine: FindEngine) -> None:
+        self._topology = topology
+        self._database = database
+        self._find_engine = find_engine
+        self._engines: dict[tuple[str, str], str] = {}
+
+    def place(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the steps with the statements as they will be sent.
+
+        Raises:
+            RevisionError: A statement has no known place for ON CLUSTER, or its rows
+                would stay on one host.
+
+        """
+        if self._topology.arrangement is Arrangement.SINGLE:
+            return list(steps)
+        return [self._step(step) for step in steps]
+
+    def statement(self, step: Step, position: int, statement: Statement) -> Statement:
+        """Return one statement as it will be sent.
+
+        Args:
+            position: Its number in the revision, from 1.
+
+        Raises:
+            RevisionError: See :meth:`place`.
+
+        """
+        if self._topology.arrangement is Arrangement.SINGLE:
+            return statement
+        try:
+            text = self._text(step, position, statement)
+            if statement.backfill is None and self._topology.hosts:
+                self._check_rows(statement)
+        except RevisionError as error:
+            where = f" ({statement.file}:{statement.line})" if statement.file else ""
+            raise RevisionError(
+                f"{step.revision}  statement {position}{where}: {error.message}",
+                hint=error.hint,
+                revision=step.revision,
+                statement=position,
+            ) from error
+        self._remember(text)
+        queued = self._topology.on_cluster and is_on_cluster(text)
+        return replace(statement, placed=Placed(text, queued))
+
+    def _step(self, step: Step) -> Step:
+        work = step.work
+        if work is None:
+            return step
+        placed: CompiledRevision = replace(
+            work,
+            statements=tuple(
+                self.statement(step, position, statement)
+                for position, statement in enumerate(work.statements, start=1)
+            ),
+        )
+        if step.operation is Operation.DOWNGRADE:
+            return replace(step, down=placed)
+        return replace(step, up=placed)
+
+    def _text(self, step: Step, position: int, statement: Statement) -> str:
+        text, topology = statement.text, self._topology
+        if topology.arrangement is Arrangement.STAGE:
+            return stand_in(text).text
+        if statement.reach is Reach.HERE:
+            return text
+        if statement.backfill is not None:
+            return text  # who runs it makes sure that there is nothing to move
+        if statement.reach is Reach.EVERYWHERE:
+            path = "" if topology.uuids else self._path(step, position, statement)
+            text = replicate(text, path, topology.replica)
+        return put_on_cluster(text, topology.cluster) if topology.on_cluster else text
+
+    def _path(self, step: Step, position: int, statement: Statement) -> str:
+        """Return where Keeper has a table: the same on all replicas, and no other table's.
+
+        A table that is renamed away leaves its path; so the statement that makes a
+        table is in it, not the table's name alone.
+        """
+        names = effect(statement.text).targets
+        if not names:
+            return ""
+        database, table = self._pair(names[0])
+        down = "-down" if step.direction is Direction.DOWN else ""
+        made_by = f"{step.revision}-{position}{down}"
+        return f"/clickhouse/tables/{{shard}}/{database}/{table}/{made_by}"
+
+    def _check_rows(self, statement: Statement) -> None:
+        """Refuse rows that would be on one host, or in one shard, and look inserted."""
+        if statement.reach is Reach.HERE:
+            return
+        if classify(statement.text).kind is Kind.PARALLEL:
+            for part in parts(statement.text):
+                self._check_rows(replace(statement, text=part.text))
+            return
+        found = effect(statement.text)
+        if found.kind is not Kind.INSERT or not found.targets:
+            return
+        engine = self._engine(self._pair(found.targets[0]))
+        if engine == _SPREAD or (not engine and self._topology.shards == 1):
+            return
+        if self._topology.shards > 1:
+            raise RevisionError(
+                f"The rows would be in one of {self._topology.shards} shards only.",
+                hint="Insert into a Distributed table; or, where one shard is meant, say "
+                "op.execute_here.",
+            )
+        if not engine.startswith(_SHARED):
+            raise RevisionError(
+                f"The rows would be on one host only: the table is a {engine}.",
+                hint="Make it a replicated table; or, where one host is meant, say "
+                "op.execute_here.",
+            )
+
+    def _remember(self, text: str) -> None:
+        """Note what a statement makes of the engines that are known."""
+        found = effect(text)
+        pairs = [self._pair(name) for name in found.targets]
+        made = engine_of(text)
+        if made and pairs:
+            kept = self._engine(pairs[0]) if found.repeatable else ""
+            self._engines[pairs[0]] = kept or made
+        elif found.kind is Kind.DROP:
+            self._engines.update(dict.fromkeys(pairs, ""))
+        elif found.kind in (Kind.RENAME, Kind.EXCHANGE):
+            for old, new in zip(pairs[::2], pairs[1::2], strict=True):
+                leaves = self._engine(new) if found.kind is Kind.EXCHANGE else ""
+                self._engines[new], self._engines[old] = self._engine(old), leaves
+
+    def _engine(self, pair: tuple[str, str]) -> str:
+        """Return a table's engine, as it will be when the statement runs; empty if not known."""
+        if pair in self._engines:
+            return self._engines[pair]
+        return self._find_engine(*pair)
+
+    def _pair(self, name: Name) -> tuple[str, str]:
+        return name.database or self._database, name.name
+
+
+def placement_on(session: Session) -> Placement:
+    """Return the placement of statements on a session's servers."""
+
+    def find_engine(database: str, table: str) -> str:
+        rows = session.ask(
+            "SELECT engine FROM system.tables "
+            f"WHERE database = {quote.string(database)} AND name = {quote.string(table)}"
+        )
+        return str(rows[0][0]) if rows else ""
+
+    return Placement(session.topology, session.database, find_engine)

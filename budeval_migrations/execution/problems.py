@@ -1,0 +1,216 @@
+"""Say what stands in the way, and refuse where something does. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from budeval_migrations.counting import counted
+from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
+from budeval_migrations.execution.planner import Position, StatementsChecksum, checksum_state
+from budeval_migrations.model import ChecksumState, Problem
+from budeval_migrations.state.unfinished import Effort
+
+
+def find_problems(
+    position: Position, statements_checksum: StatementsChecksum
+) -> tuple[list[Problem], list[Problem]]:
+    """Return what is refused and what is only told, from the ledger's side."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for name, row in position.applied.items():
+        found = checksum_state(row, position.files.get(name), statements_checksum)
+        if found is ChecksumState.MISMATCH:
+            when = f"{row.executed_at:%Y-%m-%d %H:%M} UTC" if row else "some time"
+            problems.append(
+                Problem(
+                    name,
+                    "checksum_mismatch",
+                    f"{name} was applied on {when}, and its statements were changed afterwards.",
+                    "Restore the file, or accept it as it is now with: "
+                    f"budeval-migrate repair --revision {name}",
+                )
+            )
+        elif found is ChecksumState.REFORMATTED:
+            warnings.append(
+                Problem(
+                    name,
+                    "reformatted",
+                    f"{name} was edited after it was applied; its statements are the same.",
+                    f"Nothing has to be done; budeval-migrate repair --revision {name} "
+                    "records the new text.",
+                )
+            )
+    for effort in position.half_taken_back:
+        problems.append(
+            Problem(
+                effort.revision,
+                "half_taken_back",
+                f"A downgrade of {effort.revision} was begun and not finished: {_done(effort)}.",
+                "Finish it, then upgrade: budeval-migrate down "
+                f"{(position.parents(effort.revision) or ('base',))[0]}",
+            )
+        )
+    for effort in position.half_applied:
+        if effort.revision not in position.graph:
+            warnings.append(
+                Problem(
+                    effort.revision,
+                    "half_applied",
+                    f"{effort.revision} was begun and not finished ({_done(effort)}), and its "
+                    "file is gone.",
+                    "Restore the file and run the upgrade, or take back by hand what it did.",
+                )
+            )
+    for name, child in position.overtaken.items():
+        below = position.graph[name].parents or ("base",)
+        problems.append(
+            Problem(
+                name,
+                "out_of_order",
+                f"{name} is not applied, and {child} is, which builds on it as its file is now.",
+                f"Give {child} the down_revision that it had, and {name} one after all that is "
+                "applied; or take back what is above it: "
+                f"budeval-migrate down {below[0]}, then up.",
+            )
+        )
+    for name in position.missing:
+        problems.append(
+            Problem(
+                name,
+                "missing_revision",
+                f"{name} is applied, other revisions build on it, and it has no file.",
+                "Restore the file from version control.",
+            )
+        )
+    for name in position.ahead:
+        problems.append(
+            Problem(
+                name,
+                "ahead",
+                f"{name} is applied and has no file: the file was deleted, or the database "
+                "is newer than these files.",
+                "Restore the file, or use the image that has it. To forget the record: "
+                f"budeval-migrate repair --forget {name}",
+            )
+        )
+    if not position.files:
+        warnings.append(
+            Problem(
+                None,
+                "no_revisions",
+                "There is no revision file: versions/ is empty, or another directory is meant.",
+                "budeval-migrate new writes one; `versions` names the directories.",
+            )
+        )
+    for sequence in position.state.conflicts:
+        warnings.append(
+            Problem(
+                None,
+                "conflict",
+                f"Two runs appended ledger row {sequence} at the same time, without a lock.",
+                "Check that both did the same; set lock = auto where the server allows it.",
+            )
+        )
+    return problems, warnings
+
+
+def unfinished(position: Position) -> list[Problem]:
+    """Return what was begun and waits for the next run; where the file is gone it is a warning."""
+    return [
+        Problem(
+            effort.revision,
+            "half_applied",
+            f"{effort.revision} was begun and not finished: {_done(effort)}.",
+            "budeval-migrate up goes on with it.",
+        )
+        for effort in position.half_applied
+        if effort.revision in position.graph
+    ]
+
+
+def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
+    """Raise when a revision that is half applied builds on one that is to be taken back.
+
+    What it did would be taken away below it, while its record says that it is there.
+
+    Raises:
+        LedgerError: Names the revision, and the ways out.
+
+    """
+    leaving = set(revisions)
+    for effort in position.half_applied:
+        below = position.lineage(effort.revision)
+        if leaving if below is None else leaving & below:
+            builds = "builds" if below is not None else "may build"
+            raise _half_applied(position, effort, f"{builds} on what would be taken back")
+
+
+def check_nothing_to_take_back(position: Position) -> None:
+    """Raise when there is something after all: what a failed upgrade has done.
+
+    Nobody knows which part of a downgrade belongs to the part of an upgrade that took effect.
+
+    Raises:
+        LedgerError: Names the revision, and the ways out.
+
+    """
+    for effort in position.half_applied:
+        raise _half_applied(position, effort, "only whole revisions are taken back")
+
+
+def _half_applied(position: Position, effort: Effort, why: str) -> LedgerError:
+    first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
+    where = "" if effort.revision in position.graph else " of the image that has its file"
+    return LedgerError(
+        f"{effort.revision} is half applied ({_done(effort)}), and {why}.",
+        hint=f"Correct it and finish it with budeval-migrate up{where}; then it can be taken back. "
+        "Or take back by hand what it did and say so: budeval-migrate repair "
+        f"--revision {effort.revision} --statement {first} --not-applied, and so for each "
+        "statement.",
+        revision=effort.revision,
+    )
+
+
+def _done(effort: Effort) -> str:
+    count = effort.applied
+    doubt = [str(s.last.position) for s in effort.doubtful]
+    unknown = f", the outcome of statement {', '.join(doubt)} is not known" if doubt else ""
+    return f"{counted(count, 'statement')} took effect{unknown}"
+
+
+_REFUSALS: dict[str, type[LedgerError]] = {
+    "checksum_mismatch": ChecksumMismatch,
+    "missing_revision": MissingRevision,
+    "ahead": MissingRevision,
+    "half_taken_back": LedgerError,
+    "out_of_order": LedgerError,
+}
+# What a command that mends or rewrites the records must live with.
+RECORDS_ONLY = frozenset(_REFUSALS)
+# What a downgrade must live with: it is how a downgrade is finished, and how an older image
+# takes back what a newer one has applied.
+ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead", "out_of_order"})
+
+
+def refuse(
+    position: Position,
+    statements_checksum: StatementsChecksum,
+    tolerate: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Raise for the first problem that is not tolerated; return the others as sentences.
+
+    Args:
+        tolerate: Kinds of problem that are only told.
+
+    Raises:
+        LedgerError: ChecksumMismatch or MissingRevision.
+
+    """
+    problems, warnings = find_problems(position, statements_checksum)
+    for problem in problems:
+        if problem.kind not in tolerate:
+            kind = _REFUSALS.get(problem.kind, LedgerError)
+            raise kind(
+                problem.message, hint=problem.hint, revision=problem.revision, kind=problem.kind
+            )
+    return [problem.message for problem in (*problems, *warnings)]

@@ -1,0 +1,1 @@
+"""What became of a statement whose outcome is unknown."""

@@ -1,0 +1,453 @@
+"""Find out what became of a statement whose outcome is not known.
+
+The rungs of the ladder, each tried only when those above it say nothing: the
+server still works on it, the server's log knows how it ended, it may be run
+again without harm, the catalogue shows its effect or that there is none.
+Otherwise nobody can know, and a person is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from budeval_migrations import clock
+from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse.cluster.ddl_queue import Answer, find_entry, is_forgotten, wait
+from budeval_migrations.clickhouse.cluster.hosts import Hosts
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.failures import BEFORE_RUNNING, UNFINISHED
+from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take
+from budeval_migrations.errors import (
+    DistributedDDLPending,
+    EngineError,
+    StatementOutcomeUnknown,
+    StatementSyntaxError,
+)
+from budeval_migrations.events import Listener, StatementWaiting
+from budeval_migrations.execution.barrier import Barrier
+from budeval_migrations.execution.patience import PATIENCE, patiently
+from budeval_migrations.execution.reconcile.evidence import Outcome, Verdict, judge
+from budeval_migrations.execution.resume import repair_command, short
+from budeval_migrations.execution.task import effect_of
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import Statement
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Change, Name
+from budeval_migrations.sql.effects import Watch
+from budeval_migrations.sql.lexer import TokenKind
+from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.state.lock.lock import Lock
+from budeval_migrations.state.unfinished import Entry
+
+REPEATABLE = "repeatable"
+BACKFILL = "backfill"
+
+_POLL = 0.25
+# Seconds until a change of one replica is seen on the others.
+_REPLICATION = 10.0
+# Seconds between two events that say that the server still works.
+_TELL = 2.0
+# A request that was cut off may reach the server a moment after we look for it.
+_LOOKS = 3
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a statement.
+
+    Attributes:
+        error: The server's words when it refused it; empty otherwise.
+        code: ClickHouse's code of that error.
+        pending: Hosts of a cluster that have not come to it yet.
+
+    """
+
+    outcome: Outcome
+    why: str
+    error: str = ""
+    code: int = 0
+    elapsed_ms: int = 0
+    rows_read: int = 0
+    rows_written: int = 0
+    pending: tuple[str, ...] = ()
+
+
+class Settler:
+    """Climbs the ladder for one statement at a time; read-only.
+
+    Args:
+        hosts: Where a statement may have been sent to.
+        barrier: Brings them level, before they are compared.
+        patience: Seconds to wait for a server that does not answer.
+
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        lock: Lock,
+        tell: Listener,
+        hosts: Hosts,
+        barrier: Barrier,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._session = session
+        self._hosts = hosts
+        self._barrier = barrier
+        self._lock = lock
+        self._tell = tell
+        self._patience = patience
+
+    def settle(self, intent: Entry, *, sent: bool = False) -> Settled:
+        """Return what became of the statement of an intent.
+
+        Waits for as long as the server works on it. That it did not take effect is
+        believed only when its request can no longer reach the server.
+
+        Args:
+            sent: This run has just sent it; otherwise a run before it may have.
+
+        Raises:
+            LockLost: Somebody else has taken over meanwhile.
+
+        """
+        began = clock.now()
+        found = self._climb(intent)
+        surely = found.outcome is not Outcome.NOT_APPLIED or found.error or intent.note == BACKFILL
+        since = began if sent else self._lock.alone_since
+        if surely or began >= since + self._session.late:
+            return found
+        self._wait_until_late(intent, since + self._session.late)
+        return self._climb(intent)
+
+    def _wait_until_late(self, intent: Entry, until: float) -> None:
+        began = clock.now()
+        while (now := clock.now()) < until:
+            self._tell(
+                StatementWaiting(
+                    intent.revision,
+                    intent.position,
+                    "waiting until its request cannot reach the server any more",
+                    int((now - began) * 1000),
+                    0,
+                    0,
+                )
+            )
+            self._lock.check()
+            interrupts.sleep(min(_POLL, until - now))
+
+    def _climb(self, intent: Entry) -> Settled:
+        rungs = [self._running, self._logged, self._harmless, self._shown]
+        if _queue(intent):
+            # What the log knows of it is how it came into the queue.
+            rungs = [self._queued, self._running, self._queued, self._never_queued, *rungs[2:]]
+        try:
+            for rung in rungs:
+                found = patiently(partial(rung, intent), self._lock, self._patience)
+                if found is not None:
+                    return found
+        except EngineError as error:
+            why = f"the server cannot be asked, and the next run asks again ({error.message})"
+            return Settled(Outcome.UNKNOWN, why)
+        return Settled(Outcome.UNKNOWN, "nothing tells whether it ran")
+
+    def compare(self, intent: Entry) -> Verdict:
+        """Return what the catalogue shows, beside what it showed before the intent."""
+        # Another host than this may have answered the question before.
+        self._barrier.lower()
+        self._barrier.wait()
+        return self._judge(intent, self._session)
+
+    def _judge(self, intent: Entry, session: Session) -> Verdict:
+        changes = effect_of(intent, on_one_host=True)
+        [now] = take(session, [changes])
+        before = Fingerprint.from_json(intent.before)
+        keys = [key(name, session) for name in changes.targets]
+        verdict = judge(changes, keys, before, now)
+        if verdict.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
+            return self._own_mutation(intent, keys[0], before, verdict)
+        if verdict.outcome is not Outcome.UNKNOWN and changes.change is Change.INSERT:
+            return _with_views(session, changes.targets[0], verdict)
+        return verdict
+
+    def _queued(self, intent: Entry) -> Settled | None:
+        """Follow it in the queue of the cluster until every host has done it."""
+        entry = find_entry(self._session, intent.sql, _queue(intent))
+        if entry is None:
+            return None
+        awaited = set(entry.hosts) - self._session.absent
+        began, told = time.monotonic(), float("-inf")
+
+        def rest(answers: Sequence[Answer]) -> None:
+            nonlocal told
+            self._lock.check()
+            now = time.monotonic()
+            left = sorted(awaited - {answer.host for answer in answers})
+            if now - began >= 1 and now - told >= _TELL:
+                told = now
+                doing = f"waiting for {', '.join(left)}"
+                elapsed = int((now - began) * 1000)
+                self._tell(
+                    StatementWaiting(
+                        intent.revision, intent.position, doing, elapsed, len(answers), len(awaited)
+                    )
+                )
+            interrupts.sleep(_POLL / 5)
+
+        answers = wait(self._session, entry, awaited, self._session.settings.ddl_timeout, rest)
+        left = sorted(awaited - {answer.host for answer in answers})
+        if left:
+            done = ", ".join(sorted(answer.host for answer in answers)) or "no host"
+            seconds = self._session.settings.ddl_timeout
+            why = f"pending on {', '.join(left)} after {seconds:.0f} s; done on {done}"
+            return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+        return self._answered(intent, answers, sorted(set(entry.hosts) - awaited))
+
+    def _answered(self, intent: Entry, answers: Sequence[Answer], absent: list[str]) -> Settled:
+        refused = [answer for answer in answers if answer.code]
+        later = f"; {', '.join(absent)} will do it when back" if absent else ""
+        if not refused:
+            return Settled(Outcome.APPLIED, f"{len(answers)} hosts have done it{later}")
+        said = "; ".join(f"{a.host}: {self._session.redact(a.error)}" for a in refused)
+        code = refused[0].code
+        changes = effect_of(intent, on_one_host=True)
+        if not changes.watches:
+            outcome = Outcome.NOT_APPLIED if changes.repeatable else Outcome.UNKNOWN
+            return Settled(outcome, "no catalogue tells what it did", said, code)
+        if any(answer.code in UNFINISHED for answer in refused):
+            return self._finished(intent)
+        if code in BEFORE_RUNNING and len(refused) == len(answers):
+            return Settled(Outcome.NOT_APPLIED, "every host refused it", said, code)
+        shown = self._on_each_host(intent)
+        until = time.monotonic() + _REPLICATION
+        while len({verdict.outcome for verdict in shown.values()}) > 1 and time.monotonic() < until:
+            self._rest()
+            shown = self._on_each_host(intent)
+        outcomes = {verdict.outcome for verdict in shown.values()}
+        why = "; ".join(f"{host}: {verdict.why}" for host, verdict in shown.items())
+        if outcomes == {Outcome.APPLIED}:
+            return Settled(Outcome.APPLIED, f"every host shows it, though {said}")
+        if outcomes == {Outcome.NOT_APPLIED}:
+            return Settled(Outcome.NOT_APPLIED, "no host shows it", said, code)
+        return Settled(Outcome.UNKNOWN, why, said, code)
+
+    def _finished(self, intent: Entry) -> Settled:
+        """Wait until every host shows what some go on with after they have answered."""
+        seconds = self._session.settings.ddl_timeout
+        until = time.monotonic() + seconds
+        while True:
+            shown = self._on_each_host(intent)
+            left = sorted(h for h, v in shown.items() if v.outcome is not Outcome.APPLIED)
+            if not left:
+                return Settled(Outcome.APPLIED, f"{len(shown)} hosts show it")
+            if time.monotonic() >= until:
+                why = f"pending on {', '.join(left)} after {seconds:.0f} s"
+                return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+            self._rest()
+
+    def _rest(self) -> None:
+        self._lock.check()
+        interrupts.sleep(_POLL)
+
+    def _on_each_host(self, intent: Entry) -> dict[str, Verdict]:
+        """Return what the catalogue of each host shows that is there."""
+        return {str(h): found for h, found in self._hosts.ask(partial(self._judge, intent))}
+
+    def _never_queued(self, intent: Entry) -> Settled | None:
+        if is_forgotten(self._session, _queue(intent)):
+            return None
+        return Settled(Outcome.NOT_APPLIED, "it never came into the queue of the cluster")
+
+    def _running(self, intent: Entry) -> Settled | None:
+        """Wait until the server does not work on it any more; says nothing by itself."""
+        looks, told = 0, float("-inf")
+        while looks < _LOOKS and not self._session.embedded:
+            running = self._first(lambda host: watch.running_query(host, intent.query_id))
+            if running is None:
+                looks += 1
+            else:
+                looks = 0
+                self._lock.check()
+                if time.monotonic() - told >= _TELL:
+                    told = time.monotonic()
+                    self._tell(
+                        StatementWaiting(
+                            intent.revision,
+                            intent.position,
+                            "the server still works on it",
+                            int(running.elapsed * 1000),
+                            running.done,
+                            running.total,
+                        )
+                    )
+            interrupts.sleep(_POLL if running else _POLL / 5)
+        return None
+
+    def _logged(self, intent: Entry) -> Settled | None:
+        """Take the outcome from ``system.query_log``."""
+        if self._session.embedded:
+            return None  # chDB has none
+        logged = self._first(lambda host: watch.logged_query(host, intent.query_id))
+        if logged is None:
+            return None
+        if logged.finished:
+            return Settled(
+                Outcome.APPLIED,
+                "the server's query log says that it finished",
+                elapsed_ms=logged.elapsed_ms,
+                rows_read=logged.rows_read,
+                rows_written=logged.rows_written,
+            )
+        refused = Settled(
+            Outcome.NOT_APPLIED, "the server refused it", self._session.redact(logged.error),
+            logged.code,
+        )  # fmt: skip
+        if not logged.started or effect_of(intent).atomic:
+            return refused
+        shown = self.compare(intent)
+        if shown.outcome is Outcome.NOT_APPLIED:
+            return refused
+        return Settled(
+            Outcome.UNKNOWN, f"the server stopped it halfway, and {shown.why}", refused.error,
+            logged.code,
+        )  # fmt: skip
+
+    def _first(self, question: Callable[[Session], _T | None]) -> _T | None:
+        """Return the answer of the host that has one; a proxy may have chosen any."""
+        return next((found for _, found in self._hosts.ask(question) if found is not None), None)
+
+    def _harmless(self, intent: Entry) -> Settled | None:
+        """Run it again, where twice is the same as once."""
+        if intent.note == BACKFILL:
+            return Settled(Outcome.NOT_APPLIED, "it goes on after its last finished chunk")
+        if intent.note == REPEATABLE or effect_of(intent).repeatable:
+            return Settled(Outcome.NOT_APPLIED, "it may be run twice")
+        return None
+
+    def _shown(self, intent: Entry) -> Settled | None:
+        """Compare the catalogue with what it was before the statement was sent."""
+        if not intent.before:
+            return None
+        verdict = self.compare(intent)
+        return Settled(verdict.outcome, verdict.why)
+
+    def _own_mutation(
+        self, intent: Entry, table: str, before: Fingerprint, verdict: Verdict
+    ) -> Verdict:
+        """Make sure that the new mutation is this statement's and nobody else's."""
+        name = effect_of(intent).targets[0]
+        database = name.database or self._session.database
+        known = before.mutations.get(table, ())
+        made = watch.mutations(self._session, database, name.name, known)
+        if made and all(_says(intent.sql, mutation.command) for mutation in made):
+            return verdict
+        return Verdict(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
+
+
+def unknown(
+    intent: Entry, total: int | None, settled: Settled, statement: Statement | None
+) -> StatementOutcomeUnknown | DistributedDDLPending:
+    """Return the error that asks a person, with the commands that answer it.
+
+    What is pending in a cluster's queue needs no answer, only its hosts.
+    """
+    if settled.pending:
+        return DistributedDDLPending(
+            hosts=settled.pending,
+            revision=intent.revision,
+            index=intent.position,
+            total=total,
+            reason=f"{settled.why}\n  {short(intent.statement)}",
+            code=0,
+            file=statement.file if statement else None,
+            line=statement.line if statement else None,
+            outcome="It stays in the cluster's queue, where they find it when they are back.",
+            hint="Bring them back (restart those that are there and do not take it) and run again: "
+            "it waits for this same statement, and sends nothing twice.",
+        )
+    applied, not_applied = (
+        repair_command(intent.revision, intent.position, answer)
+        for answer in ("--applied", "--not-applied")
+    )
+    return StatementOutcomeUnknown(
+        revision=intent.revision,
+        index=intent.position,
+        total=total,
+        reason=f"it cannot be known whether this took effect: {settled.why}\n"
+        f"  {short(intent.statement)}",
+        code=settled.code,
+        file=statement.file if statement else None,
+        line=statement.line if statement else None,
+        outcome=f"Nothing was sent for it again. If it took effect: {applied}\n"
+        f"  if it did not, or you have taken it back: {not_applied}",
+        hint="Look at the data, run one of these two commands, then run again what stopped here.",
+    )
+
+
+def _queue(intent: Entry) -> str:
+    """Return the newest entry of the cluster's queue before it was sent; empty for a server."""
+    return Fingerprint.from_json(intent.before).queue
+
+
+def _says(statement: str, command: str) -> bool:
+    """Return whether a statement may have made a mutation with this command.
+
+    The server writes a command in its own way: with other brackets and spaces, and
+    ``_row_exists = 0`` for DELETE FROM. So the words between them are compared, to the
+    end of the clause.
+    """
+    try:
+        asked, made = _words(statement), _words(command)
+    except StatementSyntaxError:
+        return False
+    if "_row_exists" in made and "where" in made:
+        if asked[:1] != ["delete"]:
+            return False
+        made = made[len(made) - 1 - made[::-1].index("where") :]
+    ends = {"", ",", "settings", "format"}
+    return any(
+        asked[at : at + len(made)] == made and "".join(asked[at + len(made) :][:1]) in ends
+        for at in range(len(asked) - len(made) + 1)
+    )
+
+
+def _words(text: str) -> list[str]:
+    """Return the tokens of a text in one spelling, without brackets."""
+    reader = Reader(text)
+    found: list[str] = []
+    for lexeme in reader.rest:
+        if lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE):
+            continue
+        literal = lexeme.kind in NAMES or lexeme.kind is TokenKind.STRING
+        word = reader.identifier(lexeme) if literal else text[lexeme.start : lexeme.end]
+        both = f"{found[-1]}{word}" if found and not literal else ""
+        if both in _SPELLINGS:
+            found[-1] = _SPELLINGS[both]
+        else:
+            found.append(word.lower())
+    return found
+
+
+_SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
+
+
+def _with_views(session: Session, table: Name, verdict: Verdict) -> Verdict:
+    """Doubt an INSERT by whose rows views are filled as well, before the table or after it.
+
+    A table may keep nothing of what its views have got, as with TTL or CollapsingMergeTree.
+    """
+    views = session.query(
+        "SELECT arrayJoin(dependencies_table) FROM system.tables "
+        f"WHERE database = {quote.string(table.database or session.database)} "
+        f"AND name = {quote.string(table.name)}"
+    )
+    if not views:
+        return verdict
+    names = ", ".join(str(view) for (view,) in views)
+    why = f"{verdict.why}, and whether its views ({names}) have got theirs is not known"
+    return Verdict(Outcome.UNKNOWN, why)

@@ -1,0 +1,102 @@
+"""Compare what was applied of a revision with what its file says now. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from budeval_migrations.errors import ChecksumMismatch
+from budeval_migrations.execution.task import Task
+from budeval_migrations.model import Step
+from budeval_migrations.state.unfinished import Effort, Entry, Recorded
+
+_SHOWN = 400
+
+
+def check_resumable(step: Step, effort: Effort, tasks: Iterable[Task]) -> None:
+    """Raise when a statement that is known to be applied was edited afterwards.
+
+    What failed, and what was never sent, may be edited as one likes.
+
+    Raises:
+        ChecksumMismatch: Names the statement, with both texts.
+
+    """
+    if step.work is None or step.work.dynamic:
+        return
+    now = {task.position: task for task in tasks}
+    for position, recorded in sorted(effort.statements.items()):
+        task = now.get(position)
+        if recorded.applied and (task is None or task.hash != recorded.last.hash):
+            raise edited(step, recorded, task)
+
+
+def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatch:
+    """Return the refusal for a statement that was edited after it took effect."""
+    last = recorded.last
+    statement = task.statement if task else None
+    where = f"  ({statement.file}:{statement.line})" if statement and statement.file else ""
+    when = f"{last.at:%Y-%m-%d %H:%M:%S} UTC" if last.at else "before"
+    found = short(task.shown) if task else "(there is no such statement any more)"
+    if task is not None and task.shown == last.statement:
+        return _other_secret(step, last, task, f"{step.revision}  statement {last.position}{where}")
+    return ChecksumMismatch(
+        f"{step.revision}  statement {last.position}{where}\n"
+        f"  It took effect on {when} and was edited afterwards; nothing was sent.\n"
+        f"  applied: {short(last.statement)}\n"
+        f"  file:    {found}",
+        hint="Restore the statement as it was and write the change as a statement after it. "
+        "To have it run again as it is now: "
+        + repair_command(step.revision, last.position, "--not-applied"),
+        revision=step.revision,
+        statement=last.position,
+        applied=last.statement,
+        now=task.shown if task else None,
+    )
+
+
+def _other_secret(step: Step, last: Entry, task: Task, named: str) -> ChecksumMismatch:
+    """Return the refusal where nothing differs but what nobody is shown."""
+    return ChecksumMismatch(
+        f"{named}\n"
+        "  It took effect with another secret than it has now, and is the same otherwise; "
+        "nothing was sent.\n"
+        f"  applied: {short(last.statement)}",
+        hint="If the server knows the new secret, or shall keep the old one: "
+        + repair_command(step.revision, last.position, "--applied")
+        + ". To have it run again with the new one: "
+        + repair_command(step.revision, last.position, "--not-applied"),
+        revision=step.revision,
+        statement=last.position,
+        applied=last.statement,
+        now=task.shown,
+    )
+
+
+def repair_command(revision: str, position: int, answer: str) -> str:
+    """Return the command that settles a statement by hand."""
+    return f"budeval-migrate repair --revision {revision} --statement {position} {answer}"
+
+
+class Applied:
+    """What a dynamic revision has applied already, whatever the order it comes in now.
+
+    Its statements depend on what it reads, and that changes as it goes; so they are
+    known again by their text, as often as they were applied.
+    """
+
+    def __init__(self, statements: Iterable[Recorded]) -> None:
+        self._left = Counter(s.last.hash for s in statements if s.applied)
+
+    def take(self, task: Task) -> bool:
+        """Return whether the statement is one of them; each counts once."""
+        if self._left[task.hash] < 1:
+            return False
+        self._left[task.hash] -= 1
+        return True
+
+
+def short(text: str) -> str:
+    """Return a statement on one line, cut where it is long."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else flat[: _SHOWN - 1] + "…"

@@ -1,0 +1,450 @@
+"""The one path to anything that changes a database.
+
+Reads the ledger, lets the caller decide, takes the lock, looks again, and runs
+what was decided. ``alembic``, ``budeval-migrate`` and an application's start-up
+all come through here.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from budeval_migrations.clickhouse.cluster.ddl_queue import ensure_database
+from budeval_migrations.clickhouse.cluster.hosts import Hosts
+from budeval_migrations.clickhouse.cluster.topology import Arrangement
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.identity import check_one_server
+from budeval_migrations.clickhouse.queries import running_query
+from budeval_migrations.errors import MigrationError, RevisionError, StatementError
+from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
+from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
+from budeval_migrations.execution.barrier import check_hosts, check_level
+from budeval_migrations.execution.cost_estimate import Outlook
+from budeval_migrations.execution.executor import Executor, Live, check_steps, tasks_of
+from budeval_migrations.execution.parallel import Lanes
+from budeval_migrations.execution.placement import placement_on
+from budeval_migrations.execution.planner import Files, Graph, Position, StatementsChecksum
+from budeval_migrations.execution.preflight import check_server, check_syntax
+from budeval_migrations.execution.problems import (
+    check_downgrade,
+    check_nothing_to_take_back,
+    find_problems,
+    refuse,
+    unfinished,
+)
+from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import (
+    Direction,
+    Failure,
+    LedgerRow,
+    Operation,
+    Reach,
+    Report,
+    Step,
+)
+from budeval_migrations.sql import quote
+from budeval_migrations.state.journal import Journal
+from budeval_migrations.state.ledger import Attempt, Ledger
+from budeval_migrations.state.ledger_state import Ground, LedgerState
+from budeval_migrations.state.lock.lease import holder_name
+from budeval_migrations.state.lock.lock import Lock, make_lock
+from budeval_migrations.state.unfinished import ANSWERED, Entry, JournalEvent
+
+Decide = Callable[[Position], Sequence[Step]]
+
+
+@dataclass
+class Request:
+    """What the caller wants done.
+
+    Attributes:
+        operation: The word for it, as in ``Report.operation``.
+        decide: Returns the steps for a position; called again inside the lock.
+        live: Runs a dynamic revision.
+        statements_checksum: Compiles a revision's upgrade and hashes its statements.
+        reaches: Returns what revisions want of the tables that they change.
+        tolerate: Kinds of problem that do not stop the run (``ahead`` …).
+
+    """
+
+    operation: str
+    files: Files
+    graph: Graph
+    decide: Decide
+    live: Live
+    statements_checksum: StatementsChecksum
+    reaches: Callable[[], Mapping[str, Reach]]
+    tolerate: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person says of a statement.
+
+    Attributes:
+        position: The statement's number in its revision, from 1.
+        applied: It took effect; otherwise it did not, or was taken back.
+        hash_now: Hashes a statement as its file has it now.
+
+    """
+
+    revision: str
+    position: int
+    applied: bool
+    hash_now: Callable[[str, Direction, int], str]
+
+
+class Runner:
+    """Carries out requests over one session."""
+
+    def __init__(self, session: Session, tell: Listener) -> None:
+        self._session = session
+        self._ledger = Ledger(session)
+        self._hosts = Hosts(session)
+        self._listener = tell
+        self._notices: list[str] = []
+        self._found_before: list[str] = []  # what was wrong, and tolerated
+
+    def run(self, request: Request, state: LedgerState | None = None) -> Report:
+        """Do what is asked and report it.
+
+        Args:
+            state: What was just read from the ledger, to save a query.
+
+        Raises:
+            MigrationError: ``report`` on a StatementFailed says how far it came.
+
+        """
+        began = time.monotonic()
+        self._notices = []
+        run_id = str(uuid.uuid4())
+        position = self._position(request, state or self._ledger.read_state())
+        steps = self._decide(request, position)
+        done: list[str] = []
+        failure: StatementError | None = None
+        if steps or needs_adoption(position.state):
+            check_one_server(self._session)
+            self._preflight(steps)
+            if self._session.topology.hosts:
+                check_hosts(self._session, self._hosts, self._tell)
+            lock = make_lock(self._session, self._tell)
+            if position.state.ground is Ground.NO_DATABASE or self._session.topology.on_cluster:
+                ensure_database(self._session)
+            try:
+                with interrupts.heard(self._interrupting), self._hosts:
+                    position, failure = self._run_locked(
+                        lock, request, position, steps, run_id, done
+                    )
+            except KeyboardInterrupt as stop:
+                stop.args = (_how_far(str(stop), done, steps),)  # for who shows it
+                raise
+        report = Report(
+            operation=request.operation,
+            database=self._session.database,
+            applied=tuple(done),
+            failed=_failure(failure) if failure else None,
+            pending=position.pending,
+            current=position.heads,
+            elapsed_ms=int((time.monotonic() - began) * 1000),
+            run_id=run_id if done or failure else "",
+            notices=self._still_true(request, position),
+        )
+        if failure is not None:
+            failure.report = report
+            raise failure
+        return report
+
+    def plan(self, request: Request) -> Plan:
+        """Return what would be sent, and send nothing; read-only.
+
+        Raises:
+            MigrationError: What :meth:`run` would refuse before its first statement.
+
+        """
+        self._notices = []
+        position = self._position(request, self._ledger.read_state())
+        steps = self._decide(request, position)
+        self._preflight(steps)
+        outlook = Outlook(self._session)
+        wanted = {step.revision for step in steps}
+        goes_on = [each for each in unfinished(position) if each.revision in wanted]
+        self._notices += [each.message for each in goes_on]
+        return Plan(
+            self._session.database,
+            str(self._session.topology),
+            tuple(self._planned(step, position.state, outlook) for step in steps),
+            tuple(self._notices),
+        )
+
+    def _planned(self, step: Step, state: LedgerState, outlook: Outlook) -> PlannedRevision:
+        effort = state.efforts.get(step.key)
+        done = {at for at, known in effort.statements.items() if known.applied} if effort else set()
+        return PlannedRevision(
+            step.revision,
+            step.doc,
+            step.work is not None and step.work.dynamic,
+            tuple(
+                PlannedStatement(
+                    task.position,
+                    task.shown,
+                    task.statement.file,
+                    task.statement.line,
+                    task.queued if task.statement.placed else None,
+                    *outlook.of(task.statement),
+                )
+                for task in tasks_of(self._session, state, step)
+                if task.position not in done
+            ),
+        )
+
+    def answer(self, request: Request, answer: Answer) -> Report:
+        """Record what a person says of a statement of an unfinished revision.
+
+        Raises:
+            RevisionError: The journal knows no such statement, or it still runs.
+
+        """
+        began = time.monotonic()
+        run_id = str(uuid.uuid4())
+        self._notices = []
+        _recorded(self._ledger.read_state(), answer)
+        lock = make_lock(self._session, self._tell)
+        lock.acquire()
+        try:
+            state = self._ledger.read_state()
+            last = _recorded(state, answer)
+            with self._hosts:
+                self._check_not_running(last)
+            told = last.outcome(
+                JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
+                f"{ANSWERED}{holder_name()}",
+                hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
+                run_id=run_id,
+                lock_generation=lock.generation,
+            )
+            Journal(self._session, state.next_entry, lock.fence).append([told])
+            word = "took effect" if answer.applied else "did not take effect and will be sent again"
+            self._ledger.append([Attempt(_row_of(told, word, state))], lock.fence)
+            position = self._position(request, self._ledger.read_state())
+        finally:
+            lock.release()
+        self._tell(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
+        return Report(
+            operation="repair",
+            database=self._session.database,
+            pending=position.pending,
+            current=position.heads,
+            elapsed_ms=int((time.monotonic() - began) * 1000),
+            run_id=run_id,
+            notices=tuple(self._notices),
+        )
+
+    def _check_not_running(self, entry: Entry) -> None:
+        """Raise where a host still works on the statement of an entry.
+
+        Raises:
+            RevisionError: Its outcome is not decided yet.
+
+        """
+        if self._session.embedded or not entry.query_id:
+            return
+        for _, running in self._hosts.ask(lambda host: running_query(host, entry.query_id)):
+            if running is not None:
+                raise RevisionError(
+                    f"Statement {entry.position} of {entry.revision} still runs on the server, "
+                    f"for {running.elapsed:.0f} s now. Nothing was recorded.",
+                    hint="Wait until it has ended, then run: budeval-migrate up. To stop it: "
+                    f"KILL QUERY WHERE query_id = {quote.string(entry.query_id)}.",
+                    revision=entry.revision,
+                    statement=entry.position,
+                )
+
+    def _run_locked(
+        self,
+        lock: Lock,
+        request: Request,
+        before: Position,
+        steps: Sequence[Step],
+        run_id: str,
+        done: list[str],
+    ) -> tuple[Position, StatementError | None]:
+        with interrupts.window():
+            lock.acquire()
+        try:
+            position = self._position(request, self._ledger.read_state(thorough=True))
+            if self._session.topology.hosts and not position.state.efforts:
+                check_level(self._session, self._hosts, request.reaches(), self._tell)
+            if position.state != before.state:
+                wanted = {step.revision for step in steps}
+                steps = self._decide(request, position)
+                others = wanted - {step.revision for step in steps}
+                if others:
+                    were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
+                    self._tell(Notice(f"{were} done by another runner."))
+                self._preflight(steps)
+            lock.check()
+            self._ledger.ensure(position.state)
+            if needs_adoption(position.state):
+                for sentence in adopt(
+                    self._session,
+                    self._ledger,
+                    position,
+                    run_id=run_id,
+                    lock=lock,
+                ):
+                    self._tell(Notice(sentence))
+                position = self._position(request, self._ledger.read_state())
+            lock.check()
+            self._ledger.ensure_view()
+            failure = None
+            if steps:
+                self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
+                executor = self._executor()(
+                    self._session,
+                    lock,
+                    self._tell,
+                    request.live,
+                    run_id,
+                    position.state,
+                    steps,
+                    placement_on(self._session),
+                    self._hosts,
+                )
+                failure = executor.run(done)
+                position = self._look_again(request, position, failure)
+            return position, failure
+        finally:
+            lock.release()
+
+    def _executor(self) -> type[Executor]:
+        """Return what sends the statements: one after the other, or several at a time."""
+        jobs = self._session.settings.jobs
+        if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
+            return Executor
+        if not self._session.topology.hosts:
+            return Lanes
+        self._tell(
+            Notice(
+                f"jobs is {jobs}; statements are sent one after the other, since a cluster "
+                "carries them out so."
+            )
+        )
+        return Executor
+
+    def _look_again(
+        self, request: Request, before: Position, failure: StatementError | None
+    ) -> Position:
+        try:
+            return self._position(request, self._ledger.read_state())
+        except MigrationError as error:
+            if failure is None:
+                raise
+            # What failed is the news; a server that is gone must not hide it.
+            self._tell(Notice(f"The ledger could not be read after the failure: {error.message}"))
+            return before
+
+    def _preflight(self, steps: Sequence[Step]) -> None:
+        check_server(self._session, steps)
+        check_syntax(self._session, steps)
+
+    def _position(self, request: Request, state: LedgerState) -> Position:
+        return Position(state, request.files, request.graph)
+
+    def _decide(self, request: Request, position: Position) -> Sequence[Step]:
+        check_foreign_heads(position)
+        self._found_before = refuse(position, request.statements_checksum, request.tolerate)
+        for sentence in self._found_before:
+            self._tell(Notice(sentence))
+        steps = request.decide(position)
+        kept = [step.revision for step in steps if step.work is not None and not step.work.file]
+        if kept:
+            self._tell(
+                Notice(f"Run from what the ledger keeps, without a file: {', '.join(kept)}.")
+            )
+        if steps:
+            steps = placement_on(self._session).place(steps)
+        down = [s.revision for s in steps if s.operation is Operation.DOWNGRADE]
+        check_downgrade(position, down)
+        if request.operation == "downgrade" and not steps:
+            check_nothing_to_take_back(position)
+        check_steps(self._session, position.state, steps)
+        return steps
+
+    def _still_true(self, request: Request, position: Position) -> tuple[str, ...]:
+        """Return the notices of a run, without what it has mended."""
+        after = {
+            problem.message
+            for found in find_problems(position, request.statements_checksum)
+            for problem in found
+        }
+        mended = {*self._found_before} - after
+        return tuple(notice for notice in self._notices if notice not in mended)
+
+    def _interrupting(self, sentence: str, number: int) -> None:
+        self._tell(Interrupting(sentence, number))
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            if event.message in self._notices:
+                return
+            self._notices.append(event.message)
+        self._listener(event)
+
+
+def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
+    """Return what an interrupted run says of itself."""
+    left = [step.revision for step in steps if step.revision not in done]
+    return (
+        f"{said or 'Interrupted.'}\n  Done: {', '.join(done) or 'nothing'}. "
+        f"Not done: {', '.join(left) or 'nothing'}."
+    )
+
+
+def _recorded(state: LedgerState, answer: Answer) -> Entry:
+    """Return the last entry about the statement that is asked about."""
+    for (name, _), effort in state.efforts.items():
+        if name == answer.revision and answer.position in effort.statements:
+            return effort.statements[answer.position].last
+    raise RevisionError(
+        f"Statement {answer.position} of {answer.revision} needs no answer: its revision is not "
+        "half applied, or it was never sent.",
+        hint="See: budeval-migrate status",
+        revision=answer.revision,
+        statement=answer.position,
+    )
+
+
+def _row_of(told: Entry, word: str, state: LedgerState) -> LedgerRow:
+    """Return the ledger's row of what a person said; no attempt, and so not a success."""
+    return LedgerRow(
+        version=told.revision,
+        checksum=told.checksum,
+        executed_at=datetime.now(timezone.utc),
+        execution_time_ms=0,
+        success=False,
+        error_message=f"Statement {told.position} {word}: a person said so.",
+        operation=Operation.REPAIR,
+        direction=told.direction,
+        sequence=state.next_sequence,
+        run_id=told.run_id,
+        lock_generation=told.lock_generation,
+    )
+
+
+def _failure(error: StatementError) -> Failure:
+    return Failure(
+        revision=error.revision,
+        statement=error.index,
+        statements_total=error.total,
+        code=error.code,
+        error=error.reason,
+        outcome=error.outcome,
+        file=error.file,
+        line=error.line,
+        hint=error.hint,
+    )

@@ -1,0 +1,405 @@
+"""Send one statement and bring back what became of it.
+
+A statement is sent once. Only where the server surely did nothing (it says so
+with a passing error, or the catalogue shows it) is it sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+
+from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse.cluster.ddl_queue import SUBMIT
+from budeval_migrations.clickhouse.cluster.hosts import Hosts
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.failures import (
+    AMBIGUOUS,
+    BEFORE_RUNNING,
+    CANNOT_ASSIGN_ALTER,
+    STOPPED,
+    is_passing,
+)
+from budeval_migrations.clickhouse.fingerprint import Fingerprint, key
+from budeval_migrations.clickhouse.queries import Mutation
+from budeval_migrations.counting import counted
+from budeval_migrations.errors import (
+    ConnectionFailed,
+    EngineError,
+    LockError,
+    MutationFailed,
+    Unsupported,
+)
+from budeval_migrations.events import Interrupting, Listener, Notice, StatementWaiting
+from budeval_migrations.execution.barrier import Barrier
+from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.ladder import Settled, Settler, unknown
+from budeval_migrations.execution.recorder import Recorder
+from budeval_migrations.execution.task import Task, effect_of
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import PARAMETER
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.effects import Watch
+from budeval_migrations.sql.redact import Redactor, secrets_in
+from budeval_migrations.state.lock.lock import Lock
+from budeval_migrations.state.unfinished import Entry, JournalEvent
+
+_POLL = 0.25
+_LONGEST_POLL = 2.0
+# Waits between tries at a statement that the server passes over for now, in seconds.
+_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)
+# How long a mutation may fail before we stop waiting for it, in seconds.
+_MUTATION_PATIENCE = 10.0
+# Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
+_LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
+# The note of a statement that was not sent, because its probe found it done.
+PROBED = "its probe finds it done"
+_MERGE_HINT = (
+    "Several ALTERs of one table in one statement (ADD COLUMN a …, ADD COLUMN b …) "
+    "are one change of its metadata instead of many."
+)
+
+
+class Refused(Exception):
+    """The server refused a statement.
+
+    Attributes:
+        error: What it said.
+        reason: The same without the statement's secrets, which a server quotes.
+        clean: Whether it left nothing behind.
+        passing: It may be accepted in a moment.
+
+    """
+
+    def __init__(
+        self,
+        error: EngineError,
+        task: Task,
+        intent: Entry,
+        *,
+        clean: bool = True,
+        passing: bool = False,
+        why: str = "",
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.reason = said_of(task, error)
+        self.intent = intent
+        self.clean = clean
+        self.passing = passing
+        self.why = why
+
+    @property
+    def entry(self) -> Entry:
+        """The journal's entry about it."""
+        return self.intent.outcome(
+            JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
+            self.why,
+            before="" if self.clean else self.intent.before,
+            error=self.reason,
+            error_code=self.error.code,
+        )
+
+
+class Sender:
+    """Sends the statements of one run, one after another."""
+
+    def __init__(
+        self,
+        session: Session,
+        lock: Lock,
+        recorder: Recorder,
+        settler: Settler,
+        hosts: Hosts,
+        barrier: Barrier,
+        tell: Listener,
+    ) -> None:
+        self._session = session
+        self._lock = lock
+        self._recorder = recorder
+        self._settler = settler
+        self._hosts = hosts
+        self._barrier = barrier
+        self._tell = tell
+
+    def send(self, task: Task) -> Entry:
+        """Send a statement, wait for its work on the server, and return its outcome.
+
+        Returns:
+            The journal entry that says that it took effect; not yet written.
+
+        Raises:
+            Refused: The server refused it.
+            StatementOutcomeUnknown: Nobody can know what became of it.
+            LockLost: The lock was lost; nothing more was sent.
+
+        """
+        self._check_mutation(task)
+        for pause in (*_RETRIES, None):
+            self._barrier.wait()
+            # Before each try: a try before it may have done the work.
+            unless = task.statement.unless
+            if unless:
+                with self._connection(task) as session:
+                    done = session.query(unless, settings=_said(task), patient=True)
+                if done:
+                    return task.entry(JournalEvent.APPLIED, note=PROBED)
+            intent = self._recorder.intend(task)
+            try:
+                return self._send_once(task, intent)
+            except Refused as refused:
+                if pause is None or not refused.passing:
+                    raise
+                self._recorder.note(task, refused.entry)
+                self._tell(Notice(_passing(task, refused)))
+                interrupts.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _check_mutation(self, task: Task) -> None:
+        """Refuse a mutation whose work could neither be seen nor waited for.
+
+        Raises:
+            Unsupported: A setting makes it leave no mutation.
+
+        """
+        if not task.effect.mutation or not task.effect.targets:
+            return
+        said = {name.lower() for name in _said(task)}
+        text = task.statement.text.lower()
+        for name in _LIGHTWEIGHT:
+            if name in said or name in text:
+                raise Unsupported(
+                    f"With {name} it leaves no mutation that could be followed.",
+                    hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
+                )
+
+    def _send_once(self, task: Task, intent: Entry) -> Entry:
+        began = time.monotonic()
+        try:
+            with interrupts.answer(self._session.embedded), self._connection(task) as session:
+                done = session.execute(
+                    task.statement.sent,
+                    query_id=intent.query_id,
+                    settings=self._settings(task, intent),
+                    check=self._lock.check,
+                    own=False,
+                    patient=True,
+                )
+            entry = intent.outcome(
+                JournalEvent.APPLIED, rows_read=done.rows_read, rows_written=done.rows_written
+            )
+        except ConnectionFailed as error:
+            if not error.details.get("sent"):
+                raise Refused(error, task, intent) from error
+            entry = self._rejoin(task, intent, error)
+        except EngineError as error:
+            # Without a code it is not the server that speaks, but something in between.
+            if error.code in AMBIGUOUS or not error.code:
+                entry = self._rejoin(task, intent, error)
+            else:
+                raise self._refused(task, intent, error) from error
+        except LockError:
+            raise
+        except BaseException as stop:
+            # Ctrl-C, or SIGTERM: what was begun is stopped, and what became of it is told.
+            self._abandon(task, intent, stop)
+            raise
+        if task.queued:
+            entry = self._follow(task, intent)
+        else:
+            self._barrier.lower()
+        if task.effect.mutation:
+            self.wait_for_mutations(intent, task.total)
+        return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
+
+    def _connection(self, task: Task) -> AbstractContextManager[Session]:
+        """Return where a statement is sent: a SET shall not hold for our own requests.
+
+        Nothing takes a query parameter back that was set on a connection to chDB.
+        """
+        parameters = any(name.startswith(PARAMETER) for name in _said(task))
+        alone = task.effect.kind is Kind.SET or (parameters and self._session.embedded)
+        return self._session.twin() if alone else nullcontext(self._session)
+
+    def _follow(self, task: Task, intent: Entry) -> Entry:
+        """Wait until every host of the cluster has carried out what is in their queue."""
+        settled = self._settler.settle(intent, sent=True)
+        if settled.outcome is Outcome.APPLIED:
+            return _taken(intent, settled)
+        if not settled.error:
+            raise unknown(intent, task.total, settled, task.statement)
+        told = EngineError(settled.error, code=settled.code)
+        clean = settled.outcome is Outcome.NOT_APPLIED
+        passing = clean and is_passing(told)
+        raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
+
+    def _settings(self, task: Task, intent: Entry) -> dict[str, str]:
+        """Return what the revision sets, and what makes the server answer where we poll."""
+        settings = {**_said(task), **(SUBMIT if task.queued else {})}
+        if task.effect.mutation and self._session.features.mutations_sync:
+            # A view passes a mutation on to a table whose mutations we do not look at.
+            passed_on = (
+                Watch.MUTATIONS in task.effect.watches
+                and intent.before
+                and not Fingerprint.from_json(intent.before).mutations
+            )
+            wait = "2" if passed_on else "0"
+            settings["mutations_sync"] = wait
+            if self._session.features.lightweight_deletes_sync:
+                settings["lightweight_deletes_sync"] = wait
+        return settings
+
+    def _refused(self, task: Task, intent: Entry, error: EngineError) -> Refused:
+        """Say whether a refusal left anything behind, and whether it will pass."""
+        if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
+            return Refused(error, task, intent)
+        if not (task.effect.atomic or task.repeatable) and intent.before:
+            try:
+                shown = self._settler.compare(intent)
+            except EngineError as gone:
+                why = f"what it left behind cannot be looked up: {gone.message}"
+                return Refused(error, task, intent, clean=False, why=why)
+            if shown.outcome is not Outcome.NOT_APPLIED:
+                return Refused(error, task, intent, clean=False, why=shown.why)
+        return Refused(error, task, intent, passing=is_passing(error))
+
+    def _rejoin(self, task: Task, intent: Entry, error: EngineError) -> Entry:
+        """Find out what became of a statement whose answer did not come."""
+        self._tell(
+            Notice(
+                f"{task.step.revision} statement {task.position}: "
+                f"{said_of(task, error).rstrip('.')}. What became of it is looked up."
+            )
+        )
+        settled = self._settler.settle(intent, sent=True)
+        if settled.outcome is Outcome.APPLIED:
+            return _taken(intent, settled)
+        if settled.outcome is Outcome.UNKNOWN:
+            raise unknown(intent, task.total, settled, task.statement) from error
+        # A change of type that the data does not fit is made all the same, and hangs.
+        self.wait_for_mutations(intent, task.total)
+        if settled.error:
+            told = EngineError(settled.error, code=settled.code)
+            raise Refused(told, task, intent, passing=is_passing(told)) from error
+        again = error.code not in STOPPED
+        raise Refused(error, task, intent, passing=again, why=settled.why) from error
+
+    def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
+        self._tell(
+            Interrupting(
+                f"The server is asked to stop statement {task.position} of {task.step.revision}. "
+                "A second interrupt stops the waiting."
+            )
+        )
+        watch.kill_queries(self._session, intent.query_id)
+        settled = self._settler.settle(intent, sent=True)
+        if settled.outcome is Outcome.APPLIED:
+            self._recorder.note(task, _taken(intent, settled))
+        elif settled.outcome is Outcome.NOT_APPLIED:
+            self._recorder.note(
+                task, intent.outcome(JournalEvent.FAILED, f"interrupted; {settled.why}")
+            )
+        else:
+            raise unknown(intent, task.total, settled, task.statement) from stop
+
+    def wait_for_mutations(self, intent: Entry, total: int | None) -> None:
+        """Poll until the mutations that a statement made are done.
+
+        Raises:
+            MutationFailed: One fails again and again; it is still in the server's queue.
+
+        """
+        changes = effect_of(intent)
+        if not changes.mutation or not changes.targets:
+            return
+        name = changes.targets[0]
+        database = name.database or self._session.database
+        table = key(name, self._session)
+        known = Fingerprint.from_json(intent.before).mutations.get(table, ())
+        if self._session.topology.shards > 1:
+            known = ()  # each shard numbers its own
+        began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
+        while True:
+            look = partial(watch.mutations, database=database, table=name.name, known=known)
+            left = [
+                m for _, made in self._hosts.ask(look) for m in made if not m.done and not m.killed
+            ]
+            if not left:
+                return
+            self._lock.check()
+            now = time.monotonic()
+            parts = sum(m.parts for m in left)
+            most = max(most, parts)
+            failing = next((m for m in left if m.reason), None)
+            failing_since = (failing_since or now) if failing else 0.0
+            if failing and now - failing_since >= _MUTATION_PATIENCE:
+                raise _mutation_failed(intent, total, failing, database, name.name)
+            self._tell(
+                StatementWaiting(
+                    intent.revision,
+                    intent.position,
+                    f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
+                    + (", and the last try failed" if failing else ""),
+                    int((now - began) * 1000),
+                    most - parts,
+                    most,
+                )
+            )
+            interrupts.sleep(pause)
+            pause = min(pause * 2, _LONGEST_POLL)
+
+
+def _said(task: Task) -> dict[str, str]:
+    """Return what the SETs before a statement say."""
+    return dict(task.statement.settings)
+
+
+def said_of(task: Task, error: EngineError) -> str:
+    """Return a server's words without the statement's secrets.
+
+    A server quotes a statement from its middle, where a secret has no name.
+    """
+    return Redactor(secrets_in(task.statement.sent))(error.message)
+
+
+def _taken(intent: Entry, settled: Settled) -> Entry:
+    return intent.outcome(
+        JournalEvent.APPLIED,
+        settled.why,
+        rows_read=settled.rows_read,
+        rows_written=settled.rows_written,
+    )
+
+
+def _passing(task: Task, refused: Refused) -> str:
+    code = f"ClickHouse {refused.error.code}: " if refused.error.code else ""
+    merge = f" {_MERGE_HINT}" if refused.error.code == CANNOT_ASSIGN_ALTER else ""
+    return (
+        f"{task.step.revision} statement {task.position} is sent again, since "
+        f"{refused.why or 'nothing of it took effect'}: {code}{refused.reason}{merge}"
+    )
+
+
+def _mutation_failed(
+    intent: Entry, total: int | None, mutation: Mutation, database: str, table: str
+) -> MutationFailed:
+    kill = (
+        f"KILL MUTATION WHERE database = {quote.string(database)} "
+        f"AND table = {quote.string(table)} AND mutation_id = {quote.string(mutation.name)}"
+    )
+    return MutationFailed(
+        revision=intent.revision,
+        index=intent.position,
+        total=total,
+        reason=f"{mutation.name} of {database}.{table} fails: {mutation.reason}",
+        code=mutation.code,
+        file=None,
+        line=None,
+        outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
+        "the next run waits for it again.",
+        hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
+        "Parts that were changed already stay changed.",
+    )

@@ -1,0 +1,138 @@
+"""A statement in its place in a run, and what may be assumed about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.checksum import statements_checksum
+from budeval_migrations.sql.effects import Effect, Watch, effect
+from budeval_migrations.sql.redact import HIDDEN
+from budeval_migrations.state.unfinished import Entry, JournalEvent
+
+_ADDING = frozenset(
+    {
+        Kind.CREATE_TABLE,
+        Kind.CREATE_VIEW,
+        Kind.CREATE_MATERIALIZED_VIEW,
+        Kind.CREATE_DICTIONARY,
+        Kind.CREATE_FUNCTION,
+        Kind.CREATE_INDEX,
+        Kind.ALTER,
+    }
+)
+_AT_ONCE = frozenset({Watch.TABLES, Watch.FUNCTIONS})
+
+
+@dataclass(frozen=True)
+class Task:
+    """One statement of one step.
+
+    Attributes:
+        since: Sequence of the last good ledger row of the revision; 0 for none.
+        position: 1-based number within the revision.
+        total: How many there are; None in a dynamic revision.
+        shown: The text that is sent, without secrets.
+
+    """
+
+    step: Step
+    since: int
+    position: int
+    total: int | None
+    statement: Statement
+    shown: str
+
+    @property
+    def queued(self) -> bool:
+        """Every host of a cluster carries it out, when it comes to it."""
+        return self.statement.placed is not None and self.statement.placed.queued
+
+    @cached_property
+    def effect(self) -> Effect:
+        """What the statement changes."""
+        return effect(self.statement.text)
+
+    @cached_property
+    def hash(self) -> str:
+        """The fingerprint by which it is known again."""
+        return statement_hash(self.statement)
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Running it again is the same as running it once: by its kind, or by its probe."""
+        return bool(self.statement.unless) or (
+            self.statement.backfill is None and self.effect.repeatable
+        )
+
+    @cached_property
+    def needs_intent(self) -> bool:
+        """Its intent must be durable before it is sent.
+
+        On the way down always: else a kill would leave a revision that counts as
+        applied and is half gone. With a probe too: one that still runs for a killed
+        process has to be found before the probe is asked again. In the queue of a
+        cluster it stays until the last host has done it, and is not put there twice.
+        """
+        plain = self.statement.backfill is None and self.effect.repeatable
+        return not plain or self.queued or self.step.direction is Direction.DOWN
+
+    @cached_property
+    def quick(self) -> bool:
+        """It adds to the catalogue alone, at once, and the catalogue tells for sure.
+
+        Several of these, of different things, can share one write of the journal:
+        done again, or looked for, after the others they come out the same. What
+        drops or renames does not: it takes away what a statement before it reads.
+        """
+        effect = self.effect
+        return (
+            self.statement.backfill is None
+            and not self.statement.unless
+            and effect.kind in _ADDING
+            and bool(effect.watches)
+            and set(effect.watches) <= _AT_ONCE
+            and effect.atomic
+            and not effect.mutation
+        )
+
+    def entry(self, event: JournalEvent, **values: object) -> Entry:
+        """Return a journal entry about this statement."""
+        return Entry(
+            revision=self.step.revision,
+            direction=self.step.direction,
+            since=self.since,
+            position=self.position,
+            event=event,
+            hash=self.hash,
+            statement=self.shown,
+            checksum=self.step.checksum,
+            text=self.statement.sent,
+            **values,  # type: ignore[arg-type]
+        )
+
+    def is_of(self, entry: Entry) -> bool:
+        """Return whether an entry is about this statement, but for its secrets perhaps."""
+        return self.hash == entry.hash or self.shown == entry.statement
+
+
+def effect_of(entry: Entry, *, on_one_host: bool = False) -> Effect:
+    """Return what the statement of an entry changes.
+
+    Where its text is not known any more, what was hidden may have said something else.
+    """
+    if entry.text:
+        return effect(entry.text, on_one_host=on_one_host)
+    try:
+        found = effect(entry.statement, on_one_host=on_one_host)
+    except StatementSyntaxError:
+        return Effect(Kind.OTHER, repeatable=False)
+    return replace(found, repeatable=found.repeatable and HIDDEN not in entry.statement)
+
+
+def statement_hash(statement: Statement) -> str:
+    """Return the SHA-256 by which the journal knows a statement."""
+    return statements_checksum(statement.parts())

@@ -1,0 +1,1 @@
+"""Where other programs call us: an application's lifespan, pytest."""

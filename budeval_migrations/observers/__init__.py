@@ -1,0 +1,1 @@
+"""They listen to a run's events: log lines, OpenTelemetry, hooks."""

@@ -1,0 +1,1 @@
+"""Writes revision files: the kinds of ``new``, the difference of two schemas, templates."""

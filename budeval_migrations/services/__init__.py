@@ -1,0 +1,1 @@
+"""One module a verb: upgrade, status, plan, drift, verify, diff. Knows no click."""

@@ -1,0 +1,194 @@
+"""Append to ``schema_migrations_journal``; the ledger reads it along with itself.
+
+An intent is durable before its statement is sent, and an outcome is written
+after it. A crash in between leaves the intent alone: the statement's outcome is
+then in doubt, and is settled by the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from budeval_migrations.clickhouse import waiting
+from budeval_migrations.clickhouse.cluster import keeper
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.failures import BEHIND, NO_QUORUM
+from budeval_migrations.clickhouse.fingerprint import Fingerprint
+from budeval_migrations.clickhouse.transports.base import Row
+from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import Direction
+from budeval_migrations.sql import quote
+from budeval_migrations.state import quorum, schema
+from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.version import __version__
+
+# How long a server may be away before bookkeeping is given up, in seconds.
+_PATIENCE = 30.0
+_POLL = 0.25
+# A majority of a cluster has not got this insert yet, or the one before it.
+_PENDING = NO_QUORUM | BEHIND
+_NUMBERS = [c.name for c in schema.JOURNAL_COLUMNS if "Int" in c.type]
+
+
+class Journal:
+    """The append-only table of what was tried, statement by statement.
+
+    Args:
+        sequence: The number of the next entry.
+        fence: A condition that holds as long as we hold the lock; empty for none.
+
+    """
+
+    def __init__(self, session: Session, sequence: int, fence: str = "") -> None:
+        self._session = session
+        self._sequence = sequence
+        self._fence = fence
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Append entries in one insert; a crash leaves all of them or none.
+
+        Raises:
+            LockLost: Somebody else holds the lock; nothing was appended.
+
+        """
+        numbered = [replace(entry, sequence=self._sequence + n) for n, entry in enumerate(entries)]
+        if not numbered:
+            return
+        self._sequence += len(numbered)
+        rows = [_values(entry) for entry in numbered]
+        append_fenced(self._session, schema.JOURNAL, rows, schema.JOURNAL_COLUMNS, self._fence)
+
+
+def append_fenced(
+    session: Session,
+    table: str,
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[schema.Column],
+    fence: str,
+) -> None:
+    """Append rows to a table of ours, as long as a condition holds.
+
+    Where the connection breaks, it is looked whether they arrived. Should they
+    arrive late and twice, a reader takes equal rows for one. While Keeper, which the
+    condition needs, is away, they are held, for ``lock_timeout`` seconds at most.
+
+    Args:
+        rows: With ``run_id`` and ``sequence``, by which they are known again.
+
+    Raises:
+        LockLost: The condition does not hold, or nobody can tell since Keeper is away;
+            nothing was appended.
+        ConnectionFailed: The server did not come back in half a minute.
+        EngineError: A majority of the cluster did not get the rows in that time.
+
+    """
+    types = {column.name: column.type for column in columns}
+    settings = dict(quorum.writing(session))
+    if settings and session.features.insert_deduplication_token:
+        # The same rows sent twice are one block, and no other rows are the same block.
+        settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
+    until = time.monotonic() + _PATIENCE
+    told = False
+    held = time.monotonic() + max(_PATIENCE, session.settings.lock_timeout)
+    while True:
+        try:
+            if not session.insert_fenced(table, rows, types, fence, settings=settings):
+                raise LockLost(
+                    "Another runner has taken the lock over. Nothing more was sent.",
+                    hint="Look with: budeval-migrate status. Then run the upgrade again.",
+                )
+            return
+        except ConnectionFailed as error:
+            if not error.details.get("sent") or session.embedded:
+                raise
+            if _arrived(session, table, rows[-1], until, error):
+                return
+        except EngineError as error:
+            if fence and not session.topology.hosts and keeper.is_away(error):
+                if time.monotonic() >= held:
+                    raise _without_keeper(error) from error
+                if not told:
+                    waiting.say_held(session.shown)
+                told = True
+                interrupts.sleep(_POLL)
+                continue  # the condition was not told, so that nothing was appended
+            if error.code not in _PENDING or not session.topology.hosts:
+                raise
+            if time.monotonic() >= until:
+                raise quorum.no_majority(session, error) from error
+            if _arrived(session, table, rows[-1], until, error):
+                return
+            interrupts.sleep(_POLL)
+
+
+def _without_keeper(error: EngineError) -> LockLost:
+    return LockLost(
+        "The lock is in ClickHouse Keeper, which the server cannot reach: "
+        f"{error.message.splitlines()[0]} Nothing more was sent.",
+        hint="Bring Keeper back, then run: budeval-migrate up. It finds out what took effect.",
+    )
+
+
+def _arrived(
+    session: Session, table: str, row: dict[str, Any], until: float, broken: EngineError
+) -> bool:
+    """Return whether a row is there, as soon as the server answers."""
+    while time.monotonic() < until:
+        interrupts.sleep(_POLL)
+        with suppress(ConnectionFailed):
+            [[count]] = quorum.read(
+                session,
+                f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
+                f"AND sequence = {int(row['sequence'])}",
+            )
+            return int(count) > 0
+    raise broken
+
+
+def entry_of(row: Row, database: str) -> Entry:
+    """Return the entry in a row of ``schema.JOURNAL_FIELDS``.
+
+    Raises:
+        LedgerError: It was written by a newer version of this package, or by something else.
+
+    """
+    value: dict[str, Any] = dict(zip(schema.JOURNAL_FIELDS, row, strict=True))
+    for name in _NUMBERS:
+        value[name] = int(value[name])
+    event, _, number = value["event"].partition("/")
+    if number.isdigit() and int(number) > schema.JOURNAL_FORMAT:
+        raise LedgerError(
+            f"The journal in {database} has format {number}; this package ({__version__}) knows "
+            f"formats up to {schema.JOURNAL_FORMAT}.",
+            hint="Use the newer version of budeval-migrations that wrote it.",
+            journal_format=int(number),
+        )
+    try:
+        value["direction"] = Direction(value["direction"])
+        value["event"] = JournalEvent(event)
+        Fingerprint.from_json(value["before"])
+        if value["event"] is JournalEvent.CHUNK and not isinstance(json.loads(value["note"]), dict):
+            raise ValueError(f"{value['note'][:80]!r} is no state of a chunk")
+    except ValueError as error:
+        raise LedgerError(
+            f"The journal in {database} holds a row about {value['revision']} statement "
+            f"{value['position']} that this package ({__version__}) cannot read: {error}",
+            hint="Use the version of budeval-migrations that wrote it.",
+        ) from error
+    value["at"] = datetime.fromtimestamp(float(value["at"]), timezone.utc)
+    return Entry(**value)
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    values: dict[str, Any] = dict(vars(entry))
+    del values["at"], values["text"]  # the server's own clock; with its secrets
+    values["direction"] = entry.direction.value
+    values["event"] = entry.event.value
+    return values

@@ -1,0 +1,97 @@
+"""What the ledger's rows say, folded. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+from budeval_migrations.model import Direction, LedgerRow
+from budeval_migrations.state.schema import BOOTSTRAP_VERSION
+from budeval_migrations.state.unfinished import Effort, Entry, Key, fold
+
+
+class Ground(Enum):
+    """What was found where the ledger should be."""
+
+    NO_DATABASE = "no database"
+    EMPTY = "empty"
+    LEGACY = "legacy"
+    READY = "ready"
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """The rows of the ledger, in order, and what surrounds them.
+
+    Attributes:
+        foreign_heads: The content of an ``alembic_version`` *table* that
+            another tool made; None when there is no such table.
+        entries: The journal's entries about revisions that are not finished.
+
+    """
+
+    ground: Ground
+    rows: tuple[LedgerRow, ...] = ()
+    foreign_heads: tuple[str, ...] | None = field(default=None)
+    entries: tuple[Entry, ...] = ()
+
+    @cached_property
+    def attempts(self) -> Mapping[str, LedgerRow]:
+        """The last attempt at every revision, good or bad."""
+        return {row.version: row for row in self._rows if not row.answers}
+
+    @cached_property
+    def recorded(self) -> Mapping[str, LedgerRow]:
+        """The last good row of every revision that is applied, in order."""
+        applied: dict[str, LedgerRow] = {}
+        for row in self._rows:
+            if not row.success:
+                continue
+            applied.pop(row.version, None)
+            if row.direction is Direction.UP:
+                applied[row.version] = row
+        return applied
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next row to append."""
+        return 1 + max((row.sequence for row in self.rows), default=0)
+
+    @property
+    def next_entry(self) -> int:
+        """A number for the next journal entry, above those of every open effort."""
+        return 1 + max((entry.sequence for entry in self.entries), default=0)
+
+    @cached_property
+    def efforts(self) -> Mapping[Key, Effort]:
+        """What the journal says about revisions that are not finished."""
+        return fold(self.entries)
+
+    def since(self, revision: str) -> int:
+        """Return the sequence of the last good row of a revision; 0 for none."""
+        return max((row.sequence for row in self._good.get(revision, ())), default=0)
+
+    @cached_property
+    def _good(self) -> Mapping[str, list[LedgerRow]]:
+        found: dict[str, list[LedgerRow]] = {}
+        for row in self.rows:
+            if row.success:
+                found.setdefault(row.version, []).append(row)
+        return found
+
+    @cached_property
+    def conflicts(self) -> tuple[int, ...]:
+        """Sequence numbers that more than one row has."""
+        seen: set[int] = set()
+        twice = []
+        for row in self.rows:
+            if row.sequence and row.sequence in seen:
+                twice.append(row.sequence)
+            seen.add(row.sequence)
+        return tuple(dict.fromkeys(twice))
+
+    @property
+    def _rows(self) -> Iterable[LedgerRow]:
+        return (row for row in self.rows if not (row.legacy and row.version == BOOTSTRAP_VERSION))

@@ -1,0 +1,155 @@
+"""What may be assumed about a statement, by its kind and its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from budeval_migrations.execution.task import Task, statement_hash
+from budeval_migrations.model import Backfill, Direction, Operation, Statement, Step
+from budeval_migrations.state.unfinished import JournalEvent
+
+UP = Step("001_a", Operation.UPGRADE, Direction.UP, checksum="sum")
+DOWN = Step("001_a", Operation.DOWNGRADE, Direction.DOWN, checksum="sum")
+BACKFILL = Backfill("t", "SELECT k FROM s WHERE {chunk}", "s", "k", 10)
+
+
+def task(text: str, step: Step = UP, **more: object) -> Task:
+    return Task(step, 7, 2, 3, Statement(text, **more), text)  # type: ignore[arg-type]
+
+
+# text, repeatable, quick
+KINDS = {
+    "CREATE TABLE t (k Int8) ENGINE = MergeTree ORDER BY k": (False, True),
+    "CREATE TABLE IF NOT EXISTS t (k Int8) ENGINE = MergeTree ORDER BY k": (True, True),
+    "CREATE TABLE t ENGINE = MergeTree ORDER BY k AS SELECT 1 AS k": (False, False),
+    "CREATE VIEW v AS SELECT 1": (False, True),
+    "CREATE OR REPLACE VIEW v AS SELECT 1": (True, True),
+    "CREATE MATERIALIZED VIEW v ENGINE = Log POPULATE AS SELECT 1": (False, False),
+    "CREATE FUNCTION f AS x -> x": (False, True),
+    "CREATE DATABASE d": (False, False),
+    "DROP TABLE t": (False, False),
+    "DROP TABLE IF EXISTS t": (True, False),
+    "DROP TABLE t, u": (False, False),
+    "RENAME TABLE t TO u": (False, False),
+    "RENAME TABLE t TO u, v TO w": (False, False),
+    "EXCHANGE TABLES t AND u": (False, False),
+    "ALTER TABLE t ADD COLUMN z Int8": (False, True),
+    "ALTER TABLE t ADD COLUMN IF NOT EXISTS z Int8": (True, True),
+    "ALTER TABLE t ADD COLUMN y Int8, ADD COLUMN z Int8": (False, False),
+    "ALTER TABLE t ON CLUSTER c ADD COLUMN z Int8": (False, False),
+    "CREATE TABLE t ON CLUSTER c (k Int8) ENGINE = Log": (False, False),
+    "ALTER TABLE t DROP COLUMN z": (False, False),
+    "ALTER TABLE t MODIFY COLUMN z Int16": (True, False),
+    "ALTER TABLE t UPDATE z = 1 WHERE 1": (False, False),
+    "ALTER TABLE t DELETE WHERE 1": (False, False),
+    "DELETE FROM t WHERE 1": (False, False),
+    "TRUNCATE TABLE t": (False, False),
+    "INSERT INTO t VALUES (1)": (False, False),
+    "INSERT INTO t SELECT 1": (False, False),
+    "ALTER TABLE t DROP PARTITION 1": (False, False),
+    "ALTER TABLE t MOVE PARTITION 1 TO TABLE u": (False, False),
+    "OPTIMIZE TABLE t FINAL": (True, False),
+    "SELECT 1": (True, False),
+    "SYSTEM FLUSH LOGS": (True, False),
+    "GRANT SELECT ON t TO u": (True, False),
+    "BACKUP TABLE t TO Disk('d', 'b')": (False, False),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), KINDS.items(), ids=KINDS)
+def test_a_kind_of_statement_is_repeatable_or_quick(text: str, expected: object) -> None:
+    found = task(text)
+
+    assert (found.repeatable, found.quick) == expected
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_on_the_way_up_what_is_not_repeatable_needs_an_intent(text: str) -> None:
+    found = task(text)
+
+    assert found.needs_intent is not found.repeatable
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_on_the_way_down_everything_needs_an_intent(text: str) -> None:
+    assert task(text, DOWN).needs_intent
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_a_probe_makes_any_statement_repeatable_and_none_quick(text: str) -> None:
+    found = task(text, unless="SELECT 1")
+
+    assert (found.repeatable, found.quick) == (True, False)
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_one_with_a_probe_is_looked_for_by_its_intent_like_one_without(text: str) -> None:
+    assert task(text, unless="SELECT 1").needs_intent is task(text).needs_intent
+
+
+def test_a_backfill_is_neither_repeatable_nor_quick() -> None:
+    found = task("INSERT INTO t SELECT k FROM s WHERE (1)", backfill=BACKFILL)
+
+    assert (found.repeatable, found.quick, found.needs_intent) == (False, False, True)
+
+
+def test_quick_statements_are_told_by_tables_and_functions_alone() -> None:
+    quick = [task(text) for text in KINDS if task(text).quick]
+
+    assert {w.value for t in quick for w in t.effect.watches} == {"tables", "functions"}
+    assert all(t.effect.atomic and not t.effect.mutation for t in quick)
+
+
+def test_an_entry_says_which_statement_it_is_about() -> None:
+    found = task("SELECT 1").entry(JournalEvent.FAILED, query_id="q", error_code=60)
+
+    assert (found.revision, found.direction, found.since, found.position) == (
+        "001_a",
+        Direction.UP,
+        7,
+        2,
+    )
+    assert (found.event, found.query_id, found.error_code) == (JournalEvent.FAILED, "q", 60)
+    assert (found.statement, found.checksum) == ("SELECT 1", "sum")
+    assert found.hash == statement_hash(Statement("SELECT 1"))
+
+
+def test_an_entry_holds_the_text_that_people_may_see() -> None:
+    made = Task(UP, 0, 1, 1, Statement("CREATE USER u IDENTIFIED BY 'x'"), "CREATE USER u ***")
+
+    assert made.entry(JournalEvent.INTENT).statement == "CREATE USER u ***"
+    assert made.hash == statement_hash(Statement("CREATE USER u IDENTIFIED BY 'x'"))
+
+
+def test_where_a_statement_stands_is_no_part_of_its_hash() -> None:
+    assert statement_hash(Statement("SELECT 1", "a.py", 3)) == statement_hash(Statement("SELECT 1"))
+
+
+def test_a_probe_is_part_of_the_hash() -> None:
+    assert statement_hash(Statement("SELECT 1", unless="SELECT 2")) != statement_hash(
+        Statement("SELECT 1")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({"chunk_rows": 99}, True),
+        ({"pause": 1.0}, True),
+        ({"columns": ("k",)}, False),
+        ({"by": "j"}, False),
+        ({"into": "u"}, False),
+        ({"select": "SELECT k + 1 FROM s WHERE {chunk}"}, False),
+        ({"source": "r"}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_how_fast_a_backfill_goes_is_no_part_of_its_hash(
+    changed: dict[str, object], same: bool
+) -> None:
+    one = statement_hash(Statement("x", backfill=BACKFILL))
+    other = statement_hash(Statement("x", backfill=replace(BACKFILL, **changed)))  # type: ignore[arg-type]
+
+    assert (one == other) is same

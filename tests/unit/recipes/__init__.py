@@ -1,0 +1,1 @@
+"""Tests of ``budeval_migrations.recipes``."""
