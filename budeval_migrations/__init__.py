@@ -13,9 +13,9 @@ from budeval_migrations.version import __version__
 
 if TYPE_CHECKING:
     from budeval_migrations.errors import MigrationError
-    from budeval_migrations.findings import LintReport
     from budeval_migrations.integrations.asgi import lifespan
     from budeval_migrations.model import Report, Status, Validation
+    from budeval_migrations.model.findings import LintReport
     from budeval_migrations.services.api import (
         adopt,
         compare_hosts,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from budeval_migrations.services.scaffold import diff, init, new
 
 _HOMES = {
-    "LintReport": "findings",
+    "LintReport": "model.findings",
     "MigrationError": "errors",
     "Report": "model",
     "Status": "model",

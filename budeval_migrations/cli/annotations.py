@@ -13,9 +13,10 @@ import click
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.forecast import difference_lines, told_of
 from budeval_migrations.errors import ConfigError, MigrationError
-from budeval_migrations.findings import Difference, Finding, Plan, Severity, Verification, Verified
 from budeval_migrations.linter import formats
 from budeval_migrations.model import Failure
+from budeval_migrations.model.findings import Finding, Severity
+from budeval_migrations.model.previews import Difference, Plan, Verification, Verified
 from budeval_migrations.revisions.directory import read_files, shown_path
 from budeval_migrations.settings import load_settings
 

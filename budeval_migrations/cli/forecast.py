@@ -10,10 +10,11 @@ from rich.markup import escape
 from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.screen import write
 from budeval_migrations.counting import counted
-from budeval_migrations.findings import (
+from budeval_migrations.model import Failure
+from budeval_migrations.model.findings import Finding
+from budeval_migrations.model.previews import (
     Difference,
     Drift,
-    Finding,
     Plan,
     PlannedRevision,
     Rehearsal,
@@ -21,7 +22,6 @@ from budeval_migrations.findings import (
     Verification,
     Verified,
 )
-from budeval_migrations.model import Failure
 from budeval_migrations.visible import visible
 
 

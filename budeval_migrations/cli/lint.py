@@ -11,9 +11,9 @@ from budeval_migrations.cli.annotations import Annotations, chosen, format_optio
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.output import Output
 from budeval_migrations.errors import ConfigError, RevisionError
-from budeval_migrations.findings import Finding, LintReport, Severity
 from budeval_migrations.linter import formats
 from budeval_migrations.linter.registry import rules
+from budeval_migrations.model.findings import Finding, LintReport, Severity
 from budeval_migrations.services import preview as ahead
 
 _STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

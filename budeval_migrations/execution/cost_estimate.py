@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.findings import Cost, Touched
 from budeval_migrations.model import Statement
+from budeval_migrations.model.previews import Cost, Touched
 from budeval_migrations.sql.alter import Clause
 from budeval_migrations.sql.alteration import column_of, read_alteration
 from budeval_migrations.sql.changes import Change, Effect, Kind, Name

@@ -36,7 +36,6 @@ from budeval_migrations.execution.problems import (
     refuse,
     unfinished,
 )
-from budeval_migrations.findings import Plan, PlannedRevision, PlannedStatement
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Direction,
@@ -47,6 +46,7 @@ from budeval_migrations.model import (
     Report,
     Step,
 )
+from budeval_migrations.model.previews import Plan, PlannedRevision, PlannedStatement
 from budeval_migrations.sql import quote
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger

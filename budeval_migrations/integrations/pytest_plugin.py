@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from budeval_migrations.findings import Verification, Verified
+    from budeval_migrations.model.previews import Verification, Verified
 
 _FOUND: pytest.StashKey[Verification] = pytest.StashKey()
 

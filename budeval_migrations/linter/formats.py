@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from budeval_migrations.findings import Finding, LintReport, Severity
 from budeval_migrations.linter.registry import Rule, rules
+from budeval_migrations.model.findings import Finding, LintReport, Severity
 from budeval_migrations.version import __version__
 
 SARIF_VERSION = "2.1.0"

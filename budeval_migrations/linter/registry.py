@@ -8,8 +8,8 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.subject import Said, Subject
+from budeval_migrations.model.findings import Severity
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from budeval_migrations.findings import Finding, LintReport, Severity, Waived
 from budeval_migrations.linter.registry import Rule, Spot, rules
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.linter.waivers import (
@@ -14,6 +13,7 @@ from budeval_migrations.linter.waivers import (
     read_python_waivers,
     read_sql_waivers,
 )
+from budeval_migrations.model.findings import Finding, LintReport, Severity, Waived
 from budeval_migrations.sql.redact import redact
 
 NO_REASON, UNKNOWN, UNUSED = "BM090", "BM091", "BM092"

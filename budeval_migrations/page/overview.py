@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from budeval_migrations.clickhouse.cluster.topology import Host
-from budeval_migrations.findings import Drift
 from budeval_migrations.model import HostDifference, LedgerRow, RevisionNode, Status
+from budeval_migrations.model.previews import Drift
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from budeval_migrations.alembic_ext.catalogue import Catalogue
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ConfigError, EngineError, RevisionError
-from budeval_migrations.findings import Difference
 from budeval_migrations.model import Direction, Statement
+from budeval_migrations.model.previews import Difference
 from budeval_migrations.recipes.draft import Draft
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.scaffold.evolution import Way, evolve, kept, statements_of

@@ -18,13 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from budeval_migrations.alembic_ext.compile import ONE_AT_A_TIME, Compiler, has_downgrade
 from budeval_migrations.clickhouse.url import database_name, parse_url, secrets_of
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.findings import LintReport
 from budeval_migrations.linter.known import Tables
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.linter.report import lint_subjects
 from budeval_migrations.linter.subject import Subject, read_statements
 from budeval_migrations.linter.waivers import upgrade_line
 from budeval_migrations.model import Direction, RevisionFile
+from budeval_migrations.model.findings import LintReport
 from budeval_migrations.revisions.directory import read_files, read_text, shown_path, sql_files
 from budeval_migrations.revisions.script import load_graph, open_directory
 from budeval_migrations.settings import Settings

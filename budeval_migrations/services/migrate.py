@@ -13,8 +13,8 @@ from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.execution.resume import repair_command
 from budeval_migrations.execution.runner import Answer, Decide, Request, Runner
-from budeval_migrations.findings import Plan
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
+from budeval_migrations.model.previews import Plan
 from budeval_migrations.observers.hooks import with_hooks
 from budeval_migrations.observers.telemetry import traced
 from budeval_migrations.revisions.script import (

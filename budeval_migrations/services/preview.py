@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.findings import Drift, LintReport, Plan, Verification
+from budeval_migrations.model.findings import LintReport
+from budeval_migrations.model.previews import Drift, Plan, Verification
 from budeval_migrations.settings import Given, load_settings
 
 if TYPE_CHECKING:

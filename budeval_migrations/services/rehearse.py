@@ -24,8 +24,8 @@ from budeval_migrations.events import (
 from budeval_migrations.execution.adoption import adopted_rows
 from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.problems import refuse
-from budeval_migrations.findings import Difference, Drift, Plan, Rehearsal
 from budeval_migrations.model import Direction, Failure, LedgerRow, RevisionFile
+from budeval_migrations.model.previews import Difference, Drift, Plan, Rehearsal
 from budeval_migrations.services import migrate
 from budeval_migrations.services.lint import lint_files
 from budeval_migrations.settings import Settings

@@ -8,8 +8,8 @@ from budeval_migrations.alembic_ext.catalogue import Catalogue
 from budeval_migrations.alembic_ext.compile import has_downgrade
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import StatementError
-from budeval_migrations.findings import Difference, Verification, Verified
 from budeval_migrations.model import Direction
+from budeval_migrations.model.previews import Difference, Verification, Verified
 from budeval_migrations.services import migrate
 from budeval_migrations.services.rehearse import Scene, apply_on, stand_ins, take_back
 from budeval_migrations.shadow.apart import Apart

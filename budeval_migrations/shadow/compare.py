@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from budeval_migrations.findings import Difference
+from budeval_migrations.model.previews import Difference
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.definition import Column, Definition, read_definition

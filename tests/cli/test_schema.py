@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from budeval_migrations.cli.schema import VERSION, read_schema, schema_names
-from budeval_migrations.findings import Cost, Severity
 from budeval_migrations.model import ChecksumState, Direction, Operation, RevisionState
+from budeval_migrations.model.findings import Severity
+from budeval_migrations.model.previews import Cost
 from tests.cli.shell import one_object, refused
 from tests.support.answers import check_answer
 from tests.support.project import Project

@@ -10,7 +10,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import ChecksumMismatch
-from budeval_migrations.findings import Difference
+from budeval_migrations.model.previews import Difference
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 

@@ -9,7 +9,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import StatementFailed, Unsupported
-from budeval_migrations.findings import Cost, Plan, Rehearsal, Touched
+from budeval_migrations.model.previews import Cost, Plan, Rehearsal, Touched
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 

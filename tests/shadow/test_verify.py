@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.findings import Verification, Verified
+from budeval_migrations.model.previews import Verification, Verified
 from tests.support.project import REPOSITORY, Project
 
 pytestmark = pytest.mark.embedded

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject, shown
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.changes import Kind
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.known import Table, applied
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.definition import Column

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alter import repeatable
 from budeval_migrations.sql.changes import Kind
 

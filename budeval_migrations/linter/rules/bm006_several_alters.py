@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
+from budeval_migrations.model.findings import Severity
 
 _JOINED = frozenset({"COLUMN", "INDEX", "PROJECTION", "CONSTRAINT"})
 _VERBS = frozenset({"ADD", "DROP", "COMMENT"})

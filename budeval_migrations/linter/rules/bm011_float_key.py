@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.keys import key_types
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject, shown
+from budeval_migrations.model.findings import Severity
 
 
 def _check(subject: Subject) -> Iterator[Spot]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject
 from budeval_migrations.model import Reach
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.on_cluster import is_on_cluster
 
 

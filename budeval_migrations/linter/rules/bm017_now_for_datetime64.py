@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.known import nested
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.linter.types import read_type
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.definition import Column
 from budeval_migrations.sql.reader import Reader

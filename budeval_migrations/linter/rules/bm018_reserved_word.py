@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import Lexeme

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.select import certain_names
 from budeval_migrations.linter.subject import Subject, listed, shown
+from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.reader import Reader
 

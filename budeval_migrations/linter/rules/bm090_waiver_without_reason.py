@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import Rule
+from budeval_migrations.model.findings import Severity
 
 RULE = Rule(
     "BM090",

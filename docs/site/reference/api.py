@@ -10,10 +10,10 @@ from typing import Any
 from alembic.operations import MigrateOperation, Operations
 
 import budeval_migrations
-from budeval_migrations import events, findings, model
-from budeval_migrations.alembic_ext import directives as operations
-from budeval_migrations.scaffold import kinds as generate
-from budeval_migrations.scaffold import project
+from budeval_migrations import events, model
+from budeval_migrations.alembic_ext import directives as registered
+from budeval_migrations.model import findings, previews
+from budeval_migrations.scaffold import kinds, project
 from budeval_migrations.state.lock import lease
 from docs.site.reference import docstring
 from docs.site.reference.docstring import Docstring
@@ -41,16 +41,16 @@ ANSWERS: tuple[type, ...] = (
     findings.LintReport,
     findings.Finding,
     findings.Waived,
-    findings.Plan,
-    findings.PlannedRevision,
-    findings.PlannedStatement,
-    findings.Touched,
-    findings.Rehearsal,
-    findings.Drift,
-    findings.Difference,
-    findings.Verification,
-    findings.Verified,
-    generate.NewRevision,
+    previews.Plan,
+    previews.PlannedRevision,
+    previews.PlannedStatement,
+    previews.Touched,
+    previews.Rehearsal,
+    previews.Drift,
+    previews.Difference,
+    previews.Verification,
+    previews.Verified,
+    kinds.NewRevision,
     project.NewProject,
 )
 
@@ -84,7 +84,7 @@ def event_kinds() -> Iterator[type]:
 
 def directives() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield what our operations add to ``op``."""
-    for kind in vars(operations).values():
+    for kind in vars(registered).values():
         if inspect.isclass(kind) and issubclass(kind, MigrateOperation):
             for name, value in vars(kind).items():
                 if isinstance(value, classmethod):

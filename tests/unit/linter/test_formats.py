@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from budeval_migrations.findings import Finding, LintReport, Severity, Waived
 from budeval_migrations.linter.formats import github, sarif
 from budeval_migrations.linter.registry import rules
+from budeval_migrations.model.findings import Finding, LintReport, Severity, Waived
 from budeval_migrations.version import __version__
 
 ERROR = Finding(

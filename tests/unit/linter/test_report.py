@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from budeval_migrations.findings import Finding, LintReport, Severity
 from budeval_migrations.linter.known import Tables
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.linter.report import lint_subjects
 from budeval_migrations.linter.subject import Subject, read_statements
 from budeval_migrations.model import CompiledRevision, Direction, Statement
+from budeval_migrations.model.findings import Finding, LintReport, Severity
 
 FILE = "versions/001.py"
 SOURCE = "def upgrade() -> None:\n    ...\n    ...\n"

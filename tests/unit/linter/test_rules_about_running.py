@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.findings import Severity
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.model import Reach
+from budeval_migrations.model.findings import Severity
 from tests.unit.linter.bench import EVENTS, Case
 
 TWICE = "it cannot be run twice, and after a kill it may not be known whether all of it took effect"
