@@ -85,13 +85,13 @@ def _upgrade(name: str, jobs: int = 1) -> Took:
     took: list[int] = []
     said: list[BackfillProgress] = []
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, RevisionFinished):
             took.append(event.elapsed_ms)
         elif isinstance(event, BackfillProgress):
             said.append(event)
 
-    bm.upgrade(name, url=_URL, database="bench", versions=["versions"], jobs=jobs, on_event=tell)
+    bm.upgrade(name, url=_URL, database="bench", versions=["versions"], jobs=jobs, on_event=emit)
     return Took(took[-1] / 1000, _misjudged(said))
 
 

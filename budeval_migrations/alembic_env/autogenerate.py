@@ -24,7 +24,7 @@ from budeval_migrations.scaffold.evolution import statements_of
 from budeval_migrations.scaffold.kinds import next_number
 from budeval_migrations.services.diff import find_difference, make_revision
 from budeval_migrations.services.migrate import open_catalogue
-from budeval_migrations.services.target_schema import metadata_statements, read_wanted
+from budeval_migrations.services.target_schema import metadata_statements, read_target_schema
 from budeval_migrations.settings import Settings
 
 # Options of ``alembic revision`` that say what only a person can know.
@@ -40,7 +40,7 @@ def wanted_of(metadata: MetaData | None, settings: Settings) -> tuple[Statement,
     """
     if metadata is not None:
         return metadata_statements(metadata, "target_metadata")
-    return read_wanted(settings.schema) if settings.schema else None
+    return read_target_schema(settings.schema) if settings.schema else None
 
 
 def generate(

@@ -12,7 +12,7 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.connection import Carrier
 from budeval_migrations.state import schema
-from budeval_migrations.state.stored_statements import kept_statements
+from budeval_migrations.state.stored_statements import stored_statements
 from budeval_migrations.version import __version__
 
 
@@ -118,8 +118,8 @@ def _ledger_row(session: Session, step: Step, features: Features) -> str:
         "tool_version": quote.string(__version__),
         "server_version": "version()",
         "statements_checksum": quote.string(step.statements_checksum),
-        "upgrade_statements": quote.string(kept_statements(step.up, session.redact)),
-        "downgrade_statements": quote.string(kept_statements(step.down, session.redact)),
+        "upgrade_statements": quote.string(stored_statements(step.up, session.redact)),
+        "downgrade_statements": quote.string(stored_statements(step.down, session.redact)),
         "ledger_format": str(schema.LEDGER_FORMAT),
     }
     return f"INSERT INTO {schema.LEDGER} ({', '.join(values)})\nSELECT {', '.join(values.values())}"

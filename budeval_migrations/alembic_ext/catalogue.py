@@ -28,7 +28,7 @@ from budeval_migrations.revisions.script import add_strangers, load_graph
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.state.stored_statements import read_kept_downgrades
+from budeval_migrations.state.stored_statements import read_stored_downgrades
 
 
 class Catalogue:
@@ -148,7 +148,7 @@ class Catalogue:
         lost = [row for name in revisions if name not in self.graph and (row := rows.get(name))]
         kept = {
             row.version: _kept_step(row, down)
-            for row, down in zip(lost, read_kept_downgrades(self._session, lost), strict=True)
+            for row, down in zip(lost, read_stored_downgrades(self._session, lost), strict=True)
         }
         return [
             kept.get(name) or self.step(name, Operation.DOWNGRADE, Direction.DOWN)

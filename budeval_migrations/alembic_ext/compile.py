@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection, Dialect
 
 from budeval_migrations.alembic_ext import directives as _registered  # noqa: F401  adds to op
 from budeval_migrations.alembic_ext.impl import SINK
-from budeval_migrations.alembic_ext.source_map import Locate, Places
+from budeval_migrations.alembic_ext.source_map import Locate, SourceMap
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
@@ -58,12 +58,12 @@ class RevisionSink:
     def __init__(
         self,
         path: str,
-        places: Places,
+        source_map: SourceMap,
         emit: Callable[[Statement], None],
         bind: Callable[[], Connection],
     ) -> None:
         self._path = Path(path)
-        self._places = places
+        self._places = source_map
         self._emit = emit
         self._bind = bind
         self._files: tuple[str, ...] | None = None
@@ -203,7 +203,7 @@ class Compiler:
         self._dialect = dialect
         self._redact = redact
         # Both directions of a file are compiled one after the other.
-        self._places = lru_cache(maxsize=1)(Places)
+        self._places = lru_cache(maxsize=1)(SourceMap)
 
     def compile(self, script: Script, direction: Direction) -> CompiledRevision:
         """Return the statements of one direction; sends nothing.
@@ -245,7 +245,7 @@ def run_live(
         RevisionCompileError: The revision's Python failed.
 
     """
-    sink = RevisionSink(script.path, Places(script.path), emit, lambda: connection)
+    sink = RevisionSink(script.path, SourceMap(script.path), emit, lambda: connection)
     with ONE_AT_A_TIME, _python_errors(script, direction, redact):
         _call(script, direction, _make_context(connection.dialect, connection), sink)
 

@@ -23,7 +23,7 @@ _ESCAPE = re.compile(
 _QUOTES = re.compile(r"(?P<prefix>[a-zA-Z]*)(?P<quote>'''|\"\"\"|'|\")")
 
 
-class Places:
+class SourceMap:
     """The lines of one revision file."""
 
     def __init__(self, path: str) -> None:

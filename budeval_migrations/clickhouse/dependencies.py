@@ -7,10 +7,10 @@ https://clickhouse.com/docs/operations/system-tables/functions
 from __future__ import annotations
 
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.sql.access_set import Ties, tie
+from budeval_migrations.sql.access_set import Dependencies, dependencies_of
 
 
-def read_ties(session: Session) -> Ties:
+def read_dependencies(session: Session) -> Dependencies:
     """Return how the tables of the server hang together; read-only.
 
     Raises:
@@ -30,4 +30,4 @@ def read_ties(session: Session) -> Ties:
         "WHERE database NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA')"
         + (functions if session.features.functions else "")
     )
-    return tie((str(name), str(engine), str(text)) for name, engine, text in rows)
+    return dependencies_of((str(name), str(engine), str(text)) for name, engine, text in rows)

@@ -28,7 +28,7 @@ from budeval_migrations.events import BackfillProgress, Listener, Notice
 from budeval_migrations.execution.chunks import Chunk, from_json, plan_chunks, to_json
 from budeval_migrations.execution.patience import PATIENCE, patiently
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import Settled, unknown
+from budeval_migrations.execution.reconcile.ladder import Reconciled, unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.sender import Refused, said_of
 from budeval_migrations.execution.task import Task
@@ -37,7 +37,7 @@ from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Name, effect
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Entry, JournalEvent, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded
 
 _PREFIX = "budeval_backfill_"
 _TRIES = 5
@@ -49,7 +49,7 @@ class _Work:
     """One backfill on its way."""
 
     task: Task
-    intent: Entry
+    intent: JournalEntry
     backfill: Backfill
     into: Name
     chunks: tuple[Chunk, ...]
@@ -79,15 +79,15 @@ class Backfiller:
         lock: Lock,
         recorder: Recorder,
         hosts: Hosts,
-        tell: Listener,
+        emit: Listener,
     ) -> None:
         self._session = session
         self._hosts = hosts
         self._lock = lock
         self._recorder = recorder
-        self._tell = tell
+        self._tell = emit
 
-    def run(self, task: Task, known: Recorded | None) -> Entry:
+    def run(self, task: Task, known: Recorded | None) -> JournalEntry:
         """Move what is not yet moved, and return the entry that says that it is done.
 
         Args:
@@ -161,7 +161,7 @@ class Backfiller:
                 hint="Fill the table behind it, or use op.execute with an INSERT … SELECT.",
             )
 
-    def _plan(self, work: _Work, known: tuple[Entry, ...]) -> tuple[Chunk, ...]:
+    def _plan(self, work: _Work, known: tuple[JournalEntry, ...]) -> tuple[Chunk, ...]:
         planned = next((e for e in known if "plan" in json.loads(e.note)), None)
         if planned is not None:
             return from_json(planned.note)
@@ -169,7 +169,7 @@ class Backfiller:
         self._write(work, to_json(chunks))
         return chunks
 
-    def _take_up(self, work: _Work, known: tuple[Entry, ...]) -> None:
+    def _take_up(self, work: _Work, known: tuple[JournalEntry, ...]) -> None:
         """Go on after the last chunk that was filled."""
         filled = [(e, json.loads(e.note)) for e in known if "staging" in e.note]
         work.rows = sum(int(state["rows"]) for _, state in filled)
@@ -220,7 +220,7 @@ class Backfiller:
         work.rows += int(rows)
         return {**state, "into": target.as_json()}
 
-    def _move(self, work: _Work, state: Mapping[str, Any], before: Entry | None) -> None:
+    def _move(self, work: _Work, state: Mapping[str, Any], before: JournalEntry | None) -> None:
         """Move what a staging table still holds, partition by partition.
 
         Args:
@@ -246,7 +246,12 @@ class Backfiller:
         self._session.execute(f"DROP TABLE IF EXISTS {_sql(staging)}")
 
     def _move_one(
-        self, work: _Work, staging: Name, partition: str, held: Fingerprint, died: Entry | None
+        self,
+        work: _Work,
+        staging: Name,
+        partition: str,
+        held: Fingerprint,
+        died: JournalEntry | None,
     ) -> None:
         """Move one partition; where the server died meanwhile, look first whether it is moved."""
         if died is not None:
@@ -262,8 +267,8 @@ class Backfiller:
                     )
                     return
                 why = f"whose the new parts in partition {partition} of {name} are is not known"
-                settled = Settled(Outcome.UNKNOWN, why)
-                raise unknown(work.intent, work.task.total, settled, work.task.statement)
+                reconciled = Reconciled(Outcome.UNKNOWN, why)
+                raise unknown(work.intent, work.task.total, reconciled, work.task.statement)
         self._session.execute(
             f"ALTER TABLE {_sql(staging)} MOVE PARTITION ID {quote.string(partition)} "
             f"TO TABLE {work.backfill.into}",
@@ -278,7 +283,7 @@ class Backfiller:
         )
         return [str(row[0]) for row in rows]
 
-    def _restarted_since(self, entry: Entry) -> bool:
+    def _restarted_since(self, entry: JournalEntry) -> bool:
         if entry.at is None:
             return False
         at = f"{entry.at.timestamp():.3f}"

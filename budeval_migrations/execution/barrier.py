@@ -22,7 +22,7 @@ from budeval_migrations.state.lock.lock import Lock
 _OURS = (schema.LEDGER, schema.JOURNAL, schema.LOCK)
 
 
-def check_hosts(session: Session, hosts: Hosts, tell: Listener) -> None:
+def check_hosts(session: Session, hosts: Hosts, emit: Listener) -> None:
     """Make sure that the hosts are there; read-only.
 
     Those that are away and shall not be waited for are noted in the session.
@@ -63,11 +63,11 @@ def check_hosts(session: Session, hosts: Hosts, tell: Listener) -> None:
         )
     session.absent = frozenset(away)
     for sentence in away.values():
-        tell(Notice(f"Going on without a host. {sentence}"))
+        emit(Notice(f"Going on without a host. {sentence}"))
 
 
 def check_level(
-    session: Session, hosts: Hosts, reaches: Mapping[str, Reach], tell: Listener
+    session: Session, hosts: Hosts, reaches: Mapping[str, Reach], emit: Listener
 ) -> None:
     """Make sure that the hosts that are there have the same; read-only.
 
@@ -93,7 +93,7 @@ def check_level(
             hosts=tuple(dict.fromkeys(difference.host for difference in serious)),
         )
     for difference in found:
-        tell(Notice(f"Going on all the same. {difference}"))
+        emit(Notice(f"Going on all the same. {difference}"))
 
 
 def _check_ledger(session: Session) -> None:

@@ -22,7 +22,7 @@ _CHEAP = frozenset({("RENAME", "COLUMN"), ("DROP", "COLUMN"), ("DROP", "INDEX")}
 _CHEAP_TOO = frozenset({("DROP", "PROJECTION"), ("DROP", "STATISTICS")})
 
 
-class Outlook:
+class CostEstimate:
     """Looks at the sizes of a database's tables once."""
 
     def __init__(self, session: Session) -> None:

@@ -31,19 +31,19 @@ from budeval_migrations.events import (
 from budeval_migrations.execution.attempt import Progress
 from budeval_migrations.execution.placement import Placement
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import Settled, unknown
+from budeval_migrations.execution.reconcile.ladder import Reconciled, unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.resume import Applied, check_resumable, edited
 from budeval_migrations.execution.sender import PROBED, Refused
 from budeval_migrations.execution.task import Task, statement_hash
-from budeval_migrations.execution.worker import Hand
+from budeval_migrations.execution.worker import Worker
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Effort, Entry, JournalEvent, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, UnfinishedRun
 
 Emit = Callable[[Statement], None]
 Live = Callable[[Step, Emit], None]
@@ -64,7 +64,7 @@ class Executor:
         self,
         session: Session,
         lock: Lock,
-        tell: Listener,
+        emit: Listener,
         live: Live,
         run_id: str,
         state: LedgerState,
@@ -74,7 +74,7 @@ class Executor:
     ) -> None:
         self._session = session
         self._lock = lock
-        self._tell = tell
+        self._tell = emit
         self._live = live
         self._run_id = run_id
         self._state = state
@@ -84,7 +84,7 @@ class Executor:
         self._steps = steps
         self._done: list[str] = []
         self._recorder = self._make_recorder()
-        self._hand = Hand(session, lock, self._recorder, hosts, self._tell)
+        self._hand = Worker(session, lock, self._recorder, hosts, self._tell)
 
     def _make_recorder(self) -> Recorder:
         queue = [item for step in self._steps for item in self._queue_of(step)]
@@ -168,13 +168,15 @@ class Executor:
 
     def _take_up(self, progress: Progress) -> None:
         """Find out what earlier runs did of the step."""
-        effort = self._state.efforts.get(progress.step.key) if progress.step.work else None
-        if effort is None:
+        unfinished = (
+            self._state.unfinished_runs.get(progress.step.key) if progress.step.work else None
+        )
+        if unfinished is None:
             return
-        progress.known = dict(effort.statements)
+        progress.known = dict(unfinished.statements)
         tasks = {task.position: task for task in self._tasks[id(progress.step)]}
         try:
-            for recorded in effort.doubtful:
+            for recorded in unfinished.doubtful:
                 self._settle(progress, recorded, tasks.get(recorded.last.position))
         except StatementError as error:
             progress.stopped(error.index, tasks.get(error.index))
@@ -183,7 +185,9 @@ class Executor:
             for row in progress.rows_of_the_killed(self._sequence, self._state.rows):
                 self._sequence += 1
                 self._recorder.finish(Attempt(row, ours=False))
-        check_resumable(progress.step, Effort(*progress.step.key, progress.known), tasks.values())
+        check_resumable(
+            progress.step, UnfinishedRun(*progress.step.key, progress.known), tasks.values()
+        )
 
     def _finish(self, progress: Progress) -> None:
         """Take the row of a finished revision, and tell of it once the row is durable."""
@@ -223,8 +227,8 @@ class Executor:
         """
         if step.work is not None and step.work.dynamic:
             yield None
-        effort = self._state.efforts.get(step.key)
-        known = effort.statements if effort else {}
+        unfinished = self._state.unfinished_runs.get(step.key)
+        known = unfinished.statements if unfinished else {}
         for task in self._tasks[id(step)]:
             recorded = known.get(task.position)
             if recorded is None:
@@ -247,22 +251,24 @@ class Executor:
             intent = replace(intent, text=task.statement.sent)
         if recorded.last.event is JournalEvent.DOUBTFUL:
             # The server has said how it ended; no count of rows makes that good.
-            settled = Settled(
+            reconciled = Reconciled(
                 Outcome.UNKNOWN,
                 f"the server refused it ({recorded.last.error}), and {recorded.last.note}",
                 code=recorded.last.error_code,
             )
         else:
-            settled = self._hand.settler.settle(intent)
-        if settled.outcome is Outcome.UNKNOWN:
-            raise unknown(intent, total, settled, task.statement if task else None)
-        if settled.outcome is Outcome.NOT_APPLIED:
+            reconciled = self._hand.reconciler.reconcile(intent)
+        if reconciled.outcome is Outcome.UNKNOWN:
+            raise unknown(intent, total, reconciled, task.statement if task else None)
+        if reconciled.outcome is Outcome.NOT_APPLIED:
             failed = replace(intent, event=JournalEvent.FAILED)
             progress.known[intent.position] = replace(recorded, last=failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
         self._hand.sender.wait_for_mutations(intent, total)
-        outcome = intent.outcome(JournalEvent.APPLIED, settled.why, elapsed_ms=settled.elapsed_ms)
+        outcome = intent.outcome(
+            JournalEvent.APPLIED, reconciled.why, elapsed_ms=reconciled.elapsed_ms
+        )
         progress.known[intent.position] = replace(recorded, last=outcome)
         self._recorder.record(outcome)
         static = step.work is not None and not step.work.dynamic
@@ -325,7 +331,7 @@ class Executor:
             return
         self._took_effect(progress, task, self._send(self._hand, task, known))
 
-    def _send(self, hand: Hand, task: Task, known: Recorded | None) -> Entry:
+    def _send(self, worker: Worker, task: Task, known: Recorded | None) -> JournalEntry:
         """Do a statement, and say so; in any thread."""
         revision, position, total = task.step.revision, task.position, task.total
         of = f" of {total}" if total is not None else ""
@@ -334,9 +340,9 @@ class Executor:
         interrupts.doing = f"statement {position}{of} of {revision}"
         self._lock.check()
         self._tell(StatementStarted(revision, position, total, task.shown))
-        return hand.do(task, known)
+        return worker.do(task, known)
 
-    def _took_effect(self, progress: Progress, task: Task, entry: Entry) -> None:
+    def _took_effect(self, progress: Progress, task: Task, entry: JournalEntry) -> None:
         if entry.note == PROBED:
             self._skip(progress, task, PROBED)
             return
@@ -393,9 +399,9 @@ def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> 
 
     """
     for step in steps:
-        effort = state.efforts.get(step.key)
-        if effort is not None:
-            check_resumable(step, effort, tasks_of(session, state, step))
+        unfinished = state.unfinished_runs.get(step.key)
+        if unfinished is not None:
+            check_resumable(step, unfinished, tasks_of(session, state, step))
 
 
 def make_task(

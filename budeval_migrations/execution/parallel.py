@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
-from budeval_migrations.clickhouse.dependencies import read_ties
+from budeval_migrations.clickhouse.dependencies import read_dependencies
 from budeval_migrations.errors import (
     ChecksumMismatch,
     EngineError,
@@ -29,11 +29,11 @@ from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.scheduler import Schedule
 from budeval_migrations.execution.sender import Refused
 from budeval_migrations.execution.task import Task
-from budeval_migrations.execution.worker import Hand
-from budeval_migrations.execution.worker_pool import Crew, Result
+from budeval_migrations.execution.worker import Worker
+from budeval_migrations.execution.worker_pool import Result, WorkerPool
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Step
-from budeval_migrations.sql.access_set import UNTIED, Ties, Touch
+from budeval_migrations.sql.access_set import UNTIED, AccessSet, Dependencies
 from budeval_migrations.sql.changes import Kind
 
 # After these the tables hang together as they did before.
@@ -48,7 +48,7 @@ class _Failed(NamedTuple):
     error: Exception
 
 
-class Lanes(Executor):
+class ParallelExecutor(Executor):
     """Sends the statements of one run, several at a time."""
 
     def _make_recorder(self) -> Recorder:
@@ -73,8 +73,8 @@ class Lanes(Executor):
         self._schedule = Schedule(self._steps, [self._statements(step) for step in self._steps])
         self._progress: dict[int, Progress] = {}
         self._failed: list[_Failed] = []
-        self._ties: Ties | None = None
-        self._crew = Crew([self._another_hand() for _ in range(self._session.settings.jobs)])
+        self._ties: Dependencies | None = None
+        self._crew = WorkerPool([self._another_hand() for _ in range(self._session.settings.jobs)])
         try:
             self._go()
         except BaseException as stop:
@@ -91,9 +91,9 @@ class Lanes(Executor):
     def _statements(self, step: Step) -> tuple[Task, ...] | None:
         return None if step.work is not None and step.work.dynamic else self._tasks[id(step)]
 
-    def _another_hand(self) -> Hand:
+    def _another_hand(self) -> Worker:
         session = self._session.twin()
-        return Hand(session, self._lock, self._recorder, Hosts(session), self._tell)
+        return Worker(session, self._lock, self._recorder, Hosts(session), self._tell)
 
     def _go(self) -> None:
         self._take_up_all()
@@ -107,7 +107,7 @@ class Lanes(Executor):
     def _take_up_all(self) -> None:
         """Find out what earlier runs did, before anything changes what tells of it."""
         for n, step in enumerate(self._steps):
-            if step.work is None or step.key not in self._state.efforts:
+            if step.work is None or step.key not in self._state.unfinished_runs:
                 continue
             progress = self._progress[n] = self._begin(step)
             if not self._attempt(n, partial(self._take_up, progress)):
@@ -154,14 +154,14 @@ class Lanes(Executor):
             return False
         return True
 
-    def _apart(self, one: Touch, other: Touch) -> bool:
+    def _apart(self, one: AccessSet, other: AccessSet) -> bool:
         """Ask the names first, and the catalogue where they say yes; without it they are not."""
         if not (one and other):
             return True
         if not UNTIED.apart(one, other):
             return False
         try:
-            self._ties = self._ties or read_ties(self._session)
+            self._ties = self._ties or read_dependencies(self._session)
         except EngineError:
             return False
         return self._ties.apart(one, other)
@@ -239,12 +239,12 @@ def _cause(error: Exception) -> Exception:
     return error.error if isinstance(error, Refused) else error
 
 
-def _in_turn(tell: Listener) -> Listener:
+def _in_turn(emit: Listener) -> Listener:
     """Return a listener that one thread at a time can tell something."""
     guard = threading.RLock()
 
     def told(event: Event) -> None:
         with guard:
-            tell(event)
+            emit(event)
 
     return told

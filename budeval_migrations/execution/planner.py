@@ -15,7 +15,7 @@ from budeval_migrations.model import (
     RevisionNode,
 )
 from budeval_migrations.state.ledger_state import LedgerState
-from budeval_migrations.state.unfinished import Effort
+from budeval_migrations.state.unfinished import UnfinishedRun
 
 Files = Mapping[str, RevisionFile]
 Graph = Mapping[str, RevisionNode]
@@ -88,21 +88,21 @@ class Position:
         return tuple(name for name in unknown if name not in self.ahead)
 
     @cached_property
-    def half_taken_back(self) -> tuple[Effort, ...]:
+    def half_taken_back(self) -> tuple[UnfinishedRun, ...]:
         """Downgrades of applied revisions that were begun and not finished."""
         return tuple(
-            e for e in self.state.efforts.values() if e.begun and e.revision in self.applied
+            e for e in self.state.unfinished_runs.values() if e.begun and e.revision in self.applied
         )
 
     @cached_property
-    def half_applied(self) -> tuple[Effort, ...]:
+    def half_applied(self) -> tuple[UnfinishedRun, ...]:
         """Upgrades that were begun and not finished."""
         return tuple(
-            effort
-            for effort in self.state.efforts.values()
-            if effort.begun
-            and effort.direction is Direction.UP
-            and effort.revision not in self.applied
+            unfinished
+            for unfinished in self.state.unfinished_runs.values()
+            if unfinished.begun
+            and unfinished.direction is Direction.UP
+            and unfinished.revision not in self.applied
         )
 
     @cached_property

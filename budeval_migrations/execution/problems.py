@@ -8,7 +8,7 @@ from budeval_migrations.counting import counted
 from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
 from budeval_migrations.execution.planner import Position, StatementsChecksum, checksum_state
 from budeval_migrations.model import ChecksumState, Problem
-from budeval_migrations.state.unfinished import Effort
+from budeval_migrations.state.unfinished import UnfinishedRun
 
 
 def find_problems(
@@ -40,23 +40,23 @@ def find_problems(
                     "records the new text.",
                 )
             )
-    for effort in position.half_taken_back:
+    for run in position.half_taken_back:
         problems.append(
             Problem(
-                effort.revision,
+                run.revision,
                 "half_taken_back",
-                f"A downgrade of {effort.revision} was begun and not finished: {_done(effort)}.",
+                f"A downgrade of {run.revision} was begun and not finished: {_done(run)}.",
                 "Finish it, then upgrade: budeval-migrate down "
-                f"{(position.parents(effort.revision) or ('base',))[0]}",
+                f"{(position.parents(run.revision) or ('base',))[0]}",
             )
         )
-    for effort in position.half_applied:
-        if effort.revision not in position.graph:
+    for run in position.half_applied:
+        if run.revision not in position.graph:
             warnings.append(
                 Problem(
-                    effort.revision,
+                    run.revision,
                     "half_applied",
-                    f"{effort.revision} was begun and not finished ({_done(effort)}), and its "
+                    f"{run.revision} was begun and not finished ({_done(run)}), and its "
                     "file is gone.",
                     "Restore the file and run the upgrade, or take back by hand what it did.",
                 )
@@ -118,13 +118,13 @@ def unfinished(position: Position) -> list[Problem]:
     """Return what was begun and waits for the next run; where the file is gone it is a warning."""
     return [
         Problem(
-            effort.revision,
+            run.revision,
             "half_applied",
-            f"{effort.revision} was begun and not finished: {_done(effort)}.",
+            f"{run.revision} was begun and not finished: {_done(run)}.",
             "budeval-migrate up goes on with it.",
         )
-        for effort in position.half_applied
-        if effort.revision in position.graph
+        for run in position.half_applied
+        if run.revision in position.graph
     ]
 
 
@@ -138,11 +138,11 @@ def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
 
     """
     leaving = set(revisions)
-    for effort in position.half_applied:
-        below = position.lineage(effort.revision)
+    for run in position.half_applied:
+        below = position.lineage(run.revision)
         if leaving if below is None else leaving & below:
             builds = "builds" if below is not None else "may build"
-            raise _half_applied(position, effort, f"{builds} on what would be taken back")
+            raise _half_applied(position, run, f"{builds} on what would be taken back")
 
 
 def check_nothing_to_take_back(position: Position) -> None:
@@ -154,26 +154,26 @@ def check_nothing_to_take_back(position: Position) -> None:
         LedgerError: Names the revision, and the ways out.
 
     """
-    for effort in position.half_applied:
-        raise _half_applied(position, effort, "only whole revisions are taken back")
+    for run in position.half_applied:
+        raise _half_applied(position, run, "only whole revisions are taken back")
 
 
-def _half_applied(position: Position, effort: Effort, why: str) -> LedgerError:
-    first = min(n for n, s in effort.statements.items() if s.applied or s.doubtful)
-    where = "" if effort.revision in position.graph else " of the image that has its file"
+def _half_applied(position: Position, run: UnfinishedRun, why: str) -> LedgerError:
+    first = min(n for n, s in run.statements.items() if s.applied or s.doubtful)
+    where = "" if run.revision in position.graph else " of the image that has its file"
     return LedgerError(
-        f"{effort.revision} is half applied ({_done(effort)}), and {why}.",
+        f"{run.revision} is half applied ({_done(run)}), and {why}.",
         hint=f"Correct it and finish it with budeval-migrate up{where}; then it can be taken back. "
         "Or take back by hand what it did and say so: budeval-migrate repair "
-        f"--revision {effort.revision} --statement {first} --not-applied, and so for each "
+        f"--revision {run.revision} --statement {first} --not-applied, and so for each "
         "statement.",
-        revision=effort.revision,
+        revision=run.revision,
     )
 
 
-def _done(effort: Effort) -> str:
-    count = effort.applied
-    doubt = [str(s.last.position) for s in effort.doubtful]
+def _done(run: UnfinishedRun) -> str:
+    count = run.applied
+    doubt = [str(s.last.position) for s in run.doubtful]
     unknown = f", the outcome of statement {', '.join(doubt)} is not known" if doubt else ""
     return f"{counted(count, 'statement')} took effect{unknown}"
 

@@ -30,7 +30,7 @@ from budeval_migrations.execution.task import Task
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _TOGETHER = 50
 _LONGEST_WAIT = 0.25  # seconds
@@ -83,8 +83,8 @@ class Recorder:
         self._guard = threading.RLock()
         self._places = {_key(task): n for n, task in enumerate(queue) if task is not None}
         self._queue = queue
-        self._intents: dict[tuple[str, int], Entry] = {}
-        self._entries: list[Entry] = []
+        self._intents: dict[tuple[str, int], JournalEntry] = {}
+        self._entries: list[JournalEntry] = []
         self._attempts: list[Attempt] = []
         self._written: list[Callable[[], None]] = []
         self._unsure = False
@@ -92,7 +92,7 @@ class Recorder:
         self._since = 0.0
 
     @_one_at_a_time
-    def intend(self, task: Task) -> Entry:
+    def intend(self, task: Task) -> JournalEntry:
         """Make everything durable that has to be before a statement is sent.
 
         Returns:
@@ -123,7 +123,7 @@ class Recorder:
         return self._intents.pop(_key(task))
 
     @_one_at_a_time
-    def note(self, task: Task, entry: Entry) -> None:
+    def note(self, task: Task, entry: JournalEntry) -> None:
         """Take an outcome; it is durable before the next statement that it matters to."""
         self.record(entry)
         self._unsure = self._unsure or not task.quick
@@ -132,13 +132,13 @@ class Recorder:
         if self._prompt or self._old() or task.total is None:
             self.flush()
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: JournalEntry) -> None:
         """Write an entry, after what is waiting; durable when this returns."""
         self.record(entry)
         self.flush()
 
     @_one_at_a_time
-    def record(self, *entries: Entry) -> None:
+    def record(self, *entries: JournalEntry) -> None:
         """Take entries that nothing waits for."""
         self._entries.extend(entries)
         self._since = self._since or time.monotonic()
@@ -197,8 +197,8 @@ class Recorder:
         self._ledger.append(self._attempts, self._lock.fence)
         written, self._written = self._written, []
         self._attempts, self._since = [], 0.0
-        for tell in written:
-            tell()
+        for emit in written:
+            emit()
 
     @property
     def _on_stage(self) -> bool:
@@ -211,7 +211,7 @@ class Recorder:
     def _old(self) -> bool:
         return bool(self._since) and time.monotonic() - self._since >= _LONGEST_WAIT
 
-    def _entry(self, task: Task, before: str) -> Entry:
+    def _entry(self, task: Task, before: str) -> JournalEntry:
         note = REPEATABLE if task.repeatable else ""
         return task.entry(
             JournalEvent.INTENT,

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from budeval_migrations.errors import ChecksumMismatch
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import Step
-from budeval_migrations.state.unfinished import Effort, Entry, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, Recorded, UnfinishedRun
 
 _SHOWN = 400
 
 
-def check_resumable(step: Step, effort: Effort, tasks: Iterable[Task]) -> None:
+def check_resumable(step: Step, unfinished: UnfinishedRun, tasks: Iterable[Task]) -> None:
     """Raise when a statement that is known to be applied was edited afterwards.
 
     What failed, and what was never sent, may be edited as one likes.
@@ -25,7 +25,7 @@ def check_resumable(step: Step, effort: Effort, tasks: Iterable[Task]) -> None:
     if step.work is None or step.work.dynamic:
         return
     now = {task.position: task for task in tasks}
-    for position, recorded in sorted(effort.statements.items()):
+    for position, recorded in sorted(unfinished.statements.items()):
         task = now.get(position)
         if recorded.applied and (task is None or task.hash != recorded.last.hash):
             raise edited(step, recorded, task)
@@ -55,7 +55,7 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
     )
 
 
-def _other_secret(step: Step, last: Entry, task: Task, named: str) -> ChecksumMismatch:
+def _other_secret(step: Step, last: JournalEntry, task: Task, named: str) -> ChecksumMismatch:
     """Return the refusal where nothing differs but what nobody is shown."""
     return ChecksumMismatch(
         f"{named}\n"

@@ -23,9 +23,9 @@ from budeval_migrations.errors import MigrationError, RevisionError, StatementEr
 from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
-from budeval_migrations.execution.cost_estimate import Outlook
+from budeval_migrations.execution.cost_estimate import CostEstimate
 from budeval_migrations.execution.executor import Executor, Live, check_steps, tasks_of
-from budeval_migrations.execution.parallel import Lanes
+from budeval_migrations.execution.parallel import ParallelExecutor
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.planner import Files, Graph, Position, StatementsChecksum
 from budeval_migrations.execution.preflight import check_server, check_syntax
@@ -53,7 +53,7 @@ from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.lock.lease import holder_name
 from budeval_migrations.state.lock.lock import Lock, make_lock
-from budeval_migrations.state.unfinished import ANSWERED, Entry, JournalEvent
+from budeval_migrations.state.unfinished import ANSWERED, JournalEntry, JournalEvent
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -102,11 +102,11 @@ class Answer:
 class Runner:
     """Carries out requests over one session."""
 
-    def __init__(self, session: Session, tell: Listener) -> None:
+    def __init__(self, session: Session, emit: Listener) -> None:
         self._session = session
         self._ledger = Ledger(session)
         self._hosts = Hosts(session)
-        self._listener = tell
+        self._listener = emit
         self._notices: list[str] = []
         self._found_before: list[str] = []  # what was wrong, and tolerated
 
@@ -170,20 +170,24 @@ class Runner:
         position = self._position(request, self._ledger.read_state())
         steps = self._decide(request, position)
         self._preflight(steps)
-        outlook = Outlook(self._session)
+        estimate = CostEstimate(self._session)
         wanted = {step.revision for step in steps}
         goes_on = [each for each in unfinished(position) if each.revision in wanted]
         self._notices += [each.message for each in goes_on]
         return Plan(
             self._session.database,
             str(self._session.topology),
-            tuple(self._planned(step, position.state, outlook) for step in steps),
+            tuple(self._planned(step, position.state, estimate) for step in steps),
             tuple(self._notices),
         )
 
-    def _planned(self, step: Step, state: LedgerState, outlook: Outlook) -> PlannedRevision:
-        effort = state.efforts.get(step.key)
-        done = {at for at, known in effort.statements.items() if known.applied} if effort else set()
+    def _planned(self, step: Step, state: LedgerState, estimate: CostEstimate) -> PlannedRevision:
+        unfinished = state.unfinished_runs.get(step.key)
+        done = (
+            {at for at, known in unfinished.statements.items() if known.applied}
+            if unfinished
+            else set()
+        )
         return PlannedRevision(
             step.revision,
             step.doc,
@@ -195,7 +199,7 @@ class Runner:
                     task.statement.file,
                     task.statement.line,
                     task.queued if task.statement.placed else None,
-                    *outlook.of(task.statement),
+                    *estimate.of(task.statement),
                 )
                 for task in tasks_of(self._session, state, step)
                 if task.position not in done
@@ -244,7 +248,7 @@ class Runner:
             notices=tuple(self._notices),
         )
 
-    def _check_not_running(self, entry: Entry) -> None:
+    def _check_not_running(self, entry: JournalEntry) -> None:
         """Raise where a host still works on the statement of an entry.
 
         Raises:
@@ -277,7 +281,7 @@ class Runner:
             lock.acquire()
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
-            if self._session.topology.hosts and not position.state.efforts:
+            if self._session.topology.hosts and not position.state.unfinished_runs:
                 check_level(self._session, self._hosts, request.reaches(), self._tell)
             if position.state != before.state:
                 wanted = {step.revision for step in steps}
@@ -327,7 +331,7 @@ class Runner:
         if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
             return Executor
         if not self._session.topology.hosts:
-            return Lanes
+            return ParallelExecutor
         self._tell(
             Notice(
                 f"jobs is {jobs}; statements are sent one after the other, since a cluster "
@@ -405,11 +409,11 @@ def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
     )
 
 
-def _recorded(state: LedgerState, answer: Answer) -> Entry:
+def _recorded(state: LedgerState, answer: Answer) -> JournalEntry:
     """Return the last entry about the statement that is asked about."""
-    for (name, _), effort in state.efforts.items():
-        if name == answer.revision and answer.position in effort.statements:
-            return effort.statements[answer.position].last
+    for (name, _), run in state.unfinished_runs.items():
+        if name == answer.revision and answer.position in run.statements:
+            return run.statements[answer.position].last
     raise RevisionError(
         f"Statement {answer.position} of {answer.revision} needs no answer: its revision is not "
         "half applied, or it was never sent.",
@@ -419,7 +423,7 @@ def _recorded(state: LedgerState, answer: Answer) -> Entry:
     )
 
 
-def _row_of(told: Entry, word: str, state: LedgerState) -> LedgerRow:
+def _row_of(told: JournalEntry, word: str, state: LedgerState) -> LedgerRow:
     """Return the ledger's row of what a person said; no attempt, and so not a success."""
     return LedgerRow(
         version=told.revision,

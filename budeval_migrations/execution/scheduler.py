@@ -13,12 +13,12 @@ from itertools import islice
 
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import Statement, Step
-from budeval_migrations.sql.access_set import NOTHING, Touch, reads, touch
+from budeval_migrations.sql.access_set import NOTHING, AccessSet, access_set, reads
 
 # How many statements that are not done are looked at for one that may pass the others.
 _AHEAD = 200
 
-Apart = Callable[[Touch, Touch], bool]
+Apart = Callable[[AccessSet, AccessSet], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Item:
 
     step: int
     task: Task | None
-    touch: Touch
+    access_set: AccessSet
 
     @property
     def block(self) -> tuple[int, int] | None:
@@ -59,7 +59,7 @@ class Schedule:
         self._of_step: list[dict[Item, None]] = []
         for n, found in enumerate(tasks):
             items = (
-                [Item(n, None, Touch(unclear=True))]
+                [Item(n, None, AccessSet(unclear=True))]
                 if found is None
                 else [Item(n, task, _touch(task.statement)) for task in found]
             )
@@ -78,9 +78,9 @@ class Schedule:
         for item in islice(self._left, _AHEAD):
             if item.block is None or item.block != block:
                 outside, block = before, item.block
-            if item not in begun and item.step in self._open and apart(item.touch, outside):
+            if item not in begun and item.step in self._open and apart(item.access_set, outside):
                 return item
-            before |= item.touch
+            before |= item.access_set
         return None
 
     def of(self, step: int) -> list[Item]:
@@ -111,11 +111,11 @@ class Schedule:
                 self._open.add(later)
 
 
-def _touch(statement: Statement) -> Touch:
+def _touch(statement: Statement) -> AccessSet:
     """Return what a statement may touch: itself, its probe, and what its chunks are cut by."""
     backfill = statement.backfill
     beside = (backfill.source, backfill.by) if backfill else ()
-    found = touch(statement.text)
+    found = access_set(statement.text)
     for text in (*beside, *([statement.unless] if statement.unless else ())):
         found |= reads(text)
     return found

@@ -35,7 +35,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Interrupting, Listener, Notice, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import Settled, Settler, unknown
+from budeval_migrations.execution.reconcile.ladder import Reconciled, Reconciler, unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
@@ -45,7 +45,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch
 from budeval_migrations.sql.redact import Redactor, secrets_in
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _POLL = 0.25
 _LONGEST_POLL = 2.0
@@ -78,7 +78,7 @@ class Refused(Exception):
         self,
         error: EngineError,
         task: Task,
-        intent: Entry,
+        intent: JournalEntry,
         *,
         clean: bool = True,
         passing: bool = False,
@@ -93,7 +93,7 @@ class Refused(Exception):
         self.why = why
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> JournalEntry:
         """The journal's entry about it."""
         return self.intent.outcome(
             JournalEvent.FAILED if self.clean else JournalEvent.DOUBTFUL,
@@ -112,20 +112,20 @@ class Sender:
         session: Session,
         lock: Lock,
         recorder: Recorder,
-        settler: Settler,
+        reconciler: Reconciler,
         hosts: Hosts,
         barrier: Barrier,
-        tell: Listener,
+        emit: Listener,
     ) -> None:
         self._session = session
         self._lock = lock
         self._recorder = recorder
-        self._settler = settler
+        self._settler = reconciler
         self._hosts = hosts
         self._barrier = barrier
-        self._tell = tell
+        self._tell = emit
 
-    def send(self, task: Task) -> Entry:
+    def send(self, task: Task) -> JournalEntry:
         """Send a statement, wait for its work on the server, and return its outcome.
 
         Returns:
@@ -176,7 +176,7 @@ class Sender:
                     hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
                 )
 
-    def _send_once(self, task: Task, intent: Entry) -> Entry:
+    def _send_once(self, task: Task, intent: JournalEntry) -> JournalEntry:
         began = time.monotonic()
         try:
             with interrupts.answer(self._session.embedded), self._connection(task) as session:
@@ -224,19 +224,19 @@ class Sender:
         alone = task.effect.kind is Kind.SET or (parameters and self._session.embedded)
         return self._session.twin() if alone else nullcontext(self._session)
 
-    def _follow(self, task: Task, intent: Entry) -> Entry:
+    def _follow(self, task: Task, intent: JournalEntry) -> JournalEntry:
         """Wait until every host of the cluster has carried out what is in their queue."""
-        settled = self._settler.settle(intent, sent=True)
-        if settled.outcome is Outcome.APPLIED:
-            return _taken(intent, settled)
-        if not settled.error:
-            raise unknown(intent, task.total, settled, task.statement)
-        told = EngineError(settled.error, code=settled.code)
-        clean = settled.outcome is Outcome.NOT_APPLIED
+        reconciled = self._settler.reconcile(intent, sent=True)
+        if reconciled.outcome is Outcome.APPLIED:
+            return _taken(intent, reconciled)
+        if not reconciled.error:
+            raise unknown(intent, task.total, reconciled, task.statement)
+        told = EngineError(reconciled.error, code=reconciled.code)
+        clean = reconciled.outcome is Outcome.NOT_APPLIED
         passing = clean and is_passing(told)
-        raise Refused(told, task, intent, clean=clean, passing=passing, why=settled.why)
+        raise Refused(told, task, intent, clean=clean, passing=passing, why=reconciled.why)
 
-    def _settings(self, task: Task, intent: Entry) -> dict[str, str]:
+    def _settings(self, task: Task, intent: JournalEntry) -> dict[str, str]:
         """Return what the revision sets, and what makes the server answer where we poll."""
         settings = {**_said(task), **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
@@ -252,7 +252,7 @@ class Sender:
                 settings["lightweight_deletes_sync"] = wait
         return settings
 
-    def _refused(self, task: Task, intent: Entry, error: EngineError) -> Refused:
+    def _refused(self, task: Task, intent: JournalEntry, error: EngineError) -> Refused:
         """Say whether a refusal left anything behind, and whether it will pass."""
         if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
             return Refused(error, task, intent)
@@ -266,7 +266,7 @@ class Sender:
                 return Refused(error, task, intent, clean=False, why=shown.why)
         return Refused(error, task, intent, passing=is_passing(error))
 
-    def _rejoin(self, task: Task, intent: Entry, error: EngineError) -> Entry:
+    def _rejoin(self, task: Task, intent: JournalEntry, error: EngineError) -> JournalEntry:
         """Find out what became of a statement whose answer did not come."""
         self._tell(
             Notice(
@@ -274,20 +274,20 @@ class Sender:
                 f"{said_of(task, error).rstrip('.')}. What became of it is looked up."
             )
         )
-        settled = self._settler.settle(intent, sent=True)
-        if settled.outcome is Outcome.APPLIED:
-            return _taken(intent, settled)
-        if settled.outcome is Outcome.UNKNOWN:
-            raise unknown(intent, task.total, settled, task.statement) from error
+        reconciled = self._settler.reconcile(intent, sent=True)
+        if reconciled.outcome is Outcome.APPLIED:
+            return _taken(intent, reconciled)
+        if reconciled.outcome is Outcome.UNKNOWN:
+            raise unknown(intent, task.total, reconciled, task.statement) from error
         # A change of type that the data does not fit is made all the same, and hangs.
         self.wait_for_mutations(intent, task.total)
-        if settled.error:
-            told = EngineError(settled.error, code=settled.code)
+        if reconciled.error:
+            told = EngineError(reconciled.error, code=reconciled.code)
             raise Refused(told, task, intent, passing=is_passing(told)) from error
         again = error.code not in STOPPED
-        raise Refused(error, task, intent, passing=again, why=settled.why) from error
+        raise Refused(error, task, intent, passing=again, why=reconciled.why) from error
 
-    def _abandon(self, task: Task, intent: Entry, stop: BaseException) -> None:
+    def _abandon(self, task: Task, intent: JournalEntry, stop: BaseException) -> None:
         self._tell(
             Interrupting(
                 f"The server is asked to stop statement {task.position} of {task.step.revision}. "
@@ -295,17 +295,17 @@ class Sender:
             )
         )
         watch.kill_queries(self._session, intent.query_id)
-        settled = self._settler.settle(intent, sent=True)
-        if settled.outcome is Outcome.APPLIED:
-            self._recorder.note(task, _taken(intent, settled))
-        elif settled.outcome is Outcome.NOT_APPLIED:
+        reconciled = self._settler.reconcile(intent, sent=True)
+        if reconciled.outcome is Outcome.APPLIED:
+            self._recorder.note(task, _taken(intent, reconciled))
+        elif reconciled.outcome is Outcome.NOT_APPLIED:
             self._recorder.note(
-                task, intent.outcome(JournalEvent.FAILED, f"interrupted; {settled.why}")
+                task, intent.outcome(JournalEvent.FAILED, f"interrupted; {reconciled.why}")
             )
         else:
-            raise unknown(intent, task.total, settled, task.statement) from stop
+            raise unknown(intent, task.total, reconciled, task.statement) from stop
 
-    def wait_for_mutations(self, intent: Entry, total: int | None) -> None:
+    def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> None:
         """Poll until the mutations that a statement made are done.
 
         Raises:
@@ -365,12 +365,12 @@ def said_of(task: Task, error: EngineError) -> str:
     return Redactor(secrets_in(task.statement.sent))(error.message)
 
 
-def _taken(intent: Entry, settled: Settled) -> Entry:
+def _taken(intent: JournalEntry, reconciled: Reconciled) -> JournalEntry:
     return intent.outcome(
         JournalEvent.APPLIED,
-        settled.why,
-        rows_read=settled.rows_read,
-        rows_written=settled.rows_written,
+        reconciled.why,
+        rows_read=reconciled.rows_read,
+        rows_written=reconciled.rows_written,
     )
 
 
@@ -384,7 +384,7 @@ def _passing(task: Task, refused: Refused) -> str:
 
 
 def _mutation_failed(
-    intent: Entry, total: int | None, mutation: Mutation, database: str, table: str
+    intent: JournalEntry, total: int | None, mutation: Mutation, database: str, table: str
 ) -> MutationFailed:
     kill = (
         f"KILL MUTATION WHERE database = {quote.string(database)} "

@@ -21,7 +21,7 @@ def revision_statuses(
 ) -> tuple[RevisionStatus, ...]:
     """Return a line for every revision: those with files, then those without."""
     known = dict.fromkeys((*position.graph, *position.applied))
-    known.update((effort.revision, None) for effort in position.half_applied)
+    known.update((unfinished.revision, None) for unfinished in position.half_applied)
     running = holder if holder is not None and holder.alive and holder.doing else None
     # A repair changes the record of a revision, and not when it was applied.
     made = {
@@ -40,8 +40,10 @@ def _status(
     made: Mapping[str, LedgerRow],
 ) -> RevisionStatus:
     attempt = position.state.attempts.get(name)
-    efforts = [e for e in position.state.efforts.values() if e.revision == name and e.begun]
-    effort = efforts[-1] if efforts else None
+    unfinished_runs = [
+        e for e in position.state.unfinished_runs.values() if e.revision == name and e.begun
+    ]
+    unfinished = unfinished_runs[-1] if unfinished_runs else None
     if name in position.applied:
         row = position.applied[name]
         checksum = checksum_state(row, position.files.get(name), statements_checksum)
@@ -51,17 +53,17 @@ def _status(
         if attempt is not None and not attempt.success:
             state, shown = RevisionState.FAILED, attempt
     at: int | None = None
-    if effort is not None:
+    if unfinished is not None:
         # A kill leaves no row in the ledger; the journal tells.
         state = RevisionState.FAILED
-        if effort.doubtful:
-            state, at = RevisionState.UNKNOWN, effort.doubtful[0].last.position
+        if unfinished.doubtful:
+            state, at = RevisionState.UNKNOWN, unfinished.doubtful[0].last.position
     running = holder is not None and holder.doing.split(" statement ")[0] == name
     if running and holder is not None:
         state = RevisionState.RUNNING
         number = re.search(r" statement (\d+)", holder.doing)
         at = int(number[1]) if number else at
-    applied = effort.applied if effort else shown.statements_applied if shown else None
+    applied = unfinished.applied if unfinished else shown.statements_applied if shown else None
     error = attempt.error_message if attempt is not None and not attempt.success else None
     if error and attempt is not None and _is_answered(position, attempt):
         error = None
@@ -71,7 +73,7 @@ def _status(
         checksum=checksum,
         executed_at=shown.executed_at if shown else None,
         execution_time_ms=shown.execution_time_ms if shown else None,
-        statements_applied=applied if effort or (shown and not shown.legacy) else None,
+        statements_applied=applied if unfinished or (shown and not shown.legacy) else None,
         statements_total=shown.statements_total if shown and not shown.legacy else None,
         error=error,
         statement=at,
@@ -83,5 +85,7 @@ def _status(
 def _is_answered(position: Position, failed: LedgerRow) -> bool:
     """Tell whether a person has said since what became of the statement that failed."""
     at = failed.statements_applied + 1
-    efforts = [e for e in position.state.efforts.values() if e.revision == failed.version]
-    return any(e.statements[at].answered for e in efforts if at in e.statements)
+    unfinished_runs = [
+        e for e in position.state.unfinished_runs.values() if e.revision == failed.version
+    ]
+    return any(e.statements[at].answered for e in unfinished_runs if at in e.statements)

@@ -11,7 +11,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
 from budeval_migrations.sql.effects import Effect, Watch, effect
 from budeval_migrations.sql.redact import HIDDEN
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _ADDING = frozenset(
     {
@@ -99,9 +99,9 @@ class Task:
             and not effect.mutation
         )
 
-    def entry(self, event: JournalEvent, **values: object) -> Entry:
+    def entry(self, event: JournalEvent, **values: object) -> JournalEntry:
         """Return a journal entry about this statement."""
-        return Entry(
+        return JournalEntry(
             revision=self.step.revision,
             direction=self.step.direction,
             since=self.since,
@@ -114,12 +114,12 @@ class Task:
             **values,  # type: ignore[arg-type]
         )
 
-    def is_of(self, entry: Entry) -> bool:
+    def is_of(self, entry: JournalEntry) -> bool:
         """Return whether an entry is about this statement, but for its secrets perhaps."""
         return self.hash == entry.hash or self.shown == entry.statement
 
 
-def effect_of(entry: Entry, *, on_one_host: bool = False) -> Effect:
+def effect_of(entry: JournalEntry, *, on_one_host: bool = False) -> Effect:
     """Return what the statement of an entry changes.
 
     Where its text is not known any more, what was hidden may have said something else.

@@ -7,15 +7,15 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.events import Listener
 from budeval_migrations.execution.backfill import Backfiller
 from budeval_migrations.execution.barrier import Barrier
-from budeval_migrations.execution.reconcile.ladder import Settler
+from budeval_migrations.execution.reconcile.ladder import Reconciler
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.sender import Sender
 from budeval_migrations.execution.task import Task
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Entry, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, Recorded
 
 
-class Hand:
+class Worker:
     """Does one statement at a time.
 
     Attributes:
@@ -27,16 +27,16 @@ class Hand:
     """
 
     def __init__(
-        self, session: Session, lock: Lock, recorder: Recorder, hosts: Hosts, tell: Listener
+        self, session: Session, lock: Lock, recorder: Recorder, hosts: Hosts, emit: Listener
     ) -> None:
         self.session = session
         self.barrier = Barrier(session, hosts, lock)
-        self.settler = Settler(session, lock, tell, hosts, self.barrier)
-        self.sender = Sender(session, lock, recorder, self.settler, hosts, self.barrier, tell)
+        self.reconciler = Reconciler(session, lock, emit, hosts, self.barrier)
+        self.sender = Sender(session, lock, recorder, self.reconciler, hosts, self.barrier, emit)
         self._recorder = recorder
-        self._backfiller = Backfiller(session, lock, recorder, hosts, tell)
+        self._backfiller = Backfiller(session, lock, recorder, hosts, emit)
 
-    def do(self, task: Task, known: Recorded | None) -> Entry:
+    def do(self, task: Task, known: Recorded | None) -> JournalEntry:
         """Do a statement to its end, take down its outcome, and return that.
 
         Args:

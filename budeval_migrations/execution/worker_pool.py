@@ -10,9 +10,9 @@ from typing import NamedTuple
 from budeval_migrations.clickhouse import queries as watch
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.execution.scheduler import Item
-from budeval_migrations.execution.worker import Hand
+from budeval_migrations.execution.worker import Worker
 from budeval_migrations.interrupts import interrupts
-from budeval_migrations.state.unfinished import Entry
+from budeval_migrations.state.unfinished import JournalEntry
 
 # Seconds between two looks of the thread that hears signals.
 _POLL = 0.25
@@ -22,11 +22,11 @@ class Result(NamedTuple):
     """What became of a statement on its thread: an entry, or an error."""
 
     item: Item
-    entry: Entry | None
+    entry: JournalEntry | None
     error: BaseException | None
 
 
-class Crew:
+class WorkerPool:
     """The hands of one run.
 
     Attributes:
@@ -34,9 +34,9 @@ class Crew:
 
     """
 
-    def __init__(self, hands: Sequence[Hand]) -> None:
-        self._idle = list(hands)
-        self.busy: dict[Item, Hand] = {}
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._idle = list(workers)
+        self.busy: dict[Item, Worker] = {}
         self._results: deque[Result] = deque()
         self._news = threading.Event()
         self._halt = threading.Event()
@@ -46,18 +46,18 @@ class Crew:
         """Whether no hand is free."""
         return not self._idle
 
-    def start(self, item: Item, work: Callable[[Hand], Entry]) -> None:
+    def start(self, item: Item, work: Callable[[Worker], JournalEntry]) -> None:
         """Let a free hand do it."""
-        hand = self.busy[item] = self._idle.pop()
+        worker = self.busy[item] = self._idle.pop()
         thread = threading.Thread(
-            target=self._work, args=(hand, item, work), name="budeval-hand", daemon=True
+            target=self._work, args=(worker, item, work), name="budeval-hand", daemon=True
         )
         thread.start()
 
-    def _work(self, hand: Hand, item: Item, work: Callable[[Hand], Entry]) -> None:
+    def _work(self, worker: Worker, item: Item, work: Callable[[Worker], JournalEntry]) -> None:
         try:
             with interrupts.helping(self._halt):
-                result = Result(item, work(hand), None)
+                result = Result(item, work(worker), None)
         except BaseException as error:
             result = Result(item, None, error)
         self._results.append(result)
@@ -83,7 +83,7 @@ class Crew:
 
         """
         self._halt.set()
-        for query_id in [hand.session.at for hand in self.busy.values()]:
+        for query_id in [worker.session.at for worker in self.busy.values()]:
             if query_id and not session.embedded:  # chDB runs a statement to its end
                 watch.kill_queries(session, query_id)
 
@@ -113,5 +113,5 @@ class Crew:
 
     def close(self) -> None:
         """Close the connections of those that are done."""
-        for hand in self._idle:
-            hand.session.close()
+        for worker in self._idle:
+            worker.session.close()

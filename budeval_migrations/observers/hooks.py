@@ -16,7 +16,7 @@ BEFORE, AFTER = "before_revision", "after_revision"
 _RUNS = frozenset({Operation.UPGRADE.value, Operation.DOWNGRADE.value})
 
 
-def with_hooks(name: str, tell: Listener, redact: Callable[[str], str]) -> Listener:
+def with_hooks(name: str, emit: Listener, redact: Callable[[str], str]) -> Listener:
     """Return a listener that calls the hooks of a module as well.
 
     ``before_revision(event)`` gets a :class:`.RevisionStarted` before anything of a
@@ -36,7 +36,7 @@ def with_hooks(name: str, tell: Listener, redact: Callable[[str], str]) -> Liste
 
     """
     if not name:
-        return tell
+        return emit
     module = import_from_here(name, "Name a module, seen from the working directory.")
     before, after = _function(module, BEFORE), _function(module, AFTER)
     if before is None and after is None:
@@ -46,7 +46,7 @@ def with_hooks(name: str, tell: Listener, redact: Callable[[str], str]) -> Liste
         )
 
     def told(event: Event) -> None:
-        tell(event)
+        emit(event)
         if isinstance(event, RevisionStarted) and before and event.operation in _RUNS:
             _call(before, event, BEFORE, "nothing of it was sent", redact)
         elif isinstance(event, RevisionFinished) and after and event.operation in _RUNS:

@@ -23,7 +23,7 @@ _NAME = "budeval_migrations"
 
 
 @contextmanager
-def traced(operation: str, database: str, tell: Listener) -> Iterator[Listener]:
+def traced(operation: str, database: str, emit: Listener) -> Iterator[Listener]:
     """Yield a listener that makes spans of the events it hands on.
 
     Args:
@@ -35,7 +35,7 @@ def traced(operation: str, database: str, tell: Listener) -> Iterator[Listener]:
     try:
         from opentelemetry import trace
     except ImportError:
-        yield tell
+        yield emit
         return
     tracer = trace.get_tracer(_NAME, __version__)
     known = {"db.system.name": "clickhouse", "db.namespace": database}
@@ -50,7 +50,7 @@ def traced(operation: str, database: str, tell: Listener) -> Iterator[Listener]:
 
         def listen(event: Event) -> None:
             spans.take(event)
-            tell(event)
+            emit(event)
 
         try:
             yield listen

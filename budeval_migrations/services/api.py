@@ -65,7 +65,7 @@ def upgrade(
     """
     check_on_ahead(on_ahead)
     began = time.monotonic()
-    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
+    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
         versions = _versions(session)
         report = _at_head("upgrade", session, versions, target, began)
         if report is not None:
@@ -76,7 +76,7 @@ def upgrade(
             session,
             migrate.open_catalogue(session, versions.files),
             target,
-            tell,
+            emit,
             tolerate_ahead=on_ahead == "warn",
         )
 
@@ -97,8 +97,8 @@ def downgrade(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
-        return migrate.downgrade(session, _catalogue(session), target, tell)
+    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+        return migrate.downgrade(session, _catalogue(session), target, emit)
 
 
 def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Report:
@@ -111,8 +111,8 @@ def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
-        return migrate.adopt(session, _catalogue(session), tell)
+    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+        return migrate.adopt(session, _catalogue(session), emit)
 
 
 def status(**settings: Unpack[Given]) -> Status:
@@ -170,8 +170,8 @@ def repair(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
-        return migrate.repair(session, _catalogue(session), tuple(revisions), tuple(forget), tell)
+    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+        return migrate.repair(session, _catalogue(session), tuple(revisions), tuple(forget), emit)
 
 
 def repair_statement(
@@ -200,9 +200,9 @@ def repair_statement(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as tell:
+    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
         return migrate.answer(
-            session, _catalogue(session), revision, statement, tell, applied=applied
+            session, _catalogue(session), revision, statement, emit, applied=applied
         )
 
 
@@ -278,8 +278,8 @@ def reset(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     from budeval_migrations.model import Report
     from budeval_migrations.state.reset import forget_everything
 
-    with _session(resolved) as session, _heard(on_event) as tell:
-        dropped = forget_everything(session, tell)
+    with _session(resolved) as session, _heard(on_event) as emit:
+        dropped = forget_everything(session, emit)
         notices = (f"Dropped {', '.join(dropped)}; every other table is as it was.",)
         nothing = ("There was no bookkeeping.",)
         return Report("reset", session.database, notices=notices if dropped else nothing)

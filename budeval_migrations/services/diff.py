@@ -20,11 +20,11 @@ from budeval_migrations.scaffold.kinds import (
     write_revision,
 )
 from budeval_migrations.services import migrate
-from budeval_migrations.services.rehearse import Scene, apply_on
+from budeval_migrations.services.rehearse import RehearsalInput, apply_on
 from budeval_migrations.shadow.apart import Apart
 from budeval_migrations.shadow.cache import remembered
 from budeval_migrations.shadow.compare import compare
-from budeval_migrations.shadow.engine import Stage
+from budeval_migrations.shadow.engine import ShadowEngine
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import imagined_source
 from budeval_migrations.sql import quote
@@ -110,29 +110,33 @@ def find_difference(
         names = list(catalogue.graph)
         texts = [s.text for n in names for s in catalogue.compiled(n, Direction.UP).statements]
         source = imagined_source(session.database, [*texts, *(s.text for s in wanted)])
-        scene = Scene(session.settings, catalogue.files, source, ())
-        return apart.call(scene, names, tuple(wanted), mark)
+        given = RehearsalInput(session.settings, catalogue.files, source, ())
+        return apart.call(given, names, tuple(wanted), mark)
 
 
 def on_stage_difference(
-    directory: str, scene: Scene, revisions: Sequence[str], wanted: Sequence[Statement], mark: str
+    directory: str,
+    given: RehearsalInput,
+    revisions: Sequence[str],
+    wanted: Sequence[Statement],
+    mark: str,
 ) -> Found:
     """Replay, load what is wanted, find the way, and go it there and back."""
-    with Stage(directory, scene.settings, scene.source) as stage:
+    with ShadowEngine(directory, given.settings, given.source) as stage:
 
         def yielded() -> Schema:
-            apply_on(stage.session, migrate.open_catalogue(stage.session, scene.files), revisions)
+            apply_on(stage.session, migrate.open_catalogue(stage.session, given.files), revisions)
             found = stage.schema()
             stage.clear()
             return found
 
-        checksums = (f"{name} {scene.files[name].checksum}" for name in revisions)
-        before = remembered((scene.source.fingerprint(), *checksums), yielded)
+        checksums = (f"{name} {given.files[name].checksum}" for name in revisions)
+        before = remembered((given.source.fingerprint(), *checksums), yielded)
         after = _wanted(stage, wanted)
         return evolve_on(stage, before, after, mark)
 
 
-def evolve_on(stage: Stage, before: Schema, after: Schema, mark: str) -> Found:
+def evolve_on(stage: ShadowEngine, before: Schema, after: Schema, mark: str) -> Found:
     """Return the revision that leads from one schema to the other; tried there and back.
 
     Args:
@@ -157,7 +161,7 @@ def evolve_on(stage: Stage, before: Schema, after: Schema, mark: str) -> Found:
     return Found(_draft(changes, up, down), changes, tuple(up.loses))
 
 
-def _wanted(stage: Stage, wanted: Sequence[Statement]) -> Schema:
+def _wanted(stage: ShadowEngine, wanted: Sequence[Statement]) -> Schema:
     for statement in wanted:
         try:
             stage.session.execute(stand_in(statement.text).text)
@@ -174,7 +178,7 @@ def _wanted(stage: Stage, wanted: Sequence[Statement]) -> Schema:
     return found
 
 
-def _pretty(stage: Stage) -> Callable[[str], str]:
+def _pretty(stage: ShadowEngine) -> Callable[[str], str]:
     def pretty(text: str) -> str:
         [[lines]] = stage.session.query(f"SELECT formatQuery({quote.string(text)})")
         return str(lines)
@@ -182,7 +186,7 @@ def _pretty(stage: Stage) -> Callable[[str], str]:
     return pretty
 
 
-def _judge(stage: Stage) -> Callable[[str, Sequence[str], str], bool]:
+def _judge(stage: ShadowEngine) -> Callable[[str, Sequence[str], str], bool]:
     def judge(before: str, statements: Sequence[str], after: str) -> bool:
         try:
             stage.load_tables([before])
@@ -199,7 +203,7 @@ def _judge(stage: Stage) -> Callable[[str, Sequence[str], str], bool]:
     return judge
 
 
-def _prove(stage: Stage, before: Schema, after: Schema, up: Way, down: Way) -> None:
+def _prove(stage: ShadowEngine, before: Schema, after: Schema, up: Way, down: Way) -> None:
     stage.load_tables([*before.functions.values(), *before.tables.values()])
     for way, calls, wanted in (("upgrade", up.calls, after), ("downgrade", down.calls, before)):
         for statement in statements_of(calls):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.revisions.versions import Versions
-from budeval_migrations.state.fast_check import glance
+from budeval_migrations.state.fast_check import fast_check
 
 
 def heads_if_applied(
@@ -32,7 +32,7 @@ def heads_if_applied(
     if target not in ("head", "heads"):
         return None
     with versions.summed_beside():
-        seen = glance(session)
+        seen = fast_check(session)
     if not seen or not seen.heads or seen.summary != versions.summary(seen.adopted):
         return None
     if session.settings.cluster:

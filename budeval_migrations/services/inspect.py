@@ -212,10 +212,10 @@ def _compared(session: Session, catalogue: Catalogue) -> list[HostDifference]:
 
 def _edited(session: Session, catalogue: Catalogue, position: Position) -> Iterator[Problem]:
     """Yield what keeps a half applied revision from going on: an edit of what took effect."""
-    for effort in position.half_applied:
-        if effort.revision not in catalogue.graph:
+    for half in position.half_applied:
+        if half.revision not in catalogue.graph:
             continue
-        step = catalogue.step(effort.revision, Operation.UPGRADE, Direction.UP)
+        step = catalogue.step(half.revision, Operation.UPGRADE, Direction.UP)
         try:
             check_steps(session, position.state, placement_on(session).place([step]))
         except ChecksumMismatch as error:

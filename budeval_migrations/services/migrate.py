@@ -36,7 +36,7 @@ def upgrade(
     session: Session,
     catalogue: Catalogue,
     target: str,
-    tell: Listener,
+    emit: Listener,
     *,
     tolerate_ahead: bool = False,
 ) -> Report:
@@ -56,7 +56,7 @@ def upgrade(
         catalogue,
         "upgrade",
         lambda position: _upgrade_steps(catalogue, target, position),
-        tell,
+        emit,
         tolerate=frozenset({"ahead"}) if tolerate_ahead else frozenset(),
     )
 
@@ -85,7 +85,7 @@ def _upgrade_steps(catalogue: Catalogue, target: str, position: Position) -> lis
     return catalogue.upgrade_steps([name for name in names if name not in position.applied])
 
 
-def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listener) -> Report:
+def downgrade(session: Session, catalogue: Catalogue, target: str, emit: Listener) -> Report:
     """Take back what is above the target; from the ledger, where there is no file.
 
     Args:
@@ -117,14 +117,14 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, tell: Listene
         catalogue,
         "downgrade",
         decide,
-        tell,
+        emit,
         tolerate=ON_THE_WAY_DOWN,
     )
 
 
-def adopt(session: Session, catalogue: Catalogue, tell: Listener) -> Report:
+def adopt(session: Session, catalogue: Catalogue, emit: Listener) -> Report:
     """Take over another tool's records and apply nothing."""
-    return run(session, catalogue, "adopt", lambda position: [], tell)
+    return run(session, catalogue, "adopt", lambda position: [], emit)
 
 
 def repair(
@@ -132,7 +132,7 @@ def repair(
     catalogue: Catalogue,
     accepted: tuple[str, ...],
     forgotten: tuple[str, ...],
-    tell: Listener,
+    emit: Listener,
 ) -> Report:
     """Record checksums anew, and forget revisions; runs no statement of a revision.
 
@@ -157,7 +157,7 @@ def repair(
             *(catalogue.forget(position, name, Operation.REPAIR) for name in gone),
         ]
 
-    return run(session, catalogue, "repair", decide, tell, tolerate=RECORDS_ONLY)
+    return run(session, catalogue, "repair", decide, emit, tolerate=RECORDS_ONLY)
 
 
 def answer(
@@ -165,7 +165,7 @@ def answer(
     catalogue: Catalogue,
     revision: str,
     statement: int,
-    tell: Listener,
+    emit: Listener,
     *,
     applied: bool,
 ) -> Report:
@@ -180,10 +180,10 @@ def answer(
 
     """
     name = revision
-    if revision not in {name for name, _ in Ledger(session).read_state().efforts}:
+    if revision not in {name for name, _ in Ledger(session).read_state().unfinished_runs}:
         name = resolve_revision(catalogue.directory, revision)
     request = _request(catalogue, "repair", lambda position: [], RECORDS_ONLY)
-    return Runner(session, tell).answer(
+    return Runner(session, emit).answer(
         request, Answer(name, statement, applied, catalogue.statement_hash)
     )
 
@@ -193,15 +193,15 @@ def run(
     catalogue: Catalogue,
     operation: str,
     decide: Decide,
-    tell: Listener,
+    emit: Listener,
     *,
     state: LedgerState | None = None,
     tolerate: frozenset[str] = frozenset(),
 ) -> Report:
     """Hand a decision to the runner; the hooks of the settings are called."""
     request = _request(catalogue, operation, decide, tolerate)
-    tell = with_hooks(session.settings.hooks, tell, session.redact)
-    with traced(operation, session.database, tell) as listener:
+    emit = with_hooks(session.settings.hooks, emit, session.redact)
+    with traced(operation, session.database, emit) as listener:
         return Runner(session, listener).run(request, state)
 
 
@@ -275,7 +275,7 @@ def _check_repair(
                 hint=f"Did you mean {near[0]}?" if near else "See: budeval-migrate status",
                 revision=name,
             )
-    unfinished = {effort.revision for effort in position.half_taken_back}
+    unfinished = {unfinished.revision for unfinished in position.half_taken_back}
     for name in accepted:
         if name in unfinished:
             raise RevisionError(

@@ -32,7 +32,7 @@ from budeval_migrations.settings import Settings
 from budeval_migrations.shadow.apart import Apart
 from budeval_migrations.shadow.cache import remembered
 from budeval_migrations.shadow.compare import compare
-from budeval_migrations.shadow.engine import Stage
+from budeval_migrations.shadow.engine import ShadowEngine
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import Source, read_source
 from budeval_migrations.sql.effects import effect
@@ -40,18 +40,18 @@ from budeval_migrations.sql.stand_in import stand_in
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
-from budeval_migrations.state.unfinished import Entry
+from budeval_migrations.state.unfinished import JournalEntry
 
 
 @dataclass(frozen=True)
-class Scene:
+class RehearsalInput:
     """What a stage is set with: the server, and the records of what ran on it."""
 
     settings: Settings
     files: dict[str, RevisionFile]
     source: Source
     rows: tuple[LedgerRow, ...]
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
     half_applied: frozenset[str] = frozenset()
 
 
@@ -115,25 +115,25 @@ def find_drift(session: Session, catalogue: Catalogue) -> Drift:
     notes = refuse(position, catalogue.statements_checksum, frozenset())
     applied = tuple(position.applied)
     with Apart(on_stage_compare) as apart:
-        scene = _scene(session, catalogue)
-        expected, found, more = apart.call(scene, applied)
+        given = _scene(session, catalogue)
+        expected, found, more = apart.call(given, applied)
     differences = compare(expected, found)
     return Drift(session.database, applied, differences, (*notes, *more))
 
 
-def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> Rehearsal:
+def on_stage_rehearse(directory: str, given: RehearsalInput, target: str, back: bool) -> Rehearsal:
     """Load the source, upgrade, compare; and, if asked, take it back and compare."""
     began = time.monotonic()
-    with Stage(directory, scene.settings, scene.source) as stage:
+    with ShadowEngine(directory, given.settings, given.source) as stage:
         session = stage.session
         notes = list(stage.load())
-        _copy_records(session, scene)
+        _copy_records(session, given)
         before = stage.schema()
         stage.imitate()
-        catalogue = migrate.open_catalogue(session, scene.files)
+        catalogue = migrate.open_catalogue(session, given.files)
         back_failed = ""
         back_error: Failure | None = None
-        steps = _Steps(stage, scene.half_applied)
+        steps = _Steps(stage, given.half_applied)
         taken_back = False
         try:
             report = migrate.upgrade(session, catalogue, target, steps.up if back else ignore)
@@ -154,7 +154,7 @@ def on_stage_rehearse(directory: str, scene: Scene, target: str, back: bool) -> 
                 back_error = error.report.failed if error.report else None
         return Rehearsal(
             engine=session.version(),
-            server=scene.source.version,
+            server=given.source.version,
             applied=applied,
             failed=failed,
             changes=changes,
@@ -177,7 +177,7 @@ class _Steps:
 
     """
 
-    def __init__(self, stage: Stage, half_applied: frozenset[str]) -> None:
+    def __init__(self, stage: ShadowEngine, half_applied: frozenset[str]) -> None:
         self._stage = stage
         self._before: dict[str, Schema] = {}
         # Of those only the schema in the middle is known, and the downgrade goes to the start.
@@ -198,11 +198,11 @@ class _Steps:
 
 
 def on_stage_compare(
-    directory: str, scene: Scene, applied: Sequence[str]
+    directory: str, given: RehearsalInput, applied: Sequence[str]
 ) -> tuple[Schema, Schema, tuple[str, ...]]:
     """Return what the revisions yield, what the source has, and notes."""
-    with Stage(directory, scene.settings, scene.source) as stage:
-        catalogue = migrate.open_catalogue(stage.session, scene.files)
+    with ShadowEngine(directory, given.settings, given.source) as stage:
+        catalogue = migrate.open_catalogue(stage.session, given.files)
 
         def yielded() -> Schema:
             stage.load_others(without=_made_elsewhere(catalogue, applied))
@@ -211,8 +211,8 @@ def on_stage_compare(
             stage.clear()
             return found
 
-        checksums = (f"{name} {scene.files[name].checksum}" for name in applied)
-        expected = remembered((scene.source.fingerprint(), *checksums), yielded)
+        checksums = (f"{name} {given.files[name].checksum}" for name in applied)
+        expected = remembered((given.source.fingerprint(), *checksums), yielded)
         found, notes = stage.read_source(expected)
         return expected, found, (*notes, *stand_ins(catalogue, applied))
 
@@ -273,26 +273,26 @@ def _position(session: Session, catalogue: Catalogue) -> Position:
     return Position(Ledger(session).read_state(), catalogue.files, catalogue.graph)
 
 
-def _scene(session: Session, catalogue: Catalogue, sample: int = 0) -> Scene:
+def _scene(session: Session, catalogue: Catalogue, sample: int = 0) -> RehearsalInput:
     position = _position(session, catalogue)
     old = [row for row in position.state.rows if not row.legacy]
     rows = (*old, *adopted_rows(position, run_id=""))
-    return Scene(
+    return RehearsalInput(
         session.settings,
         catalogue.files,
         read_source(session, sample),
         rows,
         position.state.entries,
-        frozenset(effort.revision for effort in position.half_applied),
+        frozenset(unfinished.revision for unfinished in position.half_applied),
     )
 
 
-def _copy_records(session: Session, scene: Scene) -> None:
+def _copy_records(session: Session, given: RehearsalInput) -> None:
     ledger = Ledger(session)
     ledger.ensure(LedgerState(Ground.EMPTY))
-    ledger.append([Attempt(row) for row in scene.rows])
-    if scene.entries:
-        Journal(session, 1).append(scene.entries)
+    ledger.append([Attempt(row) for row in given.rows])
+    if given.entries:
+        Journal(session, 1).append(given.entries)
     ledger.ensure_view()
 
 

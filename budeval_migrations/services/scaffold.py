@@ -165,7 +165,7 @@ def diff(
     """
     from budeval_migrations.clickhouse.connection import Session
     from budeval_migrations.services.diff import make_revision
-    from budeval_migrations.services.target_schema import read_wanted
+    from budeval_migrations.services.target_schema import read_target_schema
 
     settings = load_settings(**options)
     source = to or settings.schema
@@ -177,7 +177,7 @@ def diff(
     with Session(settings) as session:
         return make_revision(
             session,
-            read_wanted(source),
+            read_target_schema(source),
             message=message,
             name=name,
             head=head,

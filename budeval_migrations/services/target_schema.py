@@ -14,7 +14,7 @@ from budeval_migrations.model import Statement
 from budeval_migrations.sql.splitter import split
 
 
-def read_wanted(source: str) -> tuple[Statement, ...]:
+def read_target_schema(source: str) -> tuple[Statement, ...]:
     """Return the statements that make a schema from nothing.
 
     Args:

@@ -11,10 +11,10 @@ from budeval_migrations.errors import StatementError
 from budeval_migrations.model import Direction
 from budeval_migrations.model.previews import Difference, Verification, Verified
 from budeval_migrations.services import migrate
-from budeval_migrations.services.rehearse import Scene, apply_on, stand_ins, take_back
+from budeval_migrations.services.rehearse import RehearsalInput, apply_on, stand_ins, take_back
 from budeval_migrations.shadow.apart import Apart
 from budeval_migrations.shadow.compare import compare
-from budeval_migrations.shadow.engine import Stage
+from budeval_migrations.shadow.engine import ShadowEngine
 from budeval_migrations.shadow.source import imagined_source
 
 
@@ -33,15 +33,15 @@ def verify(session: Session, catalogue: Catalogue) -> Verification:
             for statement in catalogue.compiled(name, Direction.UP).statements
         ]
         source = imagined_source(session.database, texts)
-        scene = Scene(session.settings, catalogue.files, source, ())
-        return apart.call(scene)
+        given = RehearsalInput(session.settings, catalogue.files, source, ())
+        return apart.call(given)
 
 
-def on_stage_verify(directory: str, scene: Scene) -> Verification:
+def on_stage_verify(directory: str, given: RehearsalInput) -> Verification:
     """Up, down, compare, up, compare; for each revision."""
-    with Stage(directory, scene.settings, scene.source) as stage:
-        catalogue = migrate.open_catalogue(stage.session, scene.files)
-        again = migrate.open_catalogue(stage.session, scene.files)
+    with ShadowEngine(directory, given.settings, given.source) as stage:
+        catalogue = migrate.open_catalogue(stage.session, given.files)
+        again = migrate.open_catalogue(stage.session, given.files)
         names = list(catalogue.graph)
         found: list[Verified] = []
         for name in names:
@@ -61,7 +61,7 @@ def on_stage_verify(directory: str, scene: Scene) -> Verification:
         )
 
 
-def _try(stage: Stage, catalogue: Catalogue, name: str, *, unstable: bool) -> Verified:
+def _try(stage: ShadowEngine, catalogue: Catalogue, name: str, *, unstable: bool) -> Verified:
     way = Direction.UP
     lacks = not has_downgrade(catalogue.script(name))
     back: tuple[Difference, ...] = ()

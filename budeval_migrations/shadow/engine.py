@@ -42,7 +42,7 @@ class _Wanted(NamedTuple):
     text: str
 
 
-class Stage:
+class ShadowEngine:
     """An empty server with a session on it.
 
     Args:
@@ -78,7 +78,7 @@ class Stage:
             topology=Topology(Arrangement.STAGE),
         )
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> ShadowEngine:
         self.session.ensure_database()
         return self
 

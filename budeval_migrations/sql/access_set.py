@@ -33,7 +33,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
-class Touch:
+class AccessSet:
     """What statements may touch.
 
     Attributes:
@@ -50,17 +50,17 @@ class Touch:
     def __bool__(self) -> bool:
         return self.unclear or bool(self.names)
 
-    def __or__(self, other: Touch) -> Touch:
-        return Touch(
+    def __or__(self, other: AccessSet) -> AccessSet:
+        return AccessSet(
             self.writes | other.writes, self.names | other.names, self.unclear or other.unclear
         )
 
 
-NOTHING = Touch()
-_UNCLEAR = Touch(unclear=True)
+NOTHING = AccessSet()
+_UNCLEAR = AccessSet(unclear=True)
 
 
-def touch(text: str) -> Touch:
+def access_set(text: str) -> AccessSet:
     """Return what a statement may touch."""
     try:
         found = effect(text)
@@ -68,20 +68,20 @@ def touch(text: str) -> Touch:
         return _UNCLEAR
     if found.kind not in _CLEAR or not found.targets:
         return _UNCLEAR
-    return Touch(writes=frozenset(target.name for target in found.targets)) | reads(text)
+    return AccessSet(writes=frozenset(target.name for target in found.targets)) | reads(text)
 
 
-def reads(text: str) -> Touch:
+def reads(text: str) -> AccessSet:
     """Return what a query, or an expression, may read."""
     try:
         names = frozenset(_names(text))
     except StatementSyntaxError:
         return _UNCLEAR  # rows inline that are not read here
-    return _UNCLEAR if _reads_far(names) else Touch(names=names)
+    return _UNCLEAR if _reads_far(names) else AccessSet(names=names)
 
 
 @dataclass(frozen=True)
-class Ties:
+class Dependencies:
     """Which tables are one lot, since what is done to one may be done to another.
 
     Attributes:
@@ -93,7 +93,7 @@ class Ties:
     lots: Mapping[str, str] = field(default_factory=dict)
     unclear: frozenset[str] = frozenset()
 
-    def apart(self, one: Touch, other: Touch) -> bool:
+    def apart(self, one: AccessSet, other: AccessSet) -> bool:
         """Return whether two may run at the same time, and come to the same as in turn."""
         if not one or not other:
             return True
@@ -106,10 +106,10 @@ class Ties:
         return frozenset(self.lots.get(name, name) for name in names)
 
 
-UNTIED = Ties()
+UNTIED = Dependencies()
 
 
-def tie(tables: Iterable[tuple[str, str, str]]) -> Ties:
+def dependencies_of(tables: Iterable[tuple[str, str, str]]) -> Dependencies:
     """Return how the tables of a server hang together.
 
     Args:
@@ -137,7 +137,7 @@ def tie(tables: Iterable[tuple[str, str, str]]) -> Ties:
             lots[lot(other)] = lot(name)
         if engine == "Merge" or name.startswith(_INNER_ID) or _reads_far(named):
             unclear.add(name)
-    return Ties({name: lot(name) for name in lots}, frozenset(map(lot, unclear)))
+    return Dependencies({name: lot(name) for name in lots}, frozenset(map(lot, unclear)))
 
 
 def _reads_far(names: Iterable[str]) -> bool:

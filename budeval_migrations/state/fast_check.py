@@ -61,7 +61,7 @@ _GLANCE = (
 )
 
 
-class Glance(NamedTuple):
+class FastCheck(NamedTuple):
     """What a ledger without anything odd in it says.
 
     Attributes:
@@ -78,7 +78,7 @@ class Glance(NamedTuple):
     heads: tuple[str, ...]
 
 
-def glance(session: Session) -> Glance | None:
+def fast_check(session: Session) -> FastCheck | None:
     """Return what the ledger says; None where all of it has to be read; read-only.
 
     That is where nothing is applied, or it has rows of another tool that were not adopted,
@@ -101,6 +101,6 @@ def glance(session: Session) -> Glance | None:
     if count == "0" or {odd, unfinished, changes} != {"0"}:
         return None
     ordered = sorted((int(at), name) for at, _, name in (head.partition(" ") for head in heads))
-    return Glance(
+    return FastCheck(
         f"{count} {first} {second}", frozenset(adopted), tuple(name for _, name in ordered)
     )

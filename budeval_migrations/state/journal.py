@@ -26,7 +26,7 @@ from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
 from budeval_migrations.state import quorum, schema
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from budeval_migrations.version import __version__
 
 # How long a server may be away before bookkeeping is given up, in seconds.
@@ -51,7 +51,7 @@ class Journal:
         self._sequence = sequence
         self._fence = fence
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[JournalEntry]) -> None:
         """Append entries in one insert; a crash leaves all of them or none.
 
         Raises:
@@ -152,7 +152,7 @@ def _arrived(
     raise broken
 
 
-def entry_of(row: Row, database: str) -> Entry:
+def entry_of(row: Row, database: str) -> JournalEntry:
     """Return the entry in a row of ``schema.JOURNAL_FIELDS``.
 
     Raises:
@@ -183,10 +183,10 @@ def entry_of(row: Row, database: str) -> Entry:
             hint="Use the version of budeval-migrations that wrote it.",
         ) from error
     value["at"] = datetime.fromtimestamp(float(value["at"]), timezone.utc)
-    return Entry(**value)
+    return JournalEntry(**value)
 
 
-def _values(entry: Entry) -> dict[str, Any]:
+def _values(entry: JournalEntry) -> dict[str, Any]:
     values: dict[str, Any] = dict(vars(entry))
     del values["at"], values["text"]  # the server's own clock; with its secrets
     values["direction"] = entry.direction.value

@@ -18,7 +18,7 @@ from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Ope
 from budeval_migrations.state import quorum, replication, schema
 from budeval_migrations.state.journal import append_fenced, entry_of
 from budeval_migrations.state.ledger_state import Ground, LedgerState
-from budeval_migrations.state.stored_statements import kept_statements
+from budeval_migrations.state.stored_statements import stored_statements
 from budeval_migrations.state.tables import read_engines
 from budeval_migrations.version import __version__
 
@@ -200,8 +200,8 @@ class Ledger:
             "tool_version": __version__,
             "server_version": self._session.server_version,
             "statements_checksum": row.statements_checksum,
-            "upgrade_statements": kept_statements(attempt.upgrade, self._session.redact),
-            "downgrade_statements": kept_statements(attempt.downgrade, self._session.redact),
+            "upgrade_statements": stored_statements(attempt.upgrade, self._session.redact),
+            "downgrade_statements": stored_statements(attempt.downgrade, self._session.redact),
             "ledger_format": schema.LEDGER_FORMAT,
         }
 

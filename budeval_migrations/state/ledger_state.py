@@ -9,7 +9,7 @@ from functools import cached_property
 
 from budeval_migrations.model import Direction, LedgerRow
 from budeval_migrations.state.schema import BOOTSTRAP_VERSION
-from budeval_migrations.state.unfinished import Effort, Entry, Key, fold
+from budeval_migrations.state.unfinished import JournalEntry, Key, UnfinishedRun, fold
 
 
 class Ground(Enum):
@@ -35,7 +35,7 @@ class LedgerState:
     ground: Ground
     rows: tuple[LedgerRow, ...] = ()
     foreign_heads: tuple[str, ...] | None = field(default=None)
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
 
     @cached_property
     def attempts(self) -> Mapping[str, LedgerRow]:
@@ -65,7 +65,7 @@ class LedgerState:
         return 1 + max((entry.sequence for entry in self.entries), default=0)
 
     @cached_property
-    def efforts(self) -> Mapping[Key, Effort]:
+    def unfinished_runs(self) -> Mapping[Key, UnfinishedRun]:
         """What the journal says about revisions that are not finished."""
         return fold(self.entries)
 

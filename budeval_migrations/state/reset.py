@@ -10,7 +10,7 @@ from budeval_migrations.state.lock.lock import make_lock
 from budeval_migrations.state.tables import read_engines
 
 
-def forget_everything(session: Session, tell: Listener) -> tuple[str, ...]:
+def forget_everything(session: Session, emit: Listener) -> tuple[str, ...]:
     """Drop the ledger, the lock and the view, and return their names.
 
     Waits for the lock, and drops it last, so that no runner loses its lock while it
@@ -23,7 +23,7 @@ def forget_everything(session: Session, tell: Listener) -> tuple[str, ...]:
     """
     if not _found(session):
         return ()
-    lock = make_lock(session, tell)
+    lock = make_lock(session, emit)
     lock.acquire()
     try:
         names = _found(session)

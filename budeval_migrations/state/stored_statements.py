@@ -23,7 +23,7 @@ from budeval_migrations.state import quorum, schema
 _FILE = "Use the image that has the file, or restore the file from version control."
 
 
-def kept_statements(compiled: CompiledRevision | None, redact: Callable[[str], str]) -> str:
+def stored_statements(compiled: CompiledRevision | None, redact: Callable[[str], str]) -> str:
     """Return statements as the JSON that the ledger keeps; empty where they are not known.
 
     Each has ``sql`` and what else makes it the same statement (``unless``, ``reach``,
@@ -36,7 +36,7 @@ def kept_statements(compiled: CompiledRevision | None, redact: Callable[[str], s
     return json.dumps(kept, ensure_ascii=False)
 
 
-def read_kept_downgrades(session: Session, rows: Sequence[LedgerRow]) -> list[CompiledRevision]:
+def read_stored_downgrades(session: Session, rows: Sequence[LedgerRow]) -> list[CompiledRevision]:
     """Return the downgrades that the ledger keeps beside rows, in their order; read-only.
 
     Raises:

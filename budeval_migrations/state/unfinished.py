@@ -32,7 +32,7 @@ class JournalEvent(Enum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One row of the journal.
 
     Attributes:
@@ -75,7 +75,7 @@ class Entry:
         """The statement: its text, or what is shown of it where that is not known."""
         return self.text or self.statement
 
-    def outcome(self, event: JournalEvent, note: str = "", **values: Any) -> Entry:
+    def outcome(self, event: JournalEvent, note: str = "", **values: Any) -> JournalEntry:
         """Return the entry that says what became of the statement of this intent."""
         return replace(self, event=event, note=note, **{"before": "", **values})
 
@@ -91,9 +91,9 @@ class Recorded:
 
     """
 
-    last: Entry
-    intent: Entry | None = None
-    chunks: tuple[Entry, ...] = ()
+    last: JournalEntry
+    intent: JournalEntry | None = None
+    chunks: tuple[JournalEntry, ...] = ()
 
     @property
     def applied(self) -> bool:
@@ -118,7 +118,7 @@ Key = tuple[str, Direction]
 
 
 @dataclass(frozen=True)
-class Effort:
+class UnfinishedRun:
     """An unfinished move of one revision."""
 
     revision: str
@@ -141,7 +141,7 @@ class Effort:
         return sum(s.applied for s in self.statements.values())
 
 
-def fold(entries: Iterable[Entry]) -> dict[Key, Effort]:
+def fold(entries: Iterable[JournalEntry]) -> dict[Key, UnfinishedRun]:
     """Return the efforts that entries of unfinished moves tell of, in their order."""
     statements: dict[Key, dict[int, Recorded]] = {}
     for entry in sorted(entries, key=lambda e: e.sequence):
@@ -159,4 +159,4 @@ def fold(entries: Iterable[Entry]) -> dict[Key, Effort]:
             same = intent is not None and intent.hash == entry.hash
             intent, chunks = entry, chunks if same else ()
         held[entry.position] = Recorded(entry, intent, chunks)
-    return {key: Effort(*key, held) for key, held in statements.items()}
+    return {key: UnfinishedRun(*key, held) for key, held in statements.items()}

@@ -13,11 +13,11 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.model import Direction, LedgerRow, Operation
 from budeval_migrations.sql.checksum import summary
 from budeval_migrations.state import schema
-from budeval_migrations.state.fast_check import Glance, glance
+from budeval_migrations.state.fast_check import FastCheck, fast_check
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
@@ -49,12 +49,12 @@ def write(session: Session, *rows: LedgerRow) -> None:
     ledger.append([Attempt(each) for each in rows])
 
 
-def read_all(session: Session) -> Glance:
+def read_all(session: Session) -> FastCheck:
     """The same, from every row."""
     recorded = Ledger(session).read_state().recorded
     adopted = {name for name, each in recorded.items() if each.operation is Operation.ADOPT}
     covered = {parent for each in recorded.values() for parent in each.parents}
-    return Glance(
+    return FastCheck(
         summary((n, "" if n in adopted else each.checksum) for n, each in recorded.items()),
         frozenset(adopted),
         tuple(name for name in recorded if name not in covered),
@@ -88,7 +88,7 @@ def test_it_says_what_all_the_rows_say(stage: Stage) -> None:
     with stage.session() as session:
         for seed in range(25):
             write(session, *histories(seed))
-            seen = glance(session)
+            seen = fast_check(session)
             if seen is None:
                 assert Ledger(session).read_state().recorded == {}, seed
             else:
@@ -99,28 +99,28 @@ def test_it_says_what_all_the_rows_say(stage: Stage) -> None:
 def test_what_is_odd_has_to_be_read_row_by_row(stage: Stage) -> None:
     good = (row("001_a", 1), row("002_b", 2, parents=("001_a",)))
     with stage.session() as session:
-        assert glance(session) is None, "no database"
+        assert fast_check(session) is None, "no database"
         session.ensure_database()
-        assert glance(session) is None, "no ledger"
+        assert fast_check(session) is None, "no ledger"
         write(session)
-        assert glance(session) is None, "no rows, so that another tool's table is looked for"
+        assert fast_check(session) is None, "no rows, so that another tool's table is looked for"
         write(session, *good)
-        expected = Glance(
+        expected = FastCheck(
             summary([("001_a", "sum 001_a"), ("002_b", "sum 002_b")]), frozenset(), ("002_b",)
         )
-        assert glance(session) == expected
+        assert fast_check(session) == expected
         write(session, *good, row("001_a", 0), row(schema.BOOTSTRAP_VERSION, 0))
-        assert glance(session) == expected, "an older tool's rows that were adopted"
+        assert fast_check(session) == expected, "an older tool's rows that were adopted"
         write(session, *good, row("003_c", 0))
-        assert glance(session) is None, "one that was not"
+        assert fast_check(session) is None, "one that was not"
         write(session, *good, row("003_c", 2))
-        assert glance(session) is None, "two rows with one number"
+        assert fast_check(session) is None, "two rows with one number"
         write(session, *good)
-        intent = Entry("003_c", Direction.UP, 0, 1, JournalEvent.INTENT, "hash", "SELECT 1")
+        intent = JournalEntry("003_c", Direction.UP, 0, 1, JournalEvent.INTENT, "hash", "SELECT 1")
         Journal(session, 1).append([intent])
-        assert glance(session) is None, "a revision that was begun"
+        assert fast_check(session) is None, "a revision that was begun"
         write(session, *good, row("003_c", 3, checksum="sum", parents=("002_b",)))
-        assert glance(session) == Glance(
+        assert fast_check(session) == FastCheck(
             summary(
                 [("001_a", "sum 001_a"), ("002_b", "sum 002_b"), ("003_c", "sum")],
             ),

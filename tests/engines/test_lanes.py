@@ -302,8 +302,8 @@ def test_a_dynamic_revision_is_alone_on_its_way(stage: Stage) -> None:
 @embedded
 @pytest.mark.parametrize("dynamic", ["", "    op.get_bind()\n"])
 def test_what_a_revision_sets_holds_for_it_alone(stage: Stage, dynamic: str) -> None:
-    write, tell = stage.project.write_revision, "SELECT toUInt64(value), 1 FROM system.settings"
-    insert = f"INSERT INTO {{}} {tell} WHERE name = 'max_block_size'"
+    write, emit = stage.project.write_revision, "SELECT toUInt64(value), 1 FROM system.settings"
+    insert = f"INSERT INTO {{}} {emit} WHERE name = 'max_block_size'"
     write("001_base", None, [*map(TABLE.format, "ab")])
     write(
         "002_b",

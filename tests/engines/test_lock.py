@@ -53,10 +53,10 @@ class Place:
     server: ChdbFront
 
     @contextmanager
-    def lock(self, tell: object = ignore, **settings: float) -> Iterator[LeaseLock]:
+    def lock(self, emit: object = ignore, **settings: float) -> Iterator[LeaseLock]:
         """A lock with a connection of its own, not yet acquired."""
         with Session(replace(self.settings, **settings)) as session:  # type: ignore[arg-type]
-            lock = LeaseLock(session, tell)  # type: ignore[arg-type]
+            lock = LeaseLock(session, emit)  # type: ignore[arg-type]
             try:
                 yield lock
             finally:

@@ -9,7 +9,7 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import LedgerError, LockError, StatementFailed
 from budeval_migrations.settings import Settings
 from budeval_migrations.state import schema
-from budeval_migrations.state.fast_check import glance
+from budeval_migrations.state.fast_check import fast_check
 from budeval_migrations.state.ledger import Ledger
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
@@ -72,7 +72,7 @@ def test_a_ledger_row_that_arrived_twice_is_one(stage: Stage) -> None:
         "WHERE version = '002_two'"
     )
     with Session(Settings(url=stage.target.url, database=stage.target.database)) as session:
-        seen, rows = glance(session), Ledger(session).read_state().rows
+        seen, rows = fast_check(session), Ledger(session).read_state().rows
     assert seen is not None and seen.heads == ("003_three",)
     assert [row.version for row in rows] == ["001_one", "002_two", "003_three"]
     assert bm.upgrade(**stage.options).applied == ()
@@ -88,4 +88,4 @@ def test_two_attempts_that_share_a_number_are_not_one(stage: Stage) -> None:
         f"FROM {schema.LEDGER} WHERE version = '002_two'"
     )
     with Session(Settings(url=stage.target.url, database=stage.target.database)) as session:
-        assert glance(session) is None
+        assert fast_check(session) is None

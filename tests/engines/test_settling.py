@@ -17,11 +17,11 @@ from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE, Settler
+from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE, Reconciler
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.state.lock.lock import Lock, NoLock
-from budeval_migrations.state.unfinished import Entry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 from tests.support.waiting import wait_until
@@ -36,10 +36,10 @@ old = pytest.mark.parametrize(
 embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
 
 
-def intent(session: Session, text: str, **values: object) -> Entry:
+def intent(session: Session, text: str, **values: object) -> JournalEntry:
     """The entry that a run writes just before it sends a statement."""
     [before] = take(session, [effect(text)])
-    made = Entry(
+    made = JournalEntry(
         revision="001_a",
         direction=Direction.UP,
         since=0,
@@ -53,10 +53,10 @@ def intent(session: Session, text: str, **values: object) -> Entry:
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def settler(session: Session, tell: object = ignore, lock: object | None = None) -> Settler:
+def reconciler(session: Session, emit: object = ignore, lock: object | None = None) -> Reconciler:
     held: Lock = lock or NoLock()  # type: ignore[assignment]
     hosts = Hosts(session)
-    return Settler(session, held, tell, hosts, Barrier(session, hosts, held), patience=5)  # type: ignore[arg-type]
+    return Reconciler(session, held, emit, hosts, Barrier(session, hosts, held), patience=5)  # type: ignore[arg-type]
 
 
 # --- running --------------------------------------------------------------------------------
@@ -98,14 +98,14 @@ def test_what_the_server_works_on_is_waited_for(stage: Stage) -> None:
         running.start()
         wait_until_running(session, asked.query_id)
 
-        settled = settler(session, told.append).settle(asked)
+        reconciled = reconciler(session, told.append).reconcile(asked)
 
         assert not session.query(
             f"SELECT 1 FROM system.processes WHERE query_id = '{asked.query_id}'"
         )
         running.join()
-        assert settled.outcome in (APPLIED, UNKNOWN)  # the log of 18.16 knows; chDB has none
-        assert (settled.outcome is APPLIED) == (not stage.target.modern)
+        assert reconciled.outcome in (APPLIED, UNKNOWN)  # the log of 18.16 knows; chDB has none
+        assert (reconciled.outcome is APPLIED) == (not stage.target.modern)
     waits = [e for e in told if isinstance(e, StatementWaiting)]
     assert waits
     assert {(e.revision, e.index, e.what) for e in waits} == {
@@ -130,7 +130,7 @@ def test_who_loses_the_lock_waits_for_nothing(stage: Stage) -> None:
         running.start()
         wait_until_running(session, asked.query_id)
         with pytest.raises(LockLost):
-            settler(session, lock=Lost()).settle(asked)
+            reconciler(session, lock=Lost()).reconcile(asked)
         running.join()
 
 
@@ -154,13 +154,13 @@ def test_the_log_says_that_it_finished(stage: Stage, log: Session) -> None:
     asked = intent(log, "INSERT INTO t (k, z) SELECT number, 1 FROM system.numbers LIMIT 5")
     log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
 
-    settled = settler(log).settle(asked)
+    reconciled = reconciler(log).reconcile(asked)
 
-    assert (settled.outcome, settled.why) == (
+    assert (reconciled.outcome, reconciled.why) == (
         APPLIED,
         "the server's query log says that it finished",
     )
-    assert settled.rows_read == 5
+    assert reconciled.rows_read == 5
 
 
 @old
@@ -169,10 +169,10 @@ def test_the_log_says_that_it_was_refused_before_it_began(stage: Stage, log: Ses
     with pytest.raises(EngineError):
         log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
 
-    settled = settler(log).settle(asked)
+    reconciled = reconciler(log).reconcile(asked)
 
-    assert (settled.outcome, settled.why) == (NOT_APPLIED, "the server refused it")
-    assert "nothing" in settled.error
+    assert (reconciled.outcome, reconciled.why) == (NOT_APPLIED, "the server refused it")
+    assert "nothing" in reconciled.error
 
 
 @old
@@ -185,10 +185,10 @@ def test_what_failed_while_it_ran_and_left_nothing_was_not_applied(
     with pytest.raises(EngineError):
         log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
 
-    settled = settler(log).settle(asked)
+    reconciled = reconciler(log).reconcile(asked)
 
-    assert settled.outcome is NOT_APPLIED
-    assert settled.error
+    assert reconciled.outcome is NOT_APPLIED
+    assert reconciled.error
 
 
 @old
@@ -206,10 +206,10 @@ def test_what_failed_while_it_ran_and_left_rows_is_unknown(stage: Stage, log: Se
     [[left]] = log.query("SELECT count() FROM t")
     assert 0 < int(left) < 20
 
-    settled = settler(log).settle(asked)
+    reconciled = reconciler(log).reconcile(asked)
 
-    assert settled.outcome is UNKNOWN
-    assert settled.why.startswith("the server stopped it halfway, and ")
+    assert reconciled.outcome is UNKNOWN
+    assert reconciled.why.startswith("the server stopped it halfway, and ")
 
 
 @old
@@ -218,7 +218,7 @@ def test_a_query_that_the_log_does_not_have_is_looked_for_in_the_catalogue(
 ) -> None:
     asked = intent(log, "INSERT INTO t (k, z) SELECT 1, 1")
 
-    assert settler(log).settle(asked).outcome is NOT_APPLIED
+    assert reconciler(log).reconcile(asked).outcome is NOT_APPLIED
 
 
 # --- harmless -------------------------------------------------------------------------------
@@ -237,10 +237,10 @@ def test_a_query_that_the_log_does_not_have_is_looked_for_in_the_catalogue(
 def test_what_may_be_run_twice_is_run_again(stage: Stage, text: str, note: str) -> None:
     prepare(stage)
     with stage.session() as session:
-        settled = settler(session).settle(intent(session, text, note=note))
+        reconciled = reconciler(session).reconcile(intent(session, text, note=note))
 
-    assert settled.outcome is NOT_APPLIED
-    assert settled.why == (
+    assert reconciled.outcome is NOT_APPLIED
+    assert reconciled.why == (
         "it goes on after its last finished chunk" if note == BACKFILL else "it may be run twice"
     )
 
@@ -248,11 +248,11 @@ def test_what_may_be_run_twice_is_run_again(stage: Stage, text: str, note: str) 
 def test_without_anything_to_compare_nobody_knows(stage: Stage) -> None:
     prepare(stage)
     with stage.session() as session:
-        settled = settler(session).settle(
+        reconciled = reconciler(session).reconcile(
             intent(session, "INSERT INTO t (k, z) SELECT 1, 1", before="")
         )
 
-    assert (settled.outcome, settled.why) == (UNKNOWN, "nothing tells whether it ran")
+    assert (reconciled.outcome, reconciled.why) == (UNKNOWN, "nothing tells whether it ran")
 
 
 # --- the catalogue --------------------------------------------------------------------------
@@ -383,8 +383,8 @@ def test_the_catalogue_tells_whether_it_ran(stage: Stage, name: str, was_run: bo
             if was_run:
                 session.execute(text, query_id=asked.query_id)
 
-            verdict = settler(session).compare(asked)
-            settled = settler(session).settle(asked)
+            evidence = reconciler(session).compare(asked)
+            reconciled = reconciler(session).reconcile(asked)
         finally:
             for sql in probe.tidy:
                 session.execute(sql.replace("@", stage.target.database))
@@ -392,9 +392,9 @@ def test_the_catalogue_tells_whether_it_ran(stage: Stage, name: str, was_run: bo
     expected = probe.ran if was_run else probe.did_not
     if name == "detach partition" and was_run and not stage.target.modern:
         expected = UNKNOWN  # 18.16 does not list what is detached
-    assert (verdict.outcome, verdict.why) == (expected, verdict.why)
+    assert (evidence.outcome, evidence.why) == (expected, evidence.why)
     if stage.target.modern:
-        assert (settled.outcome, settled.why) == (verdict.outcome, verdict.why)
+        assert (reconciled.outcome, reconciled.why) == (evidence.outcome, evidence.why)
 
 
 @old
@@ -405,7 +405,7 @@ def test_tables_alike_that_changed_places_are_not_taken_as_they_were(stage: Stag
         asked = intent(session, "RENAME TABLE t TO w, u TO t, w TO u")
         session.execute(asked.statement)
 
-        assert settler(session).compare(asked).outcome is not NOT_APPLIED
+        assert reconciler(session).compare(asked).outcome is not NOT_APPLIED
 
 
 @embedded
@@ -424,10 +424,10 @@ def test_the_mutation_of_another_is_not_taken_for_its_own(stage: Stage, text: st
         asked = intent(session, text)
         session.execute("ALTER TABLE t UPDATE v = 'z' WHERE k = 77")
 
-        settled = settler(session).settle(asked)
+        reconciled = reconciler(session).reconcile(asked)
 
-    assert settled.outcome is UNKNOWN
-    assert settled.why.endswith("has a new mutation, which is not surely its own")
+    assert reconciled.outcome is UNKNOWN
+    assert reconciled.why.endswith("has a new mutation, which is not surely its own")
 
 
 @embedded
@@ -454,10 +454,10 @@ def test_what_a_mutation_does_to_a_table_behind_its_own_is_not_known(
         ):
             session.execute(create)
         asked = intent(session, text.format(through))
-        before = settler(session).compare(asked)
+        before = reconciler(session).compare(asked)
         with suppress(EngineError):  # Memory takes no DELETE FROM
             session.execute(asked.statement)
-        after = settler(session).compare(asked)
+        after = reconciler(session).compare(asked)
 
     assert (before.outcome, after.outcome) == (UNKNOWN, UNKNOWN)
     assert after.why.endswith(f".{through} is no MergeTree table whose mutations could be seen")
@@ -471,7 +471,7 @@ def test_rows_of_another_writer_are_not_taken_for_its_own(stage: Stage) -> None:
         asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
         session.execute("INSERT INTO t VALUES (1, 9, 'another')")
 
-        assert settler(session).settle(asked).outcome is UNKNOWN
+        assert reconciler(session).reconcile(asked).outcome is UNKNOWN
 
 
 @embedded
@@ -482,7 +482,7 @@ def test_rows_are_counted_and_not_read_which_is_a_limit_that_the_docs_name(stage
         asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
         session.execute("INSERT INTO t VALUES (1, 8, 'another'), (1, 9, 'another')")
 
-        assert settler(session).settle(asked).outcome is APPLIED
+        assert reconciler(session).reconcile(asked).outcome is APPLIED
 
 
 @embedded
@@ -515,7 +515,7 @@ def test_a_change_of_another_to_the_same_table_is_not_taken_for_its_own(
         asked = intent(session, text)
         session.execute(f"ALTER TABLE t {other}")
 
-        assert settler(session).settle(asked).outcome is outcome
+        assert reconciler(session).reconcile(asked).outcome is outcome
 
 
 @embedded
@@ -526,7 +526,7 @@ def test_a_partition_that_another_took_away_is_not_taken_for_its_own(stage: Stag
         asked = intent(session, "ALTER TABLE t DROP PARTITION 1")
         session.execute("ALTER TABLE t DROP PARTITION 2")
 
-        assert settler(session).settle(asked).outcome is NOT_APPLIED
+        assert reconciler(session).reconcile(asked).outcome is NOT_APPLIED
 
 
 @embedded
@@ -546,7 +546,7 @@ def test_a_merge_changes_no_verdict(stage: Stage) -> None:
         ]
         session.execute("OPTIMIZE TABLE t FINAL")
 
-        found = [settler(session).settle(each).outcome for each in asked]
+        found = [reconciler(session).reconcile(each).outcome for each in asked]
 
     assert found == [NOT_APPLIED] * 4
 
@@ -559,14 +559,14 @@ def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(stage: Stag
     with stage.session() as session:
         asked = intent(session, "INSERT INTO t (k, z) VALUES (1, 1), (2, 1)")
         session.execute(asked.statement)
-        assert settler(session).compare(asked).outcome is APPLIED
+        assert reconciler(session).compare(asked).outcome is APPLIED
         session.execute(
             "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree(d, k, 8192) AS SELECT d, k FROM t"
             if not stage.target.modern
             else "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree ORDER BY k AS SELECT k FROM t"
         )
-        shown = settler(session).compare(asked)
-        nothing = settler(session).compare(intent(session, asked.statement))
+        shown = reconciler(session).compare(asked)
+        nothing = reconciler(session).compare(intent(session, asked.statement))
     assert (shown.outcome, nothing.outcome) == (UNKNOWN, UNKNOWN)
-    for verdict in (shown, nothing):
-        assert "whether its views (mv) have got theirs is not known" in verdict.why
+    for evidence in (shown, nothing):
+        assert "whether its views (mv) have got theirs is not known" in evidence.why

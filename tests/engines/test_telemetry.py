@@ -121,7 +121,7 @@ def test_at_head_there_is_nothing_to_tell(stage: Stage, collected: Collected) ->
     assert collected.spans == {}
 
 
-def tell(listen: events.Listener, *told: events.Event) -> None:
+def emit(listen: events.Listener, *told: events.Event) -> None:
     for event in told:
         listen(event)
 
@@ -131,7 +131,7 @@ def test_statements_of_two_revisions_at_the_same_time_stay_below_their_own(
 ) -> None:
     seen: list[events.Event] = []
     with traced("upgrade", "d", seen.append) as listen:
-        tell(
+        emit(
             listen,
             events.RevisionStarted("a", "upgrade", (), "", 1),
             events.RevisionStarted("b", "upgrade", (), "", 1),

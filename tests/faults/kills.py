@@ -138,7 +138,7 @@ class Stage:
         """What an uninterrupted run differs in when its file was tampered with."""
         case = CASES[name]
         reference = self.reference(case)
-        with Scene(self, case, tamper=tamper) as scene:
+        with RehearsalInput(self, case, tamper=tamper) as scene:
             scene.begin()
             scene.must_run(*scene.command)
             return scene.compare(reference.expected)
@@ -157,7 +157,7 @@ class Stage:
         """The states before and after the statement, made by hand, once."""
         if case.name not in self._states:
             expected = self.reference(case).expected
-            with Scene(self, case) as scene:
+            with RehearsalInput(self, case) as scene:
                 before, after, end = scene.run_by_hand()
             wrong = snapshot.differences(end, expected)
             if wrong:
@@ -172,11 +172,11 @@ class Stage:
         if shots is None:
             return Outcome("skipped", "the statement has no intent")
         shot = shots[order.seed % len(shots)]
-        with Scene(self, case, lock=order.lock) as scene:
+        with RehearsalInput(self, case, lock=order.lock) as scene:
             return Experiment(self, scene, order, shot, reference).run()
 
     def _make_reference(self, case: Case) -> Reference:
-        with Scene(self, case) as scene:
+        with RehearsalInput(self, case) as scene:
             scene.begin()
             mark, database = self.front.mark(), scene.database
             scene.must_run(*scene.command)
@@ -218,7 +218,7 @@ def _aim(
     return shots, float(requests[place]["finished"] - requests[place]["time"])
 
 
-class Scene:
+class RehearsalInput:
     """A database and a project for one case."""
 
     def __init__(self, stage: Stage, case: Case, *, lock: str = "off", tamper: str = "") -> None:
@@ -231,7 +231,7 @@ class Scene:
         self._lock = {"lock": "off"} if lock == "off" else {"lock": "auto", "lock_lease": "3"}
         self.command = ("down", "base") if case.down else ("up",)
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> RehearsalInput:
         self.front.query(f"CREATE DATABASE {self.database}")
         for sql in self.case.prepare_sql(self.database):
             self.front.query(sql, self.database)
@@ -414,7 +414,7 @@ class Experiment:
     """One kill in a scene."""
 
     def __init__(
-        self, stage: Stage, scene: Scene, order: Order, shot: Shot, reference: Reference
+        self, stage: Stage, scene: RehearsalInput, order: Order, shot: Shot, reference: Reference
     ) -> None:
         self._stage = stage
         self._front = stage.front

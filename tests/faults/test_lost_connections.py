@@ -24,7 +24,7 @@ from budeval_migrations.errors import (
     StatementOutcomeUnknown,
 )
 from budeval_migrations.events import Event, Notice, StatementWaiting
-from budeval_migrations.execution.reconcile.ladder import Settler
+from budeval_migrations.execution.reconcile.ladder import Reconciler
 from budeval_migrations.services import api
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy
@@ -381,7 +381,7 @@ def test_a_server_that_does_not_come_back_leaves_a_doubt_that_the_next_run_settl
 ) -> None:
     deed = DEEDS["insert values"]
     _write(place, deed)
-    monkeypatch.setattr(Settler.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(Reconciler.__init__, "__defaults__", (0.5,))
     place.proxy.add(Fault(How.CUT_ANSWER, _IT, refuse=600))
     error = place.up(**place.options(), lock_lease=5.0)
     assert isinstance(error, StatementOutcomeUnknown), place.said

@@ -89,20 +89,20 @@ class Model:
 
     files: dict[str, File] = field(default_factory=dict)
     applied: dict[str, File] = field(default_factory=dict)
-    efforts: dict[Key, dict[int, Known]] = field(default_factory=dict)
+    unfinished_runs: dict[Key, dict[int, Known]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     log: Counter[int] = field(default_factory=Counter)
 
     def begun(self, key: Key) -> bool:
-        return any(k.how != "failed" for k in self.efforts.get(key, {}).values())
+        return any(k.how != "failed" for k in self.unfinished_runs.get(key, {}).values())
 
     def doubtful(self, key: Key) -> list[int]:
-        found = self.efforts.get(key, {})
+        found = self.unfinished_runs.get(key, {})
         return [n for n, k in sorted(found.items()) if k.how in ("ran", "unsent")]
 
     def finish(self, name: str, way: str) -> None:
         for key in ((name, UP), (name, DOWN)):
-            self.efforts.pop(key, None)
+            self.unfinished_runs.pop(key, None)
         self.failed.discard(name)
         if way == UP:
             self.applied[name] = self.files[name]
@@ -146,13 +146,13 @@ class Model:
             and name not in self.applied
             and self.begun((name, way))
             and (not leaving or any(n <= name for n in leaving))
-            for name, way in self.efforts
+            for name, way in self.unfinished_runs
         )
 
     def edited(self, steps: list[str], way: str) -> bool:
         for name in steps:
             now = getattr(self.file(name), way)
-            for position, known in self.efforts.get((name, way), {}).items():
+            for position, known in self.unfinished_runs.get((name, way), {}).items():
                 if known.how == "applied" and now[position - 1] != known.text:
                     return True
         return False
@@ -164,16 +164,16 @@ class Model:
         for name in steps:
             key = (name, way)
             texts = getattr(self.file(name), way)
-            effort = self.efforts.setdefault(key, {})
+            unfinished = self.unfinished_runs.setdefault(key, {})
             for position in self.doubtful(key):
-                known = effort[position]
+                known = unfinished[position]
                 unclear = known.how == "ran" or known.log_size != self.log.total()
                 if _number(known.text) is not None and unclear:
                     self.failed.add(name)
                     return Outcome(StatementOutcomeUnknown, done, (name, position))
                 known.how = "failed"
             for position, text in enumerate(texts, start=1):
-                known = effort.get(position, Known("", "failed"))
+                known = unfinished.get(position, Known("", "failed"))
                 if known.how == "applied":
                     continue
                 mine = crash is not None and crash.at == sent
@@ -183,14 +183,14 @@ class Model:
                 if mine and crash and not crash.after:
                     if crash.kill:
                         if not (guarded and way == UP):
-                            effort[position] = Known(text, "unsent", size)
+                            unfinished[position] = Known(text, "unsent", size)
                     else:
                         self.failed.add(name)
                     return Outcome(Killed, done)
                 if text.startswith("SELECT"):
                     if mine and crash and crash.kill:
                         return Outcome(Killed, done)  # the answer did not come
-                    effort[position] = Known(text, "failed")
+                    unfinished[position] = Known(text, "failed")
                     self.failed.add(name)
                     return Outcome(StatementFailed, done)
                 number = _number(text)
@@ -198,9 +198,9 @@ class Model:
                     self.log[number] += 1
                 if mine and crash and crash.kill:
                     if not (guarded and way == UP):
-                        effort[position] = Known(text, "ran", size)
+                        unfinished[position] = Known(text, "ran", size)
                     return Outcome(Killed, done)
-                effort[position] = Known(text, "applied")
+                unfinished[position] = Known(text, "applied")
                 if mine:
                     self.failed.add(name)
                     return Outcome(Killed, done)
@@ -310,11 +310,11 @@ class Migrations(RuleBasedStateMachine):
 
     @rule()
     def restore_what_took_effect(self) -> None:
-        for (name, way), effort in self.model.efforts.items():
+        for (name, way), unfinished in self.model.unfinished_runs.items():
             if name in self.model.files:
                 file = self.model.files[name]
                 texts = list(getattr(file, way))
-                for position, known in effort.items():
+                for position, known in unfinished.items():
                     if known.how == "applied":
                         texts[position - 1] = known.text
                 changed = {UP: file.up, DOWN: file.down, way: tuple(texts)}
@@ -395,7 +395,7 @@ class Migrations(RuleBasedStateMachine):
             for name, recorded in model.applied.items()
             if name in model.files
             and model.files[name].up != recorded.up
-            and (name, DOWN) not in model.efforts
+            and (name, DOWN) not in model.unfinished_runs
         ]
         if not names:
             return
@@ -412,9 +412,9 @@ class Migrations(RuleBasedStateMachine):
         outcome = model.run(steps, UP, None)
         reports: list[Any] = []
 
-        def one(tell: Callable[[Event], None] = ignore) -> None:
+        def one(emit: Callable[[Event], None] = ignore) -> None:
             try:
-                reports.append(bm.upgrade(on_event=tell, **self.options))
+                reports.append(bm.upgrade(on_event=emit, **self.options))
             except MigrationError as error:
                 reports.append(error)
 
@@ -445,7 +445,7 @@ class Migrations(RuleBasedStateMachine):
             UP,
             expected,
             crash,
-            lambda tell: bm.upgrade(target, on_event=tell, **self.options),
+            lambda emit: bm.upgrade(target, on_event=emit, **self.options),
         )
 
     def _down(self, target: str, crash: Crash | None) -> None:
@@ -463,7 +463,7 @@ class Migrations(RuleBasedStateMachine):
             DOWN,
             expected,
             crash,
-            lambda tell: bm.downgrade(target, on_event=tell, **self.options),
+            lambda emit: bm.downgrade(target, on_event=emit, **self.options),
         )
 
     def _do(
@@ -477,9 +477,9 @@ class Migrations(RuleBasedStateMachine):
         outcome = Outcome(refusal) if refusal else self.model.run(steps, way, crash)
         raised: BaseException | None = None
         report = None
-        with self._dying(crash) as tell:
+        with self._dying(crash) as emit:
             try:
-                report = command(tell)
+                report = command(emit)
             except (MigrationError, Killed) as error:
                 raised = error
         assert type(raised) is (outcome.error or type(None)), (raised, outcome)
@@ -499,7 +499,7 @@ class Migrations(RuleBasedStateMachine):
         assert outcome.unknown is not None
         name, position = outcome.unknown
         way = next(w for w in (UP, DOWN) if position in self.model.doubtful((name, w)))
-        known = self.model.efforts[name, way][position]
+        known = self.model.unfinished_runs[name, way][position]
         bm.repair_statement(
             name, position, applied=known.how == "ran", on_event=ignore, **self.options
         )
@@ -534,7 +534,7 @@ class Migrations(RuleBasedStateMachine):
         status = bm.status(**self.options)
         assert set(status.current) == model.heads
         assert set(status.pending) == {n for n in model.files if n not in model.applied}
-        half = {n for n, way in model.efforts if way == UP and model.begun((n, way))}
+        half = {n for n, way in model.unfinished_runs if way == UP and model.begun((n, way))}
         shown = {r.revision: r.state.value for r in status.revisions}
         assert shown == {n: self._state(n) for n in {*model.files, *model.applied, *half}}
 
@@ -553,7 +553,7 @@ class Migrations(RuleBasedStateMachine):
 def _stopping(crash: Crash) -> Callable[[Event], None]:
     begun: list[tuple[str, int]] = []
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, StatementStarted):
             begun.append((event.revision, event.index))
             stops = not crash.after
@@ -562,7 +562,7 @@ def _stopping(crash: Crash) -> Callable[[Event], None]:
         if stops and len(begun) - 1 == crash.at:
             raise Killed
 
-    return tell
+    return emit
 
 
 @contextmanager

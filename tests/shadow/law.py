@@ -13,7 +13,7 @@ from budeval_migrations.scaffold.evolution import kept, statements_of
 from budeval_migrations.services.diff import evolve_on
 from budeval_migrations.settings import Settings
 from budeval_migrations.shadow.compare import compare
-from budeval_migrations.shadow.engine import Stage
+from budeval_migrations.shadow.engine import ShadowEngine
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import Source
 
@@ -157,7 +157,7 @@ def schemas(draw: Any) -> list[str]:
     return made
 
 
-def made_of(stage: Stage, statements: list[str]) -> Schema:
+def made_of(stage: ShadowEngine, statements: list[str]) -> Schema:
     """What the stage prints of a schema; the example is dropped where it is none."""
     stage.clear()
     try:
@@ -177,7 +177,7 @@ def run_law(directory: str, examples: int, start: int) -> dict[str, int]:
 
     """
     seen = {"pairs": 0, "different": 0, "rebuilt": 0, "replaced": 0}
-    with Stage(directory, Settings(), Source(Schema("shop"))) as stage:
+    with ShadowEngine(directory, Settings(), Source(Schema("shop"))) as stage:
 
         @seed(start)
         @settings(

@@ -15,10 +15,10 @@ def test_a_signal_is_told_by_another_thread_than_the_one_that_it_came_to() -> No
     """The main thread may be in the middle of a write, which cannot be entered again."""
     told: list[tuple[str, bool]] = []
 
-    def tell(sentence: str, number: int) -> None:
+    def emit(sentence: str, number: int) -> None:
         told.append((sentence, threading.current_thread() is threading.main_thread()))
 
-    with pytest.raises(Interrupted) as stopped, interrupts.heard(tell):
+    with pytest.raises(Interrupted) as stopped, interrupts.heard(emit):
         interrupts.doing = "statement 2 of 3 of 001_a"
         os.kill(os.getpid(), signal.SIGTERM)
         assert not interrupts.hurried

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.alembic_ext.source_map import Places
+from budeval_migrations.alembic_ext.source_map import SourceMap
 from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
 from budeval_migrations.errors import StatementFailed
 from tests.support.project import REPOSITORY
@@ -46,7 +46,7 @@ def mortal() -> Iterator[None]:
         for name in ("query", "execute", "insert"):
             patch.setattr(EmbeddedTransport, name, _mortal(name))
         # Finding the lines of the statements takes longer than sending them.
-        patch.setattr(Places, "locate", lambda self, text: lambda line, column: 1)
+        patch.setattr(SourceMap, "locate", lambda self, text: lambda line, column: 1)
         yield
 
 

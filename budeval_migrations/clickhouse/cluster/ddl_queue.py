@@ -42,7 +42,7 @@ START = "query-"
 
 
 @dataclass(frozen=True)
-class Entry:
+class QueueEntry:
     """A statement in the queue.
 
     Attributes:
@@ -99,7 +99,7 @@ def is_forgotten(session: Session, after: str) -> bool:
     return not entries or entries[0].name > after
 
 
-def find_entry(session: Session, statement: str, after: str) -> Entry | None:
+def find_entry(session: Session, statement: str, after: str) -> QueueEntry | None:
     """Return the entry that a statement made.
 
     The server writes a query in its own way, so an entry is known by what it does to
@@ -125,7 +125,7 @@ def find_entry(session: Session, statement: str, after: str) -> Entry | None:
     return None
 
 
-def read_answers(session: Session, entry: Entry) -> list[Answer]:
+def read_answers(session: Session, entry: QueueEntry) -> list[Answer]:
     """Return what the hosts say that are done with an entry, in the order of the hosts.
 
     Raises:
@@ -148,7 +148,7 @@ def read_answers(session: Session, entry: Entry) -> list[Answer]:
 
 def wait(
     session: Session,
-    entry: Entry,
+    entry: QueueEntry,
     hosts: Collection[str],
     seconds: float,
     rest: Callable[[list[Answer]], None],
@@ -224,7 +224,7 @@ def ensure_database(session: Session) -> None:
         )
 
 
-def _entries(session: Session, after: str) -> list[Entry]:
+def _entries(session: Session, after: str) -> list[QueueEntry]:
     if session.features.distributed_ddl_queue:
         rows = keeper.query(
             session,
@@ -232,16 +232,18 @@ def _entries(session: Session, after: str) -> list[Entry]:
             f"FROM system.distributed_ddl_queue WHERE entry > {quote.string(after)} "
             "GROUP BY entry ORDER BY entry",
         )
-        return [Entry(str(name), str(query), tuple(hosts)) for name, query, hosts in rows]
+        return [QueueEntry(str(name), str(query), tuple(hosts)) for name, query, hosts in rows]
     rows = keeper.read_children(session, _QUEUE, "name, value", f"name > {quote.string(after)}")
     return [_entry(str(name), str(value)) for name, value in sorted(map(tuple, rows))]
 
 
-def _entry(name: str, value: str) -> Entry:
+def _entry(name: str, value: str) -> QueueEntry:
     """Read ``version: 1``, ``query: …``, ``hosts: […]``, ``initiator: …``, a line each."""
     lines = dict(line.partition(": ")[::2] for line in value.splitlines())
     hosts = ast.literal_eval(lines.get("hosts", "[]"))
-    return Entry(name, _unescaped(lines.get("query", "")), tuple(unquote(host) for host in hosts))
+    return QueueEntry(
+        name, _unescaped(lines.get("query", "")), tuple(unquote(host) for host in hosts)
+    )
 
 
 def _answer(name: str, value: str) -> Answer:

@@ -27,7 +27,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evidence:
     """An outcome, and the sentence that says how it is known."""
 
     outcome: Outcome
@@ -42,10 +42,10 @@ _UUID = re.compile(r" (?!0{8}-)[0-9a-f]{8}-[0-9a-f-]{27} ")
 
 _Found = Mapping[str, str]
 _Partitions = Mapping[str, Partition]
-_Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Verdict]
+_Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Evidence]
 
 
-def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Evidence:
     """Return what the difference between two fingerprints says.
 
     Args:
@@ -54,11 +54,11 @@ def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
 
     """
     if not effect.watches:
-        return Verdict(Outcome.UNKNOWN, "nothing in the catalogue tells whether it ran")
+        return Evidence(Outcome.UNKNOWN, "nothing in the catalogue tells whether it ran")
     found = [_READ[watch](effect, keys, before, now) for watch in effect.watches]
-    outcomes = {verdict.outcome for verdict in found}
+    outcomes = {evidence.outcome for evidence in found}
     if len(outcomes) > 1:
-        return Verdict(Outcome.UNKNOWN, "only a part of it took effect")
+        return Evidence(Outcome.UNKNOWN, "only a part of it took effect")
     return found[0]
 
 
@@ -72,26 +72,30 @@ def _things(names: Iterable[str], before: _Found, now: _Found) -> Outcome:
     return Outcome.APPLIED if len(changed) == len(told) else Outcome.UNKNOWN
 
 
-def _read_tables(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+def _read_tables(
+    effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
+) -> Evidence:
     outcome = _things(keys, before.objects, now.objects)
     if outcome is not Outcome.NOT_APPLIED and keys[0] in before.elements.keys() & now.elements:
         return _read_elements(effect, keys[0], before.elements[keys[0]], now.elements[keys[0]])
     shown = ", ".join(dict.fromkeys(keys))
     circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
-        return Verdict(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
+        return Evidence(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
     if outcome is Outcome.NOT_APPLIED:
-        return Verdict(outcome, f"{shown} is as it was before")
+        return Evidence(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:
-        return Verdict(outcome, f"only some of {shown} were changed")
+        return Evidence(outcome, f"only some of {shown} were changed")
     if not effect.atomic and effect.kind in _FILLED:
-        return Verdict(Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known")
-    return Verdict(outcome, f"{shown} is changed as it makes it")
+        return Evidence(
+            Outcome.UNKNOWN, f"{shown} was made, and whether it was filled is not known"
+        )
+    return Evidence(outcome, f"{shown} is changed as it makes it")
 
 
 def _read_elements(
     effect: Effect, table: str, held: Collection[str], holds: Collection[str]
-) -> Verdict:
+) -> Evidence:
     """Judge a table that was changed, perhaps by somebody else, by what was to change in it."""
     # What was as it should be before is not told by how it is now.
     asked = [e for e in effect.elements if (e.key in held) != e.appears]
@@ -99,12 +103,12 @@ def _read_elements(
     done = [e for e in asked if (e.key in holds) == e.appears]
     shown = ", ".join(e.key for e in effect.elements)
     if odd or not asked:
-        return Verdict(Outcome.UNKNOWN, f"{table} was changed, and not only by this ({shown})")
+        return Evidence(Outcome.UNKNOWN, f"{table} was changed, and not only by this ({shown})")
     if not done:
-        return Verdict(Outcome.NOT_APPLIED, f"{table} was changed, but not as it does ({shown})")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} was changed, but not as it does ({shown})")
     if len(done) < len(asked):
-        return Verdict(Outcome.UNKNOWN, f"{table} was changed in part ({shown})")
-    return Verdict(Outcome.APPLIED, f"{table} is changed as it makes it ({shown})")
+        return Evidence(Outcome.UNKNOWN, f"{table} was changed in part ({shown})")
+    return Evidence(Outcome.APPLIED, f"{table} is changed as it makes it ({shown})")
 
 
 def _has_uuids(found: Fingerprint) -> bool:
@@ -112,44 +116,44 @@ def _has_uuids(found: Fingerprint) -> bool:
     return all(_UUID.search(value) for value in found.objects.values())
 
 
-def _read_named(kind: str, effect: Effect, before: _Found, now: _Found) -> Verdict:
+def _read_named(kind: str, effect: Effect, before: _Found, now: _Found) -> Evidence:
     """Judge what has one name for the whole server."""
     names = [name.name for name in effect.targets]
     outcome = _things(names, before, now)
-    return Verdict(outcome, f"{kind} {', '.join(names)}: {outcome.value}")
+    return Evidence(outcome, f"{kind} {', '.join(names)}: {outcome.value}")
 
 
 def _read_mutations(
     effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
-) -> Verdict:
+) -> Evidence:
     table = keys[0]
     if table in before.missing and table in now.missing:
-        return Verdict(Outcome.NOT_APPLIED, f"there is no table {table}")
+        return Evidence(Outcome.NOT_APPLIED, f"there is no table {table}")
     if table not in before.mutations or table not in now.mutations:
         why = f"{table} is no MergeTree table whose mutations could be seen"
-        return Verdict(Outcome.UNKNOWN, why)
+        return Evidence(Outcome.UNKNOWN, why)
     made = set(now.mutations[table]) - set(before.mutations[table])
     if not made:
-        return Verdict(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
     if len(made) == 1:
-        return Verdict(Outcome.APPLIED, f"it made {made.pop()} of {table}")
-    return Verdict(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
+        return Evidence(Outcome.APPLIED, f"it made {made.pop()} of {table}")
+    return Evidence(Outcome.UNKNOWN, f"{table} has {len(made)} new mutations")
 
 
-def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Verdict:
+def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint) -> Evidence:
     table = keys[0]
     if table in before.missing and table in now.missing:
-        return Verdict(Outcome.NOT_APPLIED, f"there is no table {table}")
+        return Evidence(Outcome.NOT_APPLIED, f"there is no table {table}")
     if table not in before.partitions or table not in now.partitions:
-        return Verdict(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
+        return Evidence(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
     held, holds = before.partitions[table], now.partitions[table]
     if effect.change is Change.INSERT:
         return _read_insert(effect, table, held, holds)
-    verdict = _read_partition(effect, keys, before, now, held, holds)
+    evidence = _read_partition(effect, keys, before, now, held, holds)
     one = effect.atomic or effect.partition is not None
-    if verdict.outcome is Outcome.APPLIED and not one:
-        return Verdict(Outcome.UNKNOWN, f"{verdict.why}, and whether that is all is not known")
-    return verdict
+    if evidence.outcome is Outcome.APPLIED and not one:
+        return Evidence(Outcome.UNKNOWN, f"{evidence.why}, and whether that is all is not known")
+    return evidence
 
 
 def _read_partition(
@@ -159,7 +163,7 @@ def _read_partition(
     now: Fingerprint,
     held: _Partitions,
     holds: _Partitions,
-) -> Verdict:
+) -> Evidence:
     table = keys[0]
     if effect.change is Change.TRUNCATE:
         return _read_truncate(table, held, holds)
@@ -173,9 +177,9 @@ def _read_partition(
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
     if effect.change is Change.OTHER:
-        return Verdict(Outcome.UNKNOWN, f"the parts of {table} do not tell")
+        return Evidence(Outcome.UNKNOWN, f"the parts of {table} do not tell")
     if len(keys) < 2 or keys[1] not in now.partitions or keys[1] not in before.partitions:
-        return Verdict(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
+        return Evidence(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
     other_held, other_holds = before.partitions[keys[1]], now.partitions[keys[1]]
     if effect.change is Change.MOVE_PARTITION:
         return _both(table, bool(_gone(held, holds)), _grown(other_held, other_holds))
@@ -184,31 +188,31 @@ def _read_partition(
     return _read_replace(table, held, holds, other_holds)
 
 
-def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+def _read_insert(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Evidence:
     if not _grown(held, holds):
-        return Verdict(Outcome.NOT_APPLIED, f"{table} has got no new part")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} has got no new part")
     rows = sum(p.rows for p in holds.values()) - sum(p.rows for p in held.values())
     if effect.rows is not None and rows == effect.rows:
-        return Verdict(Outcome.APPLIED, f"{table} has got its {counted(rows, 'row')}")
-    return Verdict(
+        return Evidence(Outcome.APPLIED, f"{table} has got its {counted(rows, 'row')}")
+    return Evidence(
         Outcome.UNKNOWN,
         f"{table} has got {counted(rows, 'row')} more than before, and whether that is all that "
         "it inserts is not known",
     )
 
 
-def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Evidence:
     if not held:
-        return Verdict(Outcome.APPLIED, f"{table} was empty before")
+        return Evidence(Outcome.APPLIED, f"{table} was empty before")
     gone = _gone(held, holds)
     if len(gone) == len(held):
-        return Verdict(Outcome.APPLIED, f"what {table} held is gone")
+        return Evidence(Outcome.APPLIED, f"what {table} held is gone")
     if not gone:
-        return Verdict(Outcome.NOT_APPLIED, f"{table} holds what it held")
-    return Verdict(Outcome.UNKNOWN, f"some of what {table} held is gone")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} holds what it held")
+    return Evidence(Outcome.UNKNOWN, f"some of what {table} held is gone")
 
 
-def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Verdict:
+def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Evidence:
     words = effect.partition or ""
     if words.upper() == "ALL":
         return _read_truncate(table, held, holds)
@@ -218,46 +222,46 @@ def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions
     gone = _gone(mine, holds)
     shrunk = [p for p in mine if p in holds and holds[p].rows < mine[p].rows and p not in gone]
     if len(gone) > 1:
-        return Verdict(Outcome.UNKNOWN, f"partitions {', '.join(gone)} of {table} are gone")
+        return Evidence(Outcome.UNKNOWN, f"partitions {', '.join(gone)} of {table} are gone")
     if shrunk:
-        return Verdict(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
+        return Evidence(Outcome.UNKNOWN, f"partition {', '.join(shrunk)} of {table} has lost rows")
     if gone:
-        return Verdict(Outcome.APPLIED, f"partition {', '.join(gone)} of {table} is gone")
-    return Verdict(Outcome.NOT_APPLIED, f"{table} has all its partitions")
+        return Evidence(Outcome.APPLIED, f"partition {', '.join(gone)} of {table} is gone")
+    return Evidence(Outcome.NOT_APPLIED, f"{table} has all its partitions")
 
 
-def _read_copy(table: str, held: _Partitions, holds: _Partitions, source: _Partitions) -> Verdict:
+def _read_copy(table: str, held: _Partitions, holds: _Partitions, source: _Partitions) -> Evidence:
     if not _grown(held, holds):
-        return Verdict(Outcome.NOT_APPLIED, f"{table} has got no new part")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} has got no new part")
     for name, partition in source.items():
         mine = holds.get(name)
         new = set(mine.hashes) - set(held[name].hashes if name in held else ()) if mine else set()
         if partition.hashes and set(partition.hashes) <= new:
-            return Verdict(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
-    return Verdict(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+            return Evidence(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return Evidence(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
 
 
 def _read_replace(
     table: str, held: _Partitions, holds: _Partitions, source: _Partitions
-) -> Verdict:
+) -> Evidence:
     if {n: (p.first, p.last) for n, p in held.items()} == {
         n: (p.first, p.last) for n, p in holds.items()
     }:
-        return Verdict(Outcome.NOT_APPLIED, f"{table} is as it was before")
+        return Evidence(Outcome.NOT_APPLIED, f"{table} is as it was before")
     for name, partition in holds.items():
         theirs = source.get(name)
         new = name not in held or partition.first > held[name].last
         if theirs is not None and theirs.hashes and theirs.hashes == partition.hashes and new:
-            return Verdict(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
-    return Verdict(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
+            return Evidence(Outcome.APPLIED, f"{table} holds the parts of partition {name}")
+    return Evidence(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
 
 
-def _both(table: str, one: bool, other: bool) -> Verdict:
+def _both(table: str, one: bool, other: bool) -> Evidence:
     if one and other:
-        return Verdict(Outcome.APPLIED, f"the parts were moved ({table})")
+        return Evidence(Outcome.APPLIED, f"the parts were moved ({table})")
     if not one and not other:
-        return Verdict(Outcome.NOT_APPLIED, f"the parts are where they were ({table})")
-    return Verdict(Outcome.UNKNOWN, f"the parts were moved in part ({table})")
+        return Evidence(Outcome.NOT_APPLIED, f"the parts are where they were ({table})")
+    return Evidence(Outcome.UNKNOWN, f"the parts were moved in part ({table})")
 
 
 def _grown(held: _Partitions, holds: _Partitions) -> bool:

@@ -30,7 +30,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
-from budeval_migrations.execution.reconcile.evidence import Outcome, Verdict, judge
+from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
 from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
@@ -41,7 +41,7 @@ from budeval_migrations.sql.effects import Watch
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import Entry
+from budeval_migrations.state.unfinished import JournalEntry
 
 REPEATABLE = "repeatable"
 BACKFILL = "backfill"
@@ -57,7 +57,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Settled:
+class Reconciled:
     """What became of a statement.
 
     Attributes:
@@ -77,7 +77,7 @@ class Settled:
     pending: tuple[str, ...] = ()
 
 
-class Settler:
+class Reconciler:
     """Climbs the ladder for one statement at a time; read-only.
 
     Args:
@@ -91,7 +91,7 @@ class Settler:
         self,
         session: Session,
         lock: Lock,
-        tell: Listener,
+        emit: Listener,
         hosts: Hosts,
         barrier: Barrier,
         patience: float = PATIENCE,
@@ -100,10 +100,10 @@ class Settler:
         self._hosts = hosts
         self._barrier = barrier
         self._lock = lock
-        self._tell = tell
+        self._tell = emit
         self._patience = patience
 
-    def settle(self, intent: Entry, *, sent: bool = False) -> Settled:
+    def reconcile(self, intent: JournalEntry, *, sent: bool = False) -> Reconciled:
         """Return what became of the statement of an intent.
 
         Waits for as long as the server works on it. That it did not take effect is
@@ -125,7 +125,7 @@ class Settler:
         self._wait_until_late(intent, since + self._session.late)
         return self._climb(intent)
 
-    def _wait_until_late(self, intent: Entry, until: float) -> None:
+    def _wait_until_late(self, intent: JournalEntry, until: float) -> None:
         began = clock.now()
         while (now := clock.now()) < until:
             self._tell(
@@ -141,7 +141,7 @@ class Settler:
             self._lock.check()
             interrupts.sleep(min(_POLL, until - now))
 
-    def _climb(self, intent: Entry) -> Settled:
+    def _climb(self, intent: JournalEntry) -> Reconciled:
         rungs = [self._running, self._logged, self._harmless, self._shown]
         if _queue(intent):
             # What the log knows of it is how it came into the queue.
@@ -153,29 +153,29 @@ class Settler:
                     return found
         except EngineError as error:
             why = f"the server cannot be asked, and the next run asks again ({error.message})"
-            return Settled(Outcome.UNKNOWN, why)
-        return Settled(Outcome.UNKNOWN, "nothing tells whether it ran")
+            return Reconciled(Outcome.UNKNOWN, why)
+        return Reconciled(Outcome.UNKNOWN, "nothing tells whether it ran")
 
-    def compare(self, intent: Entry) -> Verdict:
+    def compare(self, intent: JournalEntry) -> Evidence:
         """Return what the catalogue shows, beside what it showed before the intent."""
         # Another host than this may have answered the question before.
         self._barrier.lower()
         self._barrier.wait()
         return self._judge(intent, self._session)
 
-    def _judge(self, intent: Entry, session: Session) -> Verdict:
+    def _judge(self, intent: JournalEntry, session: Session) -> Evidence:
         changes = effect_of(intent, on_one_host=True)
         [now] = take(session, [changes])
         before = Fingerprint.from_json(intent.before)
         keys = [key(name, session) for name in changes.targets]
-        verdict = judge(changes, keys, before, now)
-        if verdict.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
-            return self._own_mutation(intent, keys[0], before, verdict)
-        if verdict.outcome is not Outcome.UNKNOWN and changes.change is Change.INSERT:
-            return _with_views(session, changes.targets[0], verdict)
-        return verdict
+        evidence = judge(changes, keys, before, now)
+        if evidence.outcome is Outcome.APPLIED and Watch.MUTATIONS in changes.watches:
+            return self._own_mutation(intent, keys[0], before, evidence)
+        if evidence.outcome is not Outcome.UNKNOWN and changes.change is Change.INSERT:
+            return _with_views(session, changes.targets[0], evidence)
+        return evidence
 
-    def _queued(self, intent: Entry) -> Settled | None:
+    def _queued(self, intent: JournalEntry) -> Reconciled | None:
         """Follow it in the queue of the cluster until every host has done it."""
         entry = find_entry(self._session, intent.sql, _queue(intent))
         if entry is None:
@@ -205,38 +205,42 @@ class Settler:
             done = ", ".join(sorted(answer.host for answer in answers)) or "no host"
             seconds = self._session.settings.ddl_timeout
             why = f"pending on {', '.join(left)} after {seconds:.0f} s; done on {done}"
-            return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+            return Reconciled(Outcome.UNKNOWN, why, pending=tuple(left))
         return self._answered(intent, answers, sorted(set(entry.hosts) - awaited))
 
-    def _answered(self, intent: Entry, answers: Sequence[Answer], absent: list[str]) -> Settled:
+    def _answered(
+        self, intent: JournalEntry, answers: Sequence[Answer], absent: list[str]
+    ) -> Reconciled:
         refused = [answer for answer in answers if answer.code]
         later = f"; {', '.join(absent)} will do it when back" if absent else ""
         if not refused:
-            return Settled(Outcome.APPLIED, f"{len(answers)} hosts have done it{later}")
+            return Reconciled(Outcome.APPLIED, f"{len(answers)} hosts have done it{later}")
         said = "; ".join(f"{a.host}: {self._session.redact(a.error)}" for a in refused)
         code = refused[0].code
         changes = effect_of(intent, on_one_host=True)
         if not changes.watches:
             outcome = Outcome.NOT_APPLIED if changes.repeatable else Outcome.UNKNOWN
-            return Settled(outcome, "no catalogue tells what it did", said, code)
+            return Reconciled(outcome, "no catalogue tells what it did", said, code)
         if any(answer.code in UNFINISHED for answer in refused):
             return self._finished(intent)
         if code in BEFORE_RUNNING and len(refused) == len(answers):
-            return Settled(Outcome.NOT_APPLIED, "every host refused it", said, code)
+            return Reconciled(Outcome.NOT_APPLIED, "every host refused it", said, code)
         shown = self._on_each_host(intent)
         until = time.monotonic() + _REPLICATION
-        while len({verdict.outcome for verdict in shown.values()}) > 1 and time.monotonic() < until:
+        while (
+            len({evidence.outcome for evidence in shown.values()}) > 1 and time.monotonic() < until
+        ):
             self._rest()
             shown = self._on_each_host(intent)
-        outcomes = {verdict.outcome for verdict in shown.values()}
-        why = "; ".join(f"{host}: {verdict.why}" for host, verdict in shown.items())
+        outcomes = {evidence.outcome for evidence in shown.values()}
+        why = "; ".join(f"{host}: {evidence.why}" for host, evidence in shown.items())
         if outcomes == {Outcome.APPLIED}:
-            return Settled(Outcome.APPLIED, f"every host shows it, though {said}")
+            return Reconciled(Outcome.APPLIED, f"every host shows it, though {said}")
         if outcomes == {Outcome.NOT_APPLIED}:
-            return Settled(Outcome.NOT_APPLIED, "no host shows it", said, code)
-        return Settled(Outcome.UNKNOWN, why, said, code)
+            return Reconciled(Outcome.NOT_APPLIED, "no host shows it", said, code)
+        return Reconciled(Outcome.UNKNOWN, why, said, code)
 
-    def _finished(self, intent: Entry) -> Settled:
+    def _finished(self, intent: JournalEntry) -> Reconciled:
         """Wait until every host shows what some go on with after they have answered."""
         seconds = self._session.settings.ddl_timeout
         until = time.monotonic() + seconds
@@ -244,26 +248,26 @@ class Settler:
             shown = self._on_each_host(intent)
             left = sorted(h for h, v in shown.items() if v.outcome is not Outcome.APPLIED)
             if not left:
-                return Settled(Outcome.APPLIED, f"{len(shown)} hosts show it")
+                return Reconciled(Outcome.APPLIED, f"{len(shown)} hosts show it")
             if time.monotonic() >= until:
                 why = f"pending on {', '.join(left)} after {seconds:.0f} s"
-                return Settled(Outcome.UNKNOWN, why, pending=tuple(left))
+                return Reconciled(Outcome.UNKNOWN, why, pending=tuple(left))
             self._rest()
 
     def _rest(self) -> None:
         self._lock.check()
         interrupts.sleep(_POLL)
 
-    def _on_each_host(self, intent: Entry) -> dict[str, Verdict]:
+    def _on_each_host(self, intent: JournalEntry) -> dict[str, Evidence]:
         """Return what the catalogue of each host shows that is there."""
         return {str(h): found for h, found in self._hosts.ask(partial(self._judge, intent))}
 
-    def _never_queued(self, intent: Entry) -> Settled | None:
+    def _never_queued(self, intent: JournalEntry) -> Reconciled | None:
         if is_forgotten(self._session, _queue(intent)):
             return None
-        return Settled(Outcome.NOT_APPLIED, "it never came into the queue of the cluster")
+        return Reconciled(Outcome.NOT_APPLIED, "it never came into the queue of the cluster")
 
-    def _running(self, intent: Entry) -> Settled | None:
+    def _running(self, intent: JournalEntry) -> Reconciled | None:
         """Wait until the server does not work on it any more; says nothing by itself."""
         looks, told = 0, float("-inf")
         while looks < _LOOKS and not self._session.embedded:
@@ -288,7 +292,7 @@ class Settler:
             interrupts.sleep(_POLL if running else _POLL / 5)
         return None
 
-    def _logged(self, intent: Entry) -> Settled | None:
+    def _logged(self, intent: JournalEntry) -> Reconciled | None:
         """Take the outcome from ``system.query_log``."""
         if self._session.embedded:
             return None  # chDB has none
@@ -296,14 +300,14 @@ class Settler:
         if logged is None:
             return None
         if logged.finished:
-            return Settled(
+            return Reconciled(
                 Outcome.APPLIED,
                 "the server's query log says that it finished",
                 elapsed_ms=logged.elapsed_ms,
                 rows_read=logged.rows_read,
                 rows_written=logged.rows_written,
             )
-        refused = Settled(
+        refused = Reconciled(
             Outcome.NOT_APPLIED, "the server refused it", self._session.redact(logged.error),
             logged.code,
         )  # fmt: skip
@@ -312,7 +316,7 @@ class Settler:
         shown = self.compare(intent)
         if shown.outcome is Outcome.NOT_APPLIED:
             return refused
-        return Settled(
+        return Reconciled(
             Outcome.UNKNOWN, f"the server stopped it halfway, and {shown.why}", refused.error,
             logged.code,
         )  # fmt: skip
@@ -321,48 +325,48 @@ class Settler:
         """Return the answer of the host that has one; a proxy may have chosen any."""
         return next((found for _, found in self._hosts.ask(question) if found is not None), None)
 
-    def _harmless(self, intent: Entry) -> Settled | None:
+    def _harmless(self, intent: JournalEntry) -> Reconciled | None:
         """Run it again, where twice is the same as once."""
         if intent.note == BACKFILL:
-            return Settled(Outcome.NOT_APPLIED, "it goes on after its last finished chunk")
+            return Reconciled(Outcome.NOT_APPLIED, "it goes on after its last finished chunk")
         if intent.note == REPEATABLE or effect_of(intent).repeatable:
-            return Settled(Outcome.NOT_APPLIED, "it may be run twice")
+            return Reconciled(Outcome.NOT_APPLIED, "it may be run twice")
         return None
 
-    def _shown(self, intent: Entry) -> Settled | None:
+    def _shown(self, intent: JournalEntry) -> Reconciled | None:
         """Compare the catalogue with what it was before the statement was sent."""
         if not intent.before:
             return None
-        verdict = self.compare(intent)
-        return Settled(verdict.outcome, verdict.why)
+        evidence = self.compare(intent)
+        return Reconciled(evidence.outcome, evidence.why)
 
     def _own_mutation(
-        self, intent: Entry, table: str, before: Fingerprint, verdict: Verdict
-    ) -> Verdict:
+        self, intent: JournalEntry, table: str, before: Fingerprint, evidence: Evidence
+    ) -> Evidence:
         """Make sure that the new mutation is this statement's and nobody else's."""
         name = effect_of(intent).targets[0]
         database = name.database or self._session.database
         known = before.mutations.get(table, ())
         made = watch.mutations(self._session, database, name.name, known)
         if made and all(_says(intent.sql, mutation.command) for mutation in made):
-            return verdict
-        return Verdict(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
+            return evidence
+        return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
 
 
 def unknown(
-    intent: Entry, total: int | None, settled: Settled, statement: Statement | None
+    intent: JournalEntry, total: int | None, reconciled: Reconciled, statement: Statement | None
 ) -> StatementOutcomeUnknown | DistributedDDLPending:
     """Return the error that asks a person, with the commands that answer it.
 
     What is pending in a cluster's queue needs no answer, only its hosts.
     """
-    if settled.pending:
+    if reconciled.pending:
         return DistributedDDLPending(
-            hosts=settled.pending,
+            hosts=reconciled.pending,
             revision=intent.revision,
             index=intent.position,
             total=total,
-            reason=f"{settled.why}\n  {short(intent.statement)}",
+            reason=f"{reconciled.why}\n  {short(intent.statement)}",
             code=0,
             file=statement.file if statement else None,
             line=statement.line if statement else None,
@@ -378,9 +382,9 @@ def unknown(
         revision=intent.revision,
         index=intent.position,
         total=total,
-        reason=f"it cannot be known whether this took effect: {settled.why}\n"
+        reason=f"it cannot be known whether this took effect: {reconciled.why}\n"
         f"  {short(intent.statement)}",
-        code=settled.code,
+        code=reconciled.code,
         file=statement.file if statement else None,
         line=statement.line if statement else None,
         outcome=f"Nothing was sent for it again. If it took effect: {applied}\n"
@@ -389,7 +393,7 @@ def unknown(
     )
 
 
-def _queue(intent: Entry) -> str:
+def _queue(intent: JournalEntry) -> str:
     """Return the newest entry of the cluster's queue before it was sent; empty for a server."""
     return Fingerprint.from_json(intent.before).queue
 
@@ -436,7 +440,7 @@ def _words(text: str) -> list[str]:
 _SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
 
 
-def _with_views(session: Session, table: Name, verdict: Verdict) -> Verdict:
+def _with_views(session: Session, table: Name, evidence: Evidence) -> Evidence:
     """Doubt an INSERT by whose rows views are filled as well, before the table or after it.
 
     A table may keep nothing of what its views have got, as with TTL or CollapsingMergeTree.
@@ -447,7 +451,7 @@ def _with_views(session: Session, table: Name, verdict: Verdict) -> Verdict:
         f"AND name = {quote.string(table.name)}"
     )
     if not views:
-        return verdict
+        return evidence
     names = ", ".join(str(view) for (view,) in views)
-    why = f"{verdict.why}, and whether its views ({names}) have got theirs is not known"
-    return Verdict(Outcome.UNKNOWN, why)
+    why = f"{evidence.why}, and whether its views ({names}) have got theirs is not known"
+    return Evidence(Outcome.UNKNOWN, why)

@@ -25,9 +25,9 @@ class EmbeddedLock:
     _holders: dict[str, EmbeddedLock] = {}  # noqa: RUF012  likewise
     _guard = threading.Lock()
 
-    def __init__(self, session: Session, tell: Listener) -> None:
+    def __init__(self, session: Session, emit: Listener) -> None:
         self._timeout = session.settings.lock_timeout
-        self._tell = tell
+        self._tell = emit
         self._key = embedded_path(session.url)
         with self._guard:
             self._lock = self._locks.setdefault(self._key, threading.Lock())

@@ -71,7 +71,7 @@ class Lock(Protocol):
         """Give the lock back; idempotent, and never hides another error."""
 
 
-def make_lock(session: Session, tell: Listener) -> Lock:
+def make_lock(session: Session, emit: Listener) -> Lock:
     """Return the lock that the settings ask for and the server can offer.
 
     Raises:
@@ -82,7 +82,7 @@ def make_lock(session: Session, tell: Listener) -> Lock:
     if session.settings.lock == "off":
         return NoLock()
     if session.embedded:
-        return EmbeddedLock(session, tell)
+        return EmbeddedLock(session, emit)
     if not (session.features.insert_deduplication_token or session.topology.on_cluster):
         raise Unsupported(
             f"ClickHouse {session.server_version} can offer no correct lock "
@@ -90,7 +90,7 @@ def make_lock(session: Session, tell: Listener) -> Lock:
             hint="Make sure that only one runner starts, and set lock = off under "
             "[budeval_migrations] in alembic.ini.",
         )
-    return LeaseLock(session, tell)
+    return LeaseLock(session, emit)
 
 
 class NoLock:
@@ -120,9 +120,9 @@ class LeaseLock:
     while the process is stopped, or the machine sleeps.
     """
 
-    def __init__(self, session: Session, tell: Listener) -> None:
+    def __init__(self, session: Session, emit: Listener) -> None:
         self._session = session
-        self._tell = tell
+        self._tell = emit
         self._lease = session.settings.lock_lease
         self._timeout = session.settings.lock_timeout
         self._margin = self._lease / 10

@@ -19,7 +19,7 @@ from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.splitter import split
 from budeval_migrations.state import schema
-from budeval_migrations.state.stored_statements import kept_statements
+from budeval_migrations.state.stored_statements import stored_statements
 from budeval_migrations.version import __version__
 
 URL = "clickhouse+http://u:hunter2@nowhere.invalid/d"
@@ -54,7 +54,7 @@ def script(*steps: Step, server_version: str = "26.9") -> list[str]:
 
 
 def kept(revision: CompiledRevision | None) -> str:
-    return quote.string(kept_statements(revision, lambda text: text))
+    return quote.string(stored_statements(revision, lambda text: text))
 
 
 LEDGER_COLUMNS = (

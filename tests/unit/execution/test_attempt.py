@@ -21,7 +21,7 @@ from budeval_migrations.execution.sender import Refused, said_of
 from budeval_migrations.execution.task import Task
 from budeval_migrations.interrupts import Interrupted
 from budeval_migrations.model import Direction, LedgerRow, Operation, Statement, Step
-from budeval_migrations.state.unfinished import ANSWERED, Entry, JournalEvent, Recorded
+from budeval_migrations.state.unfinished import ANSWERED, JournalEntry, JournalEvent, Recorded
 
 SECRET = "hunter2secret"
 STEP = Step("002_fill", Operation.UPGRADE, Direction.UP, checksum="sum", parents=("001_a",))
@@ -39,7 +39,7 @@ def task(statement: Statement = PLAIN, position: int = 2) -> Task:
     return Task(STEP, 0, position, 3, statement, statement.text)
 
 
-def intent(position: int = 2) -> Entry:
+def intent(position: int = 2) -> JournalEntry:
     return task(position=position).entry(
         JournalEvent.INTENT, query_id="q", run_id="r", lock_generation=1, before="", note=""
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, Partition
-from budeval_migrations.execution.reconcile.evidence import Outcome, Verdict, judge
+from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
 from budeval_migrations.sql.changes import Change, Watch
 from budeval_migrations.sql.effects import effect
 
@@ -17,7 +17,7 @@ APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UN
 Parts = dict[str, Partition]
 
 
-def judged(text: str, before: Fingerprint, now: Fingerprint) -> Verdict:
+def judged(text: str, before: Fingerprint, now: Fingerprint) -> Evidence:
     found = effect(text)
     keys = [f"{name.database or 'd'}.{name.name}" for name in found.targets]
     return judge(found, keys, before, now)
@@ -127,7 +127,7 @@ def test_a_table_that_was_changed_is_judged_by_the_columns_that_were_to_change(
 ) -> None:
     before = Fingerprint(objects={"d.t": "one"}, elements={"d.t": held})
     now = Fingerprint(objects={"d.t": "two"}, elements={"d.t": holds})
-    assert judged(text, before, now) == Verdict(outcome, why)
+    assert judged(text, before, now) == Evidence(outcome, why)
 
 
 def test_of_a_table_whose_columns_were_not_looked_at_before_the_change_tells() -> None:
@@ -552,7 +552,7 @@ def test_parts_that_a_statement_writes_beside_the_rows_tell_nothing(text: str) -
 def test_a_statement_that_nothing_watches_is_unknown(text: str) -> None:
     found = judged(text, SOME, objects(t="two"))
 
-    assert found == Verdict(UNKNOWN, "nothing in the catalogue tells whether it ran")
+    assert found == Evidence(UNKNOWN, "nothing in the catalogue tells whether it ran")
 
 
 def test_every_watch_and_every_change_is_judged_here() -> None:

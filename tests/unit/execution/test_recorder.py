@@ -29,7 +29,7 @@ from budeval_migrations.model import (
     Step,
 )
 from budeval_migrations.state.ledger import Attempt
-from budeval_migrations.state.unfinished import Entry, JournalEvent, fold
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, fold
 
 UP, DOWN = Direction.UP, Direction.DOWN
 INTENT, APPLIED, FAILED = JournalEvent.INTENT, JournalEvent.APPLIED, JournalEvent.FAILED
@@ -51,9 +51,9 @@ class World:
     """
 
     lives: int | None = None
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
     rows: list[LedgerRow] = field(default_factory=list)
-    sent: list[tuple[Task, tuple[Entry, ...]]] = field(default_factory=list)
+    sent: list[tuple[Task, tuple[JournalEntry, ...]]] = field(default_factory=list)
     fingerprints: list[tuple[Any, ...]] = field(default_factory=list)
     writes: int = 0
     fence: str = ""
@@ -67,14 +67,14 @@ class World:
 
     # What the recorder takes for a journal, a ledger and a lock.
 
-    def append(self, found: Iterable[Entry] | Sequence[Attempt], fence: str = "") -> None:
+    def append(self, found: Iterable[JournalEntry] | Sequence[Attempt], fence: str = "") -> None:
         found = list(found)
         if not found:
             return
         self.breathe()
         self.writes += 1
         for each in found:
-            if isinstance(each, Entry):
+            if isinstance(each, JournalEntry):
                 self.entries.append(replace(each, sequence=len(self.entries) + 1))
             else:
                 self.rows.append(each.row)
@@ -152,7 +152,7 @@ def run(
     return recorder
 
 
-def about(task: Task, entries: Iterable[Entry]) -> list[Entry]:
+def about(task: Task, entries: Iterable[JournalEntry]) -> list[JournalEntry]:
     return [e for e in entries if (e.revision, e.position) == (task.step.revision, task.position)]
 
 
@@ -240,13 +240,13 @@ def test_an_intent_that_was_written_ahead_is_taken_back_at_a_failure() -> None:
 
     run(world, make_steps([TABLE.format(n) for n in "abc"]), [APPLIED, FAILED])
 
-    [effort] = fold(world.entries).values()
-    assert [(p, s.last.event, s.last.note) for p, s in sorted(effort.statements.items())] == [
+    [unfinished] = fold(world.entries).values()
+    assert [(p, s.last.event, s.last.note) for p, s in sorted(unfinished.statements.items())] == [
         (1, APPLIED, ""),
         (2, FAILED, ""),
         (3, FAILED, "was not sent"),
     ]
-    assert effort.doubtful == ()
+    assert unfinished.doubtful == ()
 
 
 class Pen:
@@ -391,8 +391,8 @@ def test_intents_that_wait_together_touch_different_things(
     for _, durable in world.sent:
         waiting = [
             tasks[s.last.revision, s.last.position]
-            for effort in fold(durable).values()
-            for s in effort.doubtful
+            for unfinished in fold(durable).values()
+            for s in unfinished.doubtful
         ]
         names = [
             name
@@ -416,8 +416,8 @@ def test_nothing_in_doubt_was_both_unsent_and_indistinguishable(
     }
     doubtful = [
         tasks[s.last.revision, s.last.position]
-        for effort in fold(world.entries).values()
-        for s in effort.doubtful
+        for unfinished in fold(world.entries).values()
+        for s in unfinished.doubtful
     ]
 
     assert sum(not task.quick for task in doubtful) <= 1

@@ -33,7 +33,7 @@ from budeval_migrations.model import (
 )
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.lock.lock import Holder
-from budeval_migrations.state.unfinished import Effort, Entry, JournalEvent, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, UnfinishedRun
 
 APPLIED, FAILED, INTENT = JournalEvent.APPLIED, JournalEvent.FAILED, JournalEvent.INTENT
 DOUBTFUL = JournalEvent.DOUBTFUL
@@ -58,7 +58,7 @@ def tasks(of: Step) -> list[Task]:
     ]
 
 
-def effort(*events: JournalEvent | None, of: Step | None = None) -> Effort:
+def unfinished(*events: JournalEvent | None, of: Step | None = None) -> UnfinishedRun:
     """What became of the statements one, two, three; None: nothing was written of it."""
     done = tasks(of or step(*NAMES))
     known = {
@@ -66,20 +66,20 @@ def effort(*events: JournalEvent | None, of: Step | None = None) -> Effort:
         for task, event in zip(done, events, strict=False)
         if event is not None
     }
-    return Effort("001_a", Direction.UP, known)
+    return UnfinishedRun("001_a", Direction.UP, known)
 
 
-def check(now: Step, so_far: Effort) -> None:
+def check(now: Step, so_far: UnfinishedRun) -> None:
     check_resumable(now, so_far, tasks(now))
 
 
 def test_the_file_as_it_was_goes_on() -> None:
-    check(step(*NAMES), effort(APPLIED, APPLIED, FAILED))
+    check(step(*NAMES), unfinished(APPLIED, APPLIED, FAILED))
 
 
 def test_an_edited_statement_that_took_effect_is_refused_with_both_texts() -> None:
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("one", "another", "three"), effort(APPLIED, APPLIED, FAILED))
+        check(step("one", "another", "three"), unfinished(APPLIED, APPLIED, FAILED))
 
     error = caught.value
     assert error.message == (
@@ -104,7 +104,7 @@ def test_an_edited_statement_that_took_effect_is_refused_with_both_texts() -> No
 
 def test_a_statement_that_is_not_there_any_more_is_refused() -> None:
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("one"), effort(APPLIED, APPLIED))
+        check(step("one"), unfinished(APPLIED, APPLIED))
 
     assert "statement 2\n" in caught.value.message
     assert caught.value.message.endswith("file:    (there is no such statement any more)")
@@ -113,40 +113,40 @@ def test_a_statement_that_is_not_there_any_more_is_refused() -> None:
 
 def test_a_statement_that_was_put_before_applied_ones_is_refused() -> None:
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("zero", *NAMES), effort(APPLIED, APPLIED, FAILED))
+        check(step("zero", *NAMES), unfinished(APPLIED, APPLIED, FAILED))
 
     assert (caught.value.details["statement"], caught.value.details["now"]) == (1, "zero")
 
 
 def test_applied_statements_that_changed_places_are_refused() -> None:
     with pytest.raises(ChecksumMismatch):
-        check(step("two", "one", "three"), effort(APPLIED, APPLIED))
+        check(step("two", "one", "three"), unfinished(APPLIED, APPLIED))
 
 
 @pytest.mark.parametrize("event", [FAILED, INTENT, DOUBTFUL, None])
 def test_what_is_not_known_to_be_applied_may_be_edited(event: JournalEvent | None) -> None:
-    check(step("one", "another", "three"), effort(APPLIED, event))
+    check(step("one", "another", "three"), unfinished(APPLIED, event))
 
 
 def test_a_failed_statement_may_become_several_or_none() -> None:
-    check(step("one", "two a", "two b", "three"), effort(APPLIED, FAILED))
-    check(step("one"), effort(APPLIED, FAILED))
+    check(step("one", "two a", "two b", "three"), unfinished(APPLIED, FAILED))
+    check(step("one"), unfinished(APPLIED, FAILED))
 
 
 def test_what_comes_after_the_failed_statement_may_be_edited() -> None:
-    check(step("one", "two", "else"), effort(APPLIED, FAILED))
+    check(step("one", "two", "else"), unfinished(APPLIED, FAILED))
 
 
 def test_the_first_of_several_edited_statements_is_named() -> None:
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("x", "y", "z"), effort(APPLIED, APPLIED, APPLIED))
+        check(step("x", "y", "z"), unfinished(APPLIED, APPLIED, APPLIED))
 
     assert caught.value.details["statement"] == 1
 
 
 def test_a_hole_before_an_applied_statement_does_not_hide_it() -> None:
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("one", "two", "z"), effort(None, FAILED, APPLIED))
+        check(step("one", "two", "z"), unfinished(None, FAILED, APPLIED))
 
     assert caught.value.details["statement"] == 3
 
@@ -156,7 +156,7 @@ def test_long_texts_are_shown_on_one_short_line_and_kept_in_full() -> None:
     was = step(long)
 
     with pytest.raises(ChecksumMismatch) as caught:
-        check(step("one"), effort(APPLIED, of=was))
+        check(step("one"), unfinished(APPLIED, of=was))
 
     [line] = [x for x in caught.value.message.splitlines() if x.startswith("  applied: ")]
     assert len(line) == len("  applied: ") + 400
@@ -169,26 +169,26 @@ def test_texts_that_differ_only_in_what_is_not_shown_are_shown_without_secrets()
     shown = [Task(now, 0, 1, 1, t.statement, "CREATE USER u IDENTIFIED BY ***") for t in tasks(now)]
 
     with pytest.raises(ChecksumMismatch) as caught:
-        check_resumable(now, effort(APPLIED), shown)
+        check_resumable(now, unfinished(APPLIED), shown)
 
     assert "new" not in str(caught.value.as_dict())
 
 
 def test_a_dynamic_revision_is_compared_as_it_runs() -> None:
-    check_resumable(step(dynamic=True), effort(APPLIED, APPLIED), [])
+    check_resumable(step(dynamic=True), unfinished(APPLIED, APPLIED), [])
 
 
 def test_a_revision_that_became_dynamic_is_compared_as_it_runs() -> None:
-    check_resumable(step("one", dynamic=True), effort(APPLIED, APPLIED), [])
+    check_resumable(step("one", dynamic=True), unfinished(APPLIED, APPLIED), [])
 
 
 def test_a_step_without_statements_is_not_compared() -> None:
-    check_resumable(Step("001_a", Operation.STAMP, Direction.UP), effort(APPLIED), [])
+    check_resumable(Step("001_a", Operation.STAMP, Direction.UP), unfinished(APPLIED), [])
 
 
 def test_a_downgrade_is_compared_like_an_upgrade() -> None:
     with pytest.raises(ChecksumMismatch):
-        check(step("x", direction=Direction.DOWN), effort(APPLIED))
+        check(step("x", direction=Direction.DOWN), unfinished(APPLIED))
 
 
 def test_the_command_that_settles_names_revision_and_statement() -> None:
@@ -240,7 +240,7 @@ def test_a_file_is_accepted_exactly_when_it_begins_with_what_was_applied(
     before: list[str], count: int, now: list[str]
 ) -> None:
     was, count = step(*before), min(count, len(before))
-    so_far = effort(*[APPLIED] * count, of=was) if before else effort(of=was)
+    so_far = unfinished(*[APPLIED] * count, of=was) if before else unfinished(of=was)
     accepted = True
     try:
         check(step(*now), so_far)
@@ -264,15 +264,17 @@ def row(version: str, sequence: int, **other: object) -> LedgerRow:
 
 def said(
     revision: str, direction: Direction, *events: JournalEvent, since: int = 0
-) -> tuple[Entry, ...]:
+) -> tuple[JournalEntry, ...]:
     """An entry for each statement of a move, numbered on."""
     return tuple(
-        Entry(revision, direction, since, n, event, f"hash {n}", f"text {n}", sequence=n, at=AT)
+        JournalEntry(
+            revision, direction, since, n, event, f"hash {n}", f"text {n}", sequence=n, at=AT
+        )
         for n, event in enumerate(events, start=1)
     )
 
 
-def standing(applied: int, *entries: Entry, files: int = 3) -> Position:
+def standing(applied: int, *entries: JournalEntry, files: int = 3) -> Position:
     """A database with the first revisions applied, and files for the first ones."""
     names = list(CHAIN)
     rows = tuple(row(name, n) for n, name in enumerate(names[:applied], start=1))

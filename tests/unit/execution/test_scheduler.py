@@ -18,12 +18,12 @@ from budeval_migrations.model import (
     Statement,
     Step,
 )
-from budeval_migrations.sql.access_set import UNTIED, tie
+from budeval_migrations.sql.access_set import UNTIED, dependencies_of
 
 TABLES = ("a", "b", "c", "d", "e")
 # What is written into a table goes on into another.
 VIEWS = {"a": "b"}
-TIES = tie(
+TIES = dependencies_of(
     [(name, "MergeTree", "") for name in TABLES]
     + [("m", "MaterializedView", "CREATE MATERIALIZED VIEW x.m TO x.b AS SELECT k FROM x.a")]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from budeval_migrations.errors import RevisionError
-from budeval_migrations.sql.access_set import touch
+from budeval_migrations.sql.access_set import access_set
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
@@ -66,7 +66,7 @@ def test_half_of_it_may_have_run_and_no_fact_tells_which() -> None:
 
 
 def test_nothing_runs_beside_it() -> None:
-    assert touch(f"{CREATE} PARALLEL WITH {FILL}").unclear
+    assert access_set(f"{CREATE} PARALLEL WITH {FILL}").unclear
 
 
 def test_on_a_cluster_it_is_refused() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.access_set import UNTIED, Ties, Touch, tie, touch
+from budeval_migrations.sql.access_set import (
+    UNTIED,
+    AccessSet,
+    Dependencies,
+    access_set,
+    dependencies_of,
+)
 
 MV = "CREATE MATERIALIZED VIEW d.m TO d.b (`k` UInt8) AS SELECT k FROM d.a"
 
 
-def are_apart(one: str, other: str, ties: Ties = UNTIED) -> bool:
-    first, second = touch(one), touch(other)
-    found = ties.apart(first, second)
-    assert ties.apart(second, first) == found
+def are_apart(one: str, other: str, dependencies: Dependencies = UNTIED) -> bool:
+    first, second = access_set(one), access_set(other)
+    found = dependencies.apart(first, second)
+    assert dependencies.apart(second, first) == found
     return found
 
 
@@ -72,29 +78,31 @@ def test_statements_about_one_table_are_not_apart(one: str, other: str) -> None:
     ],
 )
 def test_nothing_is_apart_from_what_is_unclear(text: str) -> None:
-    assert touch(text).unclear
+    assert access_set(text).unclear
     assert not are_apart(text, "INSERT INTO elsewhere SELECT 1")
 
 
 def test_nothing_at_all_is_apart_from_everything() -> None:
-    assert UNTIED.apart(Touch(), Touch(unclear=True))
+    assert UNTIED.apart(AccessSet(), AccessSet(unclear=True))
 
 
 def test_tables_that_a_view_ties_are_one() -> None:
-    ties = tie([("a", "MergeTree", ""), ("b", "MergeTree", ""), ("c", "MergeTree", ""),
+    dependencies = dependencies_of([("a", "MergeTree", ""), ("b", "MergeTree", ""), ("c", "MergeTree", ""),
                 ("m", "MaterializedView", MV)])  # fmt: skip
-    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO b SELECT 1", ties)
-    assert not are_apart("INSERT INTO a SELECT 1", "ALTER TABLE m MODIFY QUERY SELECT 1", ties)
-    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO b SELECT 1", dependencies)
+    assert not are_apart(
+        "INSERT INTO a SELECT 1", "ALTER TABLE m MODIFY QUERY SELECT 1", dependencies
+    )
+    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", dependencies)
 
 
 def test_ties_reach_on_through_other_tables() -> None:
-    ties = tie([
+    dependencies = dependencies_of([
         ("a", "MergeTree", ""), ("b", "MergeTree", ""), ("x", "MergeTree", ""),
         ("m", "MaterializedView", MV),
         ("n", "MaterializedView", "CREATE MATERIALIZED VIEW d.n TO d.x (k UInt8) AS SELECT k FROM d.b"),
     ])  # fmt: skip
-    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO x SELECT 1", ties)
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO x SELECT 1", dependencies)
 
 
 @pytest.mark.parametrize(
@@ -108,25 +116,27 @@ def test_ties_reach_on_through_other_tables() -> None:
     ],
 )  # fmt: skip
 def test_an_engine_that_reads_or_feeds_another_table_ties(engine: str, text: str) -> None:
-    ties = tie([("a", "MergeTree", ""), ("o", engine, text), ("c", "Log", "")])
-    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO o SELECT 1", ties)
-    assert are_apart("INSERT INTO c SELECT 1", "INSERT INTO o SELECT 1", ties)
+    dependencies = dependencies_of([("a", "MergeTree", ""), ("o", engine, text), ("c", "Log", "")])
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO o SELECT 1", dependencies)
+    assert are_apart("INSERT INTO c SELECT 1", "INSERT INTO o SELECT 1", dependencies)
 
 
 def test_what_reads_by_pattern_is_apart_from_nothing() -> None:
     merge = "CREATE TABLE d.o (k UInt8) ENGINE = Merge('d', '^x')"
-    ties = tie([("a", "Log", ""), ("c", "Log", ""), ("o", "Merge", merge)])
-    assert not are_apart("INSERT INTO a SELECT k FROM o", "INSERT INTO c SELECT 1", ties)
-    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+    dependencies = dependencies_of([("a", "Log", ""), ("c", "Log", ""), ("o", "Merge", merge)])
+    assert not are_apart("INSERT INTO a SELECT k FROM o", "INSERT INTO c SELECT 1", dependencies)
+    assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", dependencies)
 
 
 def test_a_view_that_is_fed_and_reads_by_pattern_makes_its_source_unclear() -> None:
     view = "CREATE MATERIALIZED VIEW d.m TO d.b (k UInt8) AS SELECT k FROM d.a, merge('d', '^x')"
-    ties = tie([("a", "Log", ""), ("b", "Log", ""), ("c", "Log", ""), ("m", "MaterializedView", view)])  # fmt: skip
-    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", ties)
+    dependencies = dependencies_of([("a", "Log", ""), ("b", "Log", ""), ("c", "Log", ""), ("m", "MaterializedView", view)])  # fmt: skip
+    assert not are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", dependencies)
 
 
 def test_the_inner_table_of_a_view_is_its_view() -> None:
     view = "CREATE MATERIALIZED VIEW d.m (k UInt8) ENGINE = Log AS SELECT k FROM d.a"
-    ties = tie([("a", "Log", ""), (".inner.m", "Log", ""), ("m", "MaterializedView", view)])
-    assert not are_apart("INSERT INTO a SELECT 1", "TRUNCATE TABLE `.inner.m`", ties)
+    dependencies = dependencies_of(
+        [("a", "Log", ""), (".inner.m", "Log", ""), ("m", "MaterializedView", view)]
+    )
+    assert not are_apart("INSERT INTO a SELECT 1", "TRUNCATE TABLE `.inner.m`", dependencies)

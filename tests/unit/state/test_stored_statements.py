@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from budeval_migrations.errors import LedgerError, MissingRevision
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.sql import quote
-from budeval_migrations.state.stored_statements import kept_statements, parse_downgrade
+from budeval_migrations.state.stored_statements import parse_downgrade, stored_statements
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 BACKFILLS = st.builds(
@@ -39,7 +39,7 @@ def compiled(*statements: Statement, dynamic: bool = False) -> CompiledRevision:
 
 @given(st.lists(STATEMENTS, max_size=4))
 def test_the_same_statements_come_back(statements: list[Statement]) -> None:
-    found = parse_downgrade("001_a", kept_statements(compiled(*statements), lambda text: text))
+    found = parse_downgrade("001_a", stored_statements(compiled(*statements), lambda text: text))
     assert [s.parts() for s in found.statements] == [s.parts() for s in statements]
     assert [s.backfill for s in found.statements] == [s.backfill for s in statements]
     assert (found.revision, found.direction, found.file) == ("001_a", Direction.DOWN, "")
@@ -57,7 +57,7 @@ BACKFILL = Backfill("into", "SELECT 'hunter2' WHERE {chunk}", "source", "k", 10)
     ],
 )
 def test_what_held_a_secret_is_kept_without_it_and_not_run(statement: Statement) -> None:
-    text = kept_statements(
+    text = stored_statements(
         compiled(Statement("SELECT 1"), statement), lambda text: text.replace("hunter2", "***")
     )
     assert "***" in text and "hunter2" not in text
@@ -67,7 +67,7 @@ def test_what_held_a_secret_is_kept_without_it_and_not_run(statement: Statement)
 
 @pytest.mark.parametrize("downgrade", [None, compiled(dynamic=True)])
 def test_what_is_not_known_beforehand_is_not_kept(downgrade: CompiledRevision | None) -> None:
-    assert kept_statements(downgrade, str) == ""
+    assert stored_statements(downgrade, str) == ""
     with pytest.raises(MissingRevision, match="the ledger keeps no downgrade of it"):
         parse_downgrade("001_a", "")
 
@@ -96,7 +96,7 @@ def test_a_text_that_nobody_wrote_is_refused(text: str) -> None:
 def test_a_statement_that_this_version_refuses_is_told_with_its_revision(
     sql: str, reason: str
 ) -> None:
-    text = kept_statements(compiled(Statement(sql)), str)
+    text = stored_statements(compiled(Statement(sql)), str)
     with pytest.raises(MissingRevision, match=f"keeps of it cannot be run.*{reason}") as refused:
         parse_downgrade("001_a", text)
     assert refused.value.details["revision"] == "001_a"

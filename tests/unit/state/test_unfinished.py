@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.model import Direction
-from budeval_migrations.state.unfinished import Entry, JournalEvent, Recorded, fold
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, fold
 
 INTENT, APPLIED, FAILED = JournalEvent.INTENT, JournalEvent.APPLIED, JournalEvent.FAILED
 DOUBTFUL, CHUNK = JournalEvent.DOUBTFUL, JournalEvent.CHUNK
@@ -26,8 +26,8 @@ def entry(
     direction: Direction = UP,
     text: str = "one",
     note: str = "",
-) -> Entry:
-    return Entry(
+) -> JournalEntry:
+    return JournalEntry(
         revision=revision,
         direction=direction,
         since=0,
@@ -40,7 +40,7 @@ def entry(
     )
 
 
-def story(*events: JournalEvent) -> list[Entry]:
+def story(*events: JournalEvent) -> list[JournalEntry]:
     """What happened to one statement, in order."""
     return [entry(event, n) for n, event in enumerate(events, start=1)]
 
@@ -166,10 +166,10 @@ def test_an_effort_counts_what_took_effect_and_names_what_is_in_doubt() -> None:
         entry(FAILED, 5, 5),
     ]
 
-    effort = fold(entries)[("001_a", UP)]
+    unfinished = fold(entries)[("001_a", UP)]
 
-    assert (effort.begun, effort.applied) == (True, 2)
-    assert [s.last.position for s in effort.doubtful] == [3, 4]
+    assert (unfinished.begun, unfinished.applied) == (True, 2)
+    assert [s.last.position for s in unfinished.doubtful] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ _entries = st.lists(
 )
 
 
-def _made(drawn: list[tuple[JournalEvent, int, str, Direction, str]]) -> list[Entry]:
+def _made(drawn: list[tuple[JournalEvent, int, str, Direction, str]]) -> list[JournalEntry]:
     return [
         entry(event, n, position, revision=revision, direction=direction, text=text)
         for n, (event, position, revision, direction, text) in enumerate(drawn, start=1)
@@ -225,8 +225,8 @@ def test_the_fold_agrees_with_looking_at_each_statement_alone(
     entries = _made(drawn)
     found = fold(entries)
 
-    for (revision, direction), effort in found.items():
-        for position, known in effort.statements.items():
+    for (revision, direction), unfinished in found.items():
+        for position, known in unfinished.statements.items():
             own = [
                 e
                 for e in entries
@@ -263,4 +263,4 @@ def test_an_abandoned_intent_leaves_nothing_in_doubt(
         for n, s in enumerate((s for e in fold(entries).values() for s in e.doubtful), start=1)
     ]
 
-    assert not any(effort.doubtful for effort in fold([*entries, *told]).values())
+    assert not any(unfinished.doubtful for unfinished in fold([*entries, *told]).values())
