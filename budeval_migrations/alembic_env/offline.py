@@ -74,7 +74,7 @@ def _check(step: Step) -> None:
 
 
 def _settings_ended(statements: Sequence[Statement]) -> str:
-    """Return what takes back the SETs of a revision, which end with it."""
+    """Return what reverts the SETs of a revision, which end with it."""
     carrier = Carrier()
     for statement in statements:
         carrier.take(statement)

@@ -33,7 +33,7 @@ from budeval_migrations.sql.redact import redact
 from budeval_migrations.sql.splitter import split
 
 # ``alembic.op`` is one for the whole process: two threads that ran revisions at once
-# would hand their statements to each other.
+# would get each other's statements.
 ONE_AT_A_TIME = threading.RLock()
 
 

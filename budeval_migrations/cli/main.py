@@ -227,10 +227,13 @@ def reset(app: App, yes: bool) -> None:
     help="No longer count this revision as applied.",
 )
 @click.option(
-    "--statement", type=int, metavar="N", help="With --revision: the statement in doubt, from 1."
+    "--statement",
+    type=int,
+    metavar="N",
+    help="With --revision: which statement, from 1.",
 )
 @click.option("--applied", is_flag=True, help="It took effect.")
-@click.option("--not-applied", is_flag=True, help="It did not, or was taken back.")
+@click.option("--not-applied", is_flag=True, help="It did not, or was reverted.")
 @click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
 @click.option("--yes", is_flag=True, help="Accept every file that differs without asking.")
 @click.pass_obj
@@ -250,7 +253,7 @@ def repair(
     differ from the record, and, once you say yes, their checksums are recorded anew,
     with who did it and when. With --statement, it is recorded
     whether a statement of an unfinished revision took effect: --not-applied says that
-    it did not or was taken back, and the next up sends it. With --cluster, the hosts
+    it did not or was reverted, and the next up sends it. With --cluster, the hosts
     are compared, and the statements are shown that bring them level.
 
     \b

@@ -70,7 +70,7 @@ _BY = Column("by", spare=4)
 _HALFWAY = frozenset({RevisionState.FAILED, RevisionState.RUNNING, RevisionState.UNKNOWN})
 _DONE = {
     "upgrade": "applied",
-    "downgrade": "taken back",
+    "downgrade": "reverted",
     "repair": "repaired",
     "stamp": "stamped",
     "adopt": "adopted",

@@ -17,7 +17,7 @@ _QUERIES = frozenset({Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.E
 _MOVES = frozenset(
     {Change.ATTACH_PARTITION, Change.ATTACH_FROM, Change.REPLACE_PARTITION, Change.MOVE_PARTITION}
 )
-# They hand files about or write metadata, and are done before the mutation's row is seen.
+# They move files or write metadata, and are done before the mutation's row is seen.
 _CHEAP = frozenset({("RENAME", "COLUMN"), ("DROP", "COLUMN"), ("DROP", "INDEX")})
 _CHEAP_TOO = frozenset({("DROP", "PROJECTION"), ("DROP", "STATISTICS")})
 

@@ -1,7 +1,7 @@
 """Run steps, statement by statement, from the first whose outcome is not good.
 
 How a step is begun, done, finished and recorded is here; that its statements are sent
-one after the other, too. :mod:`.lanes` sends them at the same time.
+one after the other, too. :mod:`.parallel` sends them at the same time.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ class Executor:
     def _queue_of(self, step: Step) -> Iterator[Task | None]:
         """Yield what the recorder may look ahead over; None where it may not.
 
-        The statements of a dynamic revision are not known yet, and one in doubt
-        must be settled by the intent that it has.
+        The statements of a dynamic revision are not known yet, and one with an unknown outcome
+        must be reconciled by the intent that it has.
         """
         if step.work is not None and step.work.dynamic:
             yield None
@@ -237,7 +237,7 @@ class Executor:
                 yield None
 
     def _settle(self, progress: Progress, recorded: Recorded, task: Task | None) -> None:
-        """Find out what became of a statement in doubt.
+        """Find out what became of a statement whose outcome is unknown.
 
         Raises:
             StatementOutcomeUnknown: Nobody can know.

@@ -1,8 +1,8 @@
 """Send statements at the same time, where that comes to the same as one after the other.
 
-What may be sent is said by :mod:`.schedule`, who sends it by :mod:`.crew`. What is on
-its way when a statement fails comes to its end, and nothing more is sent. A kill leaves
-as many statements in doubt as were on their way: each has its intent, and no two of
+:mod:`.scheduler` says what may be sent, :mod:`.worker_pool` sends it. What is on its
+way when a statement fails comes to its end, and nothing more is sent. A kill leaves as
+many unknown outcomes as statements were on their way: each has its intent, and no two of
 them change the same table, so that the catalogue tells of each.
 """
 
@@ -167,7 +167,7 @@ class ParallelExecutor(Executor):
         return self._ties.apart(one, other)
 
     def _take(self, result: Result) -> None:
-        """Take down what a hand has to say."""
+        """Record what a worker returns."""
         item, task = result.item, result.item.task
         assert task is not None
         if result.entry is not None:

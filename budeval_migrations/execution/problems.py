@@ -58,7 +58,7 @@ def find_problems(
                     "half_applied",
                     f"{run.revision} was begun and not finished ({_done(run)}), and its "
                     "file is gone.",
-                    "Restore the file and run the upgrade, or take back by hand what it did.",
+                    "Restore the file and run the upgrade, or revert by hand what it did.",
                 )
             )
     for name, child in position.overtaken.items():
@@ -69,7 +69,7 @@ def find_problems(
                 "out_of_order",
                 f"{name} is not applied, and {child} is, which builds on it as its file is now.",
                 f"Give {child} the down_revision that it had, and {name} one after all that is "
-                "applied; or take back what is above it: "
+                "applied; or revert what is above it: "
                 f"budeval-migrate down {below[0]}, then up.",
             )
         )
@@ -129,7 +129,7 @@ def unfinished(position: Position) -> list[Problem]:
 
 
 def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
-    """Raise when a revision that is half applied builds on one that is to be taken back.
+    """Raise when a revision that is half applied builds on one that is to be reverted.
 
     What it did would be taken away below it, while its record says that it is there.
 
@@ -142,7 +142,7 @@ def check_downgrade(position: Position, revisions: Iterable[str]) -> None:
         below = position.lineage(run.revision)
         if leaving if below is None else leaving & below:
             builds = "builds" if below is not None else "may build"
-            raise _half_applied(position, run, f"{builds} on what would be taken back")
+            raise _half_applied(position, run, f"{builds} on what would be reverted")
 
 
 def check_nothing_to_take_back(position: Position) -> None:
@@ -155,7 +155,7 @@ def check_nothing_to_take_back(position: Position) -> None:
 
     """
     for run in position.half_applied:
-        raise _half_applied(position, run, "only whole revisions are taken back")
+        raise _half_applied(position, run, "only whole revisions are reverted")
 
 
 def _half_applied(position: Position, run: UnfinishedRun, why: str) -> LedgerError:
@@ -163,8 +163,8 @@ def _half_applied(position: Position, run: UnfinishedRun, why: str) -> LedgerErr
     where = "" if run.revision in position.graph else " of the image that has its file"
     return LedgerError(
         f"{run.revision} is half applied ({_done(run)}), and {why}.",
-        hint=f"Correct it and finish it with budeval-migrate up{where}; then it can be taken back. "
-        "Or take back by hand what it did and say so: budeval-migrate repair "
+        hint=f"Correct it and finish it with budeval-migrate up{where}; then it can be reverted. "
+        "Or revert by hand what it did and say so: budeval-migrate repair "
         f"--revision {run.revision} --statement {first} --not-applied, and so for each "
         "statement.",
         revision=run.revision,
@@ -188,7 +188,7 @@ _REFUSALS: dict[str, type[LedgerError]] = {
 # What a command that mends or rewrites the records must live with.
 RECORDS_ONLY = frozenset(_REFUSALS)
 # What a downgrade must live with: it is how a downgrade is finished, and how an older image
-# takes back what a newer one has applied.
+# reverts what a newer one has applied.
 ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead", "out_of_order"})
 
 

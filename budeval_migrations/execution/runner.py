@@ -88,7 +88,7 @@ class Answer:
 
     Attributes:
         position: The statement's number in its revision, from 1.
-        applied: It took effect; otherwise it did not, or was taken back.
+        applied: It took effect; otherwise it did not, or was reverted.
         hash_now: Hashes a statement as its file has it now.
 
     """

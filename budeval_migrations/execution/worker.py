@@ -21,7 +21,7 @@ class Worker:
     Attributes:
         session: Its connection.
         barrier: Holds a statement back until every host has what was written before it.
-        settler: Finds out what became of a statement in doubt.
+        reconciler: Finds out what became of a statement whose outcome is unknown.
         sender: Sends what is not a backfill.
 
     """

@@ -43,14 +43,14 @@ class WorkerPool:
 
     @property
     def full(self) -> bool:
-        """Whether no hand is free."""
+        """Whether no worker is free."""
         return not self._idle
 
     def start(self, item: Item, work: Callable[[Worker], JournalEntry]) -> None:
-        """Let a free hand do it."""
+        """Give it to a free worker."""
         worker = self.busy[item] = self._idle.pop()
         thread = threading.Thread(
-            target=self._work, args=(worker, item, work), name="budeval-hand", daemon=True
+            target=self._work, args=(worker, item, work), name="budeval-worker", daemon=True
         )
         thread.start()
 
@@ -64,7 +64,7 @@ class WorkerPool:
         self._news.set()
 
     def wait(self) -> Result:
-        """Return what the next hand that is ready has to say.
+        """Return the next result of a worker.
 
         Raises:
             KeyboardInterrupt: A signal came.

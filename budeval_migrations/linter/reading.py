@@ -31,7 +31,7 @@ class Reading:
 
     @cached_property
     def alteration(self) -> Alteration | None:
-        """What an ALTER TABLE says; None for any other statement, and when in doubt."""
+        """What an ALTER TABLE says; None for any other statement, and when unsure."""
         return read_alteration(self.text)
 
     @cached_property

@@ -12,8 +12,8 @@ from importlib.resources import files
 from mako.template import Template
 
 from budeval_migrations.model import LedgerRow
+from budeval_migrations.page.graph import Row, lay_out
 from budeval_migrations.page.overview import Overview
-from budeval_migrations.page.workers import Row, lay_out
 
 LANE = 14  # pixels between two lanes
 HEIGHT = 30  # of a revision's row, in pixels

@@ -160,7 +160,7 @@ def upgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) 
 
 
 def downgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) -> list[Script]:
-    """Return the scripts to take back, newest first.
+    """Return the scripts to revert, newest first.
 
     Raises:
         RevisionNotFound: Unknown or ambiguous target.

@@ -84,7 +84,7 @@ def upgrade(
 def downgrade(
     target: str, *, on_event: Listener | None = None, **settings: Unpack[Given]
 ) -> Report:
-    """Take back what is above the target, newest first.
+    """Revert what is above the target, newest first.
 
     Args:
         target: The revision that stays, ``base``, or ``-1``.
@@ -190,7 +190,7 @@ def repair_statement(
         revision: The revision's id.
         statement: The statement's number in it, from 1.
         applied: True: it took effect, and is not sent again. False: it did not,
-            or was taken back, and the next upgrade sends it.
+            or was reverted, and the next upgrade sends it.
         on_event: Called with every event of the run.
         **settings: As for :func:`upgrade`.
 

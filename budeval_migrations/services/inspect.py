@@ -36,8 +36,8 @@ from budeval_migrations.model import (
     Status,
     Validation,
 )
+from budeval_migrations.page.graph import parents_first
 from budeval_migrations.page.overview import Overview
-from budeval_migrations.page.workers import parents_first
 from budeval_migrations.revisions.directory import read_files
 from budeval_migrations.services.migrate import open_catalogue
 from budeval_migrations.services.rehearse import find_drift

@@ -86,7 +86,7 @@ def _upgrade_steps(catalogue: Catalogue, target: str, position: Position) -> lis
 
 
 def downgrade(session: Session, catalogue: Catalogue, target: str, emit: Listener) -> Report:
-    """Take back what is above the target; from the ledger, where there is no file.
+    """Revert what is above the target; from the ledger, where there is no file.
 
     Args:
         target: ``base``, a revision that stays applied, or ``-1``.
@@ -104,7 +104,7 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, emit: Listene
             if name not in position.applied:
                 shown = name if target == name else f"{target} ({name})"
                 raise RevisionNotFound(
-                    f"{shown} is not applied, so that nothing can be taken back to it.",
+                    f"{shown} is not applied, so that nothing can be reverted to it.",
                     hint="budeval-migrate status shows what is applied.",
                     target=target,
                 )

@@ -74,7 +74,7 @@ def plan(
         sample: How many rows of each table to try it with.
 
     Raises:
-        Unsupported: It shall be taken back, and chDB is not installed.
+        Unsupported: It shall be reverted, and chDB is not installed.
         MigrationError: What an upgrade would refuse before its first statement.
 
     """

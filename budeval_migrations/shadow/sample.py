@@ -42,7 +42,7 @@ def read_samples(session: Session, number: int) -> Iterator[Sample]:
     """
     if not session.features.format_row:
         raise Unsupported(
-            f"ClickHouse {session.version()} cannot hand out rows to the byte; 20.5 and newer can.",
+            f"ClickHouse {session.version()} cannot return rows to the byte; 20.5 and newer can.",
             hint="Rehearse without --sample.",
         )
     database = quote.string(session.database)

@@ -122,7 +122,7 @@ class Clause:
         return self.head[0] in ("DROP", "RENAME")
 
     def elements(self) -> tuple[Element, ...]:
-        """Return what it adds or takes away; nothing when it does something else, or in doubt."""
+        """Return what it adds or takes away; nothing for anything else, or when unsure."""
         verb, what = self.head
         reader = Reader(self.reader.text, self.reader.left())
         name = _dotted(reader)
@@ -148,7 +148,7 @@ class Clause:
 
 
 def clauses(reader: Reader) -> list[Clause] | None:
-    """Return the clauses that stand before the cursor's end; None when in doubt."""
+    """Return the clauses that stand before the cursor's end; None when unsure."""
     groups = _groups(reader.text, without_output(reader.left()))
     found = [_clause(Reader(reader.text, group)) for group in groups or ()]
     known = [clause for clause in found if clause is not None]

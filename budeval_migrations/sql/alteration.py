@@ -35,7 +35,7 @@ class Alteration:
 
 
 def read_alteration(text: str) -> Alteration | None:
-    """Return what an ALTER TABLE says; None for any other statement, and when in doubt.
+    """Return what an ALTER TABLE says; None for any other statement, and when unsure.
 
     Raises:
         StatementSyntaxError: A quote or a comment is not closed.

@@ -105,7 +105,7 @@ class Effect:
 
     Attributes:
         kind: As `classify` tells it.
-        repeatable: Once and twice are provably the same; False when in doubt. Only
+        repeatable: Once and twice are provably the same; False when unsure. Only
             what the statement itself does counts: another writer may come between.
         watches: What to compare; empty if no catalogue fact tells.
         targets: What to watch; the first one is the thing that is changed.
@@ -114,7 +114,7 @@ class Effect:
         partition: The partition expression as written; None for a part.
         source: The table behind FROM or TO TABLE of a partition operation.
         elements: All that it adds to the first target or takes from it; empty when it
-            changes something else as well, or when in doubt.
+            changes something else as well, or when unsure.
         rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
         atomic: An error from the server means that nothing was changed. False
             wherever a mutation can fail: it stays behind, and so does a new type.

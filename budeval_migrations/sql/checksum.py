@@ -47,7 +47,7 @@ def summary(pairs: Iterable[tuple[str, str]]) -> str:
     """Return what tells two sets of revisions apart: names, each with its checksum.
 
     How many, and two 64-bit sums that do not depend on the order; a server can do the
-    same (see ``history.glance``). MD5, since every ClickHouse has it as ``halfMD5``; the
+    same (see ``state.fast_check``). MD5, since every ClickHouse has it as ``halfMD5``; the
     checksums are SHA-256.
     """
     count, sums = 0, [0, 0]

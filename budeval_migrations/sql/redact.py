@@ -2,7 +2,7 @@
 
 Owns the answer to "is this a secret". Works on any text, broken or cut off, and
 never raises: each rule looks for its own beginning, so an apostrophe in an error
-message cannot shift what follows. When in doubt it hides. May import the other
+message cannot shift what follows. When unsure it hides. May import the other
 modules of ``sql``.
 """
 

@@ -18,8 +18,8 @@ from budeval_migrations.state import quorum, schema
 # What was adopted has another tool's checksum.
 _HASHED = f"version, '\\n', if(operation = '{Operation.ADOPT.value}', '', checksum)"
 _SUMS = [f"halfMD5(concat('{salt}', {_HASHED}))" for salt in SALTS]
-# Each good row of the ledger, and each effort. What a revision wants is a later row: the
-# first, where another tool's has to be adopted; one that ends its effort.
+# Each good row of the ledger, and each unfinished run. What a revision wants is a later row: the
+# first, where another tool's has to be adopted; one that ends its run.
 _EVENTS = (
     f"SELECT version AS name, sequence AS at, direction = '{Direction.UP.value}' AS up, "
     f"operation = '{Operation.ADOPT.value}' AS adopted, parents AS above, "

@@ -2,7 +2,7 @@
 
 An intent is durable before its statement is sent, and an outcome is written
 after it. A crash in between leaves the intent alone: the statement's outcome is
-then in doubt, and is settled by the next run.
+unknown then, and the next run reconciles it.
 """
 
 from __future__ import annotations

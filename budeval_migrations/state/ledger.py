@@ -43,7 +43,7 @@ _JOURNAL_TEXTS = ", ".join(
     f"toString(toFloat64({name}))" if name == "at" else f"toString({name})"
     for name in schema.JOURNAL_FIELDS
 )
-# An effort is over as soon as the revision has a later good row.
+# A run is finished as soon as the revision has a later good row.
 _ENTRIES = (
     f"SELECT 'journal', [{_JOURNAL_TEXTS}], emptyArrayString() FROM {schema.JOURNAL} "
     f"WHERE (revision, since) IN (SELECT version, max(sequence) {_GOOD} GROUP BY version) "

@@ -61,7 +61,7 @@ class LedgerState:
 
     @property
     def next_entry(self) -> int:
-        """A number for the next journal entry, above those of every open effort."""
+        """A number for the next journal entry, above those of every unfinished run."""
         return 1 + max((entry.sequence for entry in self.entries), default=0)
 
     @cached_property

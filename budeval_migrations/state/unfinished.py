@@ -1,8 +1,8 @@
 """What the journal says about a revision that is not finished. Pure: no I/O.
 
-An effort is everything done to move one revision in one direction since the last
+An unfinished run is everything done to move one revision in one direction since the last
 good row of that revision in the ledger. Finishing it appends the next good row,
-and the effort is over; nothing has to be cleaned up.
+and the run is finished; nothing has to be cleaned up.
 """
 
 from __future__ import annotations

@@ -102,9 +102,9 @@ def test_an_older_image_takes_back_what_a_newer_one_applied(shell: Shell) -> Non
     for gone in ("002_step", "003_step"):
         shell.project.revision_file(gone).unlink()
     done = shell.ok("down", "001_step")
-    assert "taken back 003_step" in done.stderr
+    assert "reverted 003_step" in done.stderr
     assert "Run from what the ledger keeps, without a file: 003_step, 002_step." in done.stderr
-    assert done.stdout.startswith(f"{shell.database}: 2 taken back in ")
+    assert done.stdout.startswith(f"{shell.database}: 2 reverted in ")
     assert {"t1", "t2", "t3"} & shell.tables() == {"t1"}
     assert one_object(shell.ok("--json", "status"))["at_head"] is True
 

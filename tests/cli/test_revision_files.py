@@ -340,7 +340,7 @@ def test_a_revision_that_came_below_an_applied_one_is_told_with_the_ways_out(
     # Recorded anew, it is refused still.
     assert embedded.cli("repair", "--yes").returncode == 0
     assert embedded.cli("up").returncode == 4
-    # One way out: what is above it is taken back.
+    # One way out: what is above it is reverted.
     assert embedded.cli("down", "001_x").returncode == 0
     assert one_object(embedded.cli("up", "--json"))["applied"] == ["002_x", "003_x"]
     # The other: it comes last.

@@ -44,7 +44,7 @@ def test_no_command_shows_or_records_the_password_of_the_connection(
             (("--debug", "up", "no_such"), 1),
             (("--verbose", "status"), 0),
             (("history",), 0),
-            # 003 is half applied and builds on what would be taken back.
+            # 003 is half applied and builds on what would be reverted.
             (("--json", "down", "001_step"), 4),
         ):
             done = each.run(*args)

@@ -1,4 +1,4 @@
-"""Every kind of generated revision, applied, taken back, applied again, on a real engine."""
+"""Every kind of generated revision, applied, reverted, applied again, on a real engine."""
 
 from __future__ import annotations
 

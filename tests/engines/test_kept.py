@@ -276,7 +276,7 @@ def test_a_half_applied_one_without_a_file_keeps_what_it_builds_on(stage: Stage)
     unlink(stage, "004_four", "005_five")
     with pytest.raises(LedgerError, match="004_four is half applied") as refused:
         bm.downgrade("002_two", **stage.options)
-    assert "builds on what would be taken back" in refused.value.message
+    assert "builds on what would be reverted" in refused.value.message
     assert "up of the image that has its file" in refused.value.hint
     bm.downgrade("003_three", **stage.options)
     assert stage.tables() == {"t1", "t2", "t3"}

@@ -55,7 +55,7 @@ class Killed(BaseException):
 class Known:
     """What the model knows of a statement that was touched: its text, and how it stands.
 
-    ``applied``, ``failed``; or in doubt: ``ran``, ``unsent``.
+    ``applied``, ``failed``; or when unsure: ``ran``, ``unsent``.
     """
 
     text: str

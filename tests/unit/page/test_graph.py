@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.model import RevisionNode
-from budeval_migrations.page.workers import Row, lay_out, parents_first
+from budeval_migrations.page.graph import Row, lay_out, parents_first
 
 
 @st.composite
