@@ -12,7 +12,7 @@ from budeval_migrations.errors import RevisionError
 from budeval_migrations.recipes.creation import create_table
 from budeval_migrations.recipes.draft import Call, Execute, Fill, Unless
 from budeval_migrations.recipes.identifiers import named
-from budeval_migrations.recipes.rebuild_table import rebuild
+from budeval_migrations.recipes.rebuild_table import REQUIRES, rebuild
 from budeval_migrations.scaffold.in_place import alter
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.sql.changes import Kind, Name
@@ -122,9 +122,12 @@ class _Evolution:
         anew = [n for n in views if n not in in_place]
         self._make_functions()
         leaving = [n for n in gone if not self._is_table(was[n])]
+        replaced = [n for n in gone if n in now and self._is_table(was[n])]
+        first = [*leaving, *replaced]
+        anew += [n for n in was if n in same_kind and n not in anew and self._reads(n, first)]
+        in_place = [n for n in in_place if n not in anew]
         for name in reversed(self._in_order([*leaving, *anew], was)):
             self._drop(name)
-        replaced = [n for n in gone if n in now and self._is_table(was[n])]
         for name in replaced:
             self._drop(name)
         # A view may read a new table, and a changed view a new view.
@@ -156,6 +159,11 @@ class _Evolution:
 
     def _is_table(self, text: str) -> bool:
         return self._kind(text) is Kind.CREATE_TABLE
+
+    def _reads(self, name: str, names: Sequence[str]) -> bool:
+        """Tell whether it is a dictionary of these, which keeps them from being dropped."""
+        is_dictionary = self._kind(self._was[name]) is Kind.CREATE_DICTIONARY
+        return is_dictionary and bool(_mentioned(self._was[name], set(names)))
 
     def _make_functions(self) -> None:
         before, after = self._functions
@@ -260,17 +268,22 @@ class _Evolution:
         return True
 
     def _replace(self, name: str, after: str) -> None:
-        """Put an empty table in the place of another, which is kept aside."""
+        """Put an empty table in the place of another, which is kept aside.
+
+        By EXCHANGE: ClickHouse renames and drops no table that a dictionary reads (630).
+        """
         table, trash = named(name), named(self._trash(name))
         self._way.loses.append(f"the rows of {name}, which cannot be copied exactly")
         if self._forward is not None:
             self._say(f"DROP TABLE IF EXISTS {trash} SYNC")
-        self._say(f"RENAME TABLE IF EXISTS {table} TO {trash}")
-        self._say(self._local(create_table(after, Name(name))))
+        exchange = f"EXCHANGE TABLES {table} AND {trash}"
+        self._say(self._local(create_table(after, self._trash(name))))
+        self._say(exchange)
         self._way.returns[name] = (
-            Execute(f"DROP TABLE IF EXISTS {table} SYNC"),
-            Execute(f"RENAME TABLE IF EXISTS {trash} TO {table}"),
+            Execute(exchange),
+            Execute(f"DROP TABLE IF EXISTS {trash} SYNC"),
         )
+        self._way.requires = max(self._way.requires, REQUIRES)
 
     def _trash(self, name: str) -> Name:
         back = "_back" if self._forward is not None else ""

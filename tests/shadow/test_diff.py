@@ -125,6 +125,33 @@ def test_what_would_lose_data_is_refused_until_somebody_says_why_it_may(shop: Pr
         diff(shop, "SELECT 1")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("CREATE TABLE t (id UInt64, v String) ENGINE = Log", "t"),
+        ("CREATE TABLE t (id UInt64, v String) ENGINE = Log", "u"),
+        ("CREATE VIEW t AS SELECT id, v FROM u", "t"),
+    ],
+)
+def test_a_table_that_a_dictionary_reads_gives_its_place(
+    shop: Project, one: str, other: str
+) -> None:
+    read = (
+        "CREATE DICTIONARY d (id UInt64, v UInt32 DEFAULT 0) PRIMARY KEY id "
+        "SOURCE(CLICKHOUSE(TABLE '{}')) LIFETIME(MIN 0 MAX 60) LAYOUT(FLAT())"
+    )
+    other_table = "CREATE TABLE u (id UInt64, v UInt32) ENGINE = Log"
+    first = ["CREATE TABLE t (id UInt64, v UInt32) ENGINE = Log", other_table, read.format("t")]
+    shop.write_revision("002_read", "001_events", first, ["DROP DICTIONARY d", *DROP_BOTH])
+    wanted = ";\n".join((EVENTS, other_table, one, read.format(other)))
+    assert diff(shop, wanted, destructive="they are small") is not None
+    assert bm.verify(versions=[str(shop.versions)], url="clickhouse+http://127.0.0.1:1/shop").ok
+    assert diff(shop, wanted) is None
+
+
+DROP_BOTH = ("DROP TABLE t", "DROP TABLE u")
+
+
 def test_a_view_reads_the_new_column_before_the_old_one_goes(shop: Project) -> None:
     def schema(column: str) -> str:
         return f"""
