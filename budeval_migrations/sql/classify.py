@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.insert import INPUT, InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.parallel import parts
 
@@ -100,10 +100,8 @@ def _by_first_words(text: str) -> Classified:
         return Classified(Kind.EMPTY)
     if kind is TokenKind.OPEN:
         return _bracketed(text, tokens)
-    if word == "INSERT":
-        return _insert(text, tokens)
-    if word == "WITH":
-        return _with(text, tokens)
+    if word in ("INSERT", "WITH"):
+        return _insert(text, chain([(kind, start, end)], tokens))
     if word in ("CREATE", "REPLACE"):
         return Classified(_created(text, tokens))
     if word in ("ALTER", "DROP", "SET"):
@@ -145,34 +143,12 @@ def _bracketed(text: str, tokens: _Tokens) -> Classified:
     return Classified(Kind.OTHER)
 
 
-def _with(text: str, tokens: _Tokens) -> Classified:
-    """Read past the expressions of a WITH to the statement they belong to."""
-    depth, previous = 0, "AS"
-    for kind, start, end in tokens:
-        if kind is TokenKind.COMMA and depth == 0:
-            previous = "AS"
-        elif kind is TokenKind.OPEN:
-            depth, previous = depth + 1, ""
-        elif kind is TokenKind.CLOSE:
-            depth -= 1
-        elif depth == 0:
-            word = _word(text, kind, start, end)
-            if previous == "AS":  # a name, whatever the word: WITH 1 AS from, select AS (…)
-                previous = ""
-                continue
-            if word == "INTO" and previous == "INSERT":
-                return _insert(text, chain([(kind, start, end)], tokens))
-            previous = word
-            if word in ("SELECT", "FROM"):
-                return Classified(Kind.SELECT)
-    return Classified(Kind.SELECT)
-
-
 def _insert(text: str, tokens: _Tokens) -> Classified:
+    """Read an INSERT, or a WITH, which may stand before one."""
     head = InsertHead()
     for kind, start, end in tokens:
         data = head.feed(kind, text[start:end])
-        if data is InsertData.ELSEWHERE:
+        if data is InsertData.ELSEWHERE or (data is InsertData.QUERY and not INPUT.search(text)):
             break
         if data is InsertData.FORMAT:
             has_rows = bool(text[end:].strip(WHITESPACE))
@@ -180,4 +156,4 @@ def _insert(text: str, tokens: _Tokens) -> Classified:
         if data is InsertData.VALUES:
             following = next(tokens, (TokenKind.SEMICOLON, 0, 0))[0]
             return Classified(Kind.INSERT, following is not TokenKind.SEMICOLON)
-    return Classified(Kind.INSERT)
+    return Classified(Kind.INSERT if head.begun or head.is_insert else Kind.SELECT)

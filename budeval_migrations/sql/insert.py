@@ -6,21 +6,28 @@ the classifier share it. May import ``sql.lexer`` only.
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 
 from budeval_migrations.sql.lexer import TokenKind
+
+INPUT = re.compile(r"(?i)\binput\b")
+"""What a query must hold for rows to follow it."""
 
 
 class InsertData(Enum):
     """Where the rows of an INSERT come from."""
 
     UNDECIDED = auto()
+    QUERY = auto()  # rows may follow nevertheless: INSERT ... SELECT ... FROM input(...) FORMAT x
     ELSEWHERE = auto()
     VALUES = auto()
     FORMAT = auto()
 
 
 class _State(Enum):
+    START = auto()
+    WITH = auto()
     INTO = auto()
     TARGET = auto()
     AFTER_TABLE = auto()
@@ -31,31 +38,50 @@ class _State(Enum):
     COLUMNS = auto()
     CLAUSES = auto()
     FORMAT_NAME = auto()
+    QUERY = auto()
+    READS_INPUT = auto()
 
 
 _QUERY_WORDS = frozenset({"SELECT", "WITH", "FROM"})
+# Behind a column that is called ``format``.
+_BEHIND_A_COLUMN = frozenset({"FROM", "AS", "AND", "OR", "IN", "IS", "LIKE", "DESC", "ASC"})
 _NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
 
 
 class InsertHead:
-    """Reads the significant tokens that follow the word INSERT, one by one.
+    """Reads the significant tokens of a statement, one by one.
 
     A table, a column or a format may be called ``values`` or ``format``, so the
     words mean something only where the grammar has them.
+
+    Attributes:
+        begun: INSERT INTO has been read, perhaps behind a WITH.
+
     """
 
-    __slots__ = ("_depth", "_inside", "_state")
+    __slots__ = ("_before", "_depth", "_inside", "_state", "begun")
 
     def __init__(self) -> None:
-        self._state = _State.INTO
+        self.begun = False
+        self._state = _State.START
         self._depth = 0
         self._inside: list[str] = []
+        self._before = ""
+
+    @property
+    def is_insert(self) -> bool:
+        """Whether the first word is INSERT."""
+        return self._state is not _State.START and self._state is not _State.WITH
 
     def feed(self, kind: TokenKind, text: str) -> InsertData:
-        """Take the next token; anything but UNDECIDED is final.
+        """Take the next token; ELSEWHERE, VALUES and FORMAT are final.
 
         VALUES and FORMAT are told at the token after which the data begins.
         """
+        if not self.begun:
+            return self._before_into(kind, text)
+        if self._state in (_State.QUERY, _State.READS_INPUT):
+            return self._in_query(kind, text)
         if kind is TokenKind.OPEN:
             self._depth += 1
             if self._depth == 1:
@@ -67,6 +93,29 @@ class InsertHead:
         if self._depth:
             return self._within(kind, text)
         return self._outside(kind, text)
+
+    def _before_into(self, kind: TokenKind, text: str) -> InsertData:
+        """Find INSERT INTO, at the beginning or behind the expressions of a WITH."""
+        word = text.upper() if kind is TokenKind.WORD else ""
+        if self._state is _State.START:
+            if word not in ("INSERT", "WITH"):
+                return InsertData.ELSEWHERE
+            self._state = _State.INTO if word == "INSERT" else _State.WITH
+            self._before = "AS"
+        elif self._state is _State.INTO:
+            if word != "INTO":
+                return InsertData.ELSEWHERE
+            self._state, self.begun = _State.TARGET, True
+        elif kind in (TokenKind.OPEN, TokenKind.CLOSE):
+            self._depth += 1 if kind is TokenKind.OPEN else -1
+            self._before = ""
+        elif self._depth == 0:
+            # Not FROM or SELECT: 1 IS NOT DISTINCT FROM 1 AS a, t.select AS b INSERT INTO ...
+            if (self._before, word) == ("INSERT", "INTO"):
+                self._state, self.begun = _State.TARGET, True
+            named = self._before == "AS"  # a name, whatever the word: WITH 1 AS insert SELECT ...
+            self._before = "AS" if kind is TokenKind.COMMA else "" if named else word
+        return InsertData.UNDECIDED
 
     def _open(self) -> InsertData:
         if self._state is _State.FORMAT_NAME:
@@ -88,20 +137,34 @@ class InsertHead:
         if self._state is not _State.COLUMNS or len(self._inside) == 2:
             return InsertData.UNDECIDED
         if not self._inside and kind is TokenKind.OPEN:
-            return InsertData.ELSEWHERE
+            return self._query()
         self._inside.append(text if kind is TokenKind.QUOTED_IDENTIFIER else text.upper())
         if len(self._inside) == 2 and self._inside[0] in _QUERY_WORDS and self._inside[1] != ",":
-            return InsertData.ELSEWHERE
+            return self._query()
         return InsertData.UNDECIDED
+
+    def _query(self) -> InsertData:
+        self._state = _State.QUERY
+        return InsertData.QUERY
+
+    def _in_query(self, kind: TokenKind, text: str) -> InsertData:
+        """Find FORMAT and a name behind a query that reads ``input(...)``."""
+        before, self._before = self._before, text.upper() if kind in _NAMES else ""
+        self._depth += (kind is TokenKind.OPEN) - (kind is TokenKind.CLOSE)
+        if kind is TokenKind.OPEN and before == "INPUT":
+            self._state = _State.READS_INPUT
+        clause = before == "FORMAT" and kind in _NAMES and self._before not in _BEHIND_A_COLUMN
+        reads_input = self._state is _State.READS_INPUT
+        return (
+            InsertData.FORMAT
+            if clause and reads_input and not self._depth
+            else InsertData.UNDECIDED
+        )
 
     def _outside(self, kind: TokenKind, text: str) -> InsertData:
         word = text.upper() if kind is TokenKind.WORD else ""
         state = self._state
-        if state is _State.INTO:
-            if word != "INTO":
-                return InsertData.ELSEWHERE
-            self._state = _State.TARGET
-        elif state is _State.TARGET and word == "TABLE":
+        if state is _State.TARGET and word == "TABLE":
             self._state = _State.AFTER_TABLE
         elif state in (_State.TARGET, _State.AFTER_TABLE) and word == "FUNCTION":
             self._state = _State.FUNCTION
@@ -121,7 +184,7 @@ class InsertHead:
         elif word == "FORMAT":
             self._state = _State.FORMAT_NAME
         elif word in _QUERY_WORDS:
-            return InsertData.ELSEWHERE
+            return self._query()
         elif state is _State.AFTER_NAME:
             self._state = _State.CLAUSES
         return InsertData.UNDECIDED

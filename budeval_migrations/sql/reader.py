@@ -58,17 +58,12 @@ def _remembered(text: str) -> tuple[Lexeme, ...]:
 
 def read_head(text: str) -> tuple[list[Lexeme], InsertData]:
     """Return what stands between INSERT and its rows or its query, and where the rows are."""
-    head, before = InsertHead(), ""
+    head = InsertHead()
     found: list[Lexeme] = []
-    named = False  # what comes next is a name, whatever the word: WITH 1 AS into, from AS (…)
     for lexeme in walk(text):
-        if not found and (named or (before, lexeme.word) != ("INSERT", "INTO")):
-            before = "" if lexeme.depth or named else lexeme.word
-            comma = lexeme.kind is TokenKind.COMMA and not lexeme.depth
-            named = before in ("WITH", "AS") or comma
-            continue
-        found.append(lexeme)
         data = head.feed(lexeme.kind, text[lexeme.start : lexeme.end])
+        if head.begun:
+            found.append(lexeme)
         if data is not InsertData.UNDECIDED:
             return found, data
     return found, InsertData.UNDECIDED

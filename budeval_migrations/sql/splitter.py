@@ -6,12 +6,14 @@ import ``errors`` and the other modules of ``sql``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from budeval_migrations.sql.insert import InsertData, InsertHead
+from budeval_migrations.sql.insert import INPUT, InsertData, InsertHead
 from budeval_migrations.sql.lexer import WHITESPACE, Scanner, TokenKind, refuse
 from budeval_migrations.sql.rows import find_rows
 
+_INSERT = re.compile(r"(?i)\binsert\b")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -72,6 +74,7 @@ class _Splitter:
         self._line = 1
         self._line_start = 0
         self._counted = 0
+        self._next: dict[re.Pattern[str], int] = {}
 
     def run(self) -> list[Piece]:
         """Walk the script once."""
@@ -104,10 +107,10 @@ class _Splitter:
                 continue
             if significant < 0:
                 significant = start
-                if kind is TokenKind.WORD and text[start:stop].upper() == "INSERT":
+                if self._may_insert(text[start:stop].upper(), stop):
                     head = InsertHead()
-                    continue
-                scanner.hurry = True
+                else:
+                    scanner.hurry = True
             if kind is TokenKind.OPEN:
                 brackets.append(start)
             elif kind is TokenKind.CLOSE:
@@ -118,11 +121,24 @@ class _Splitter:
                     rows = find_rows(text, stop)
                     self._add(text[begin : rows.end], begin, significant)
                     return rows.next
+                if data is InsertData.QUERY and self._has(INPUT, stop):
+                    continue
                 if data is not InsertData.UNDECIDED:
                     head, scanner.hurry = None, True
         self._check_closed(brackets)
         self._add(_trimmed(text, begin, end, comment), begin, significant)
         return len(text)
+
+    def _may_insert(self, first: str, at: int) -> bool:
+        return first == "INSERT" or (first == "WITH" and self._has(_INSERT, at))
+
+    def _has(self, word: re.Pattern[str], at: int) -> bool:
+        """Tell whether a word stands anywhere behind a place; it is looked for once."""
+        place = self._next.get(word, -1)
+        if place < at:
+            found = word.search(self._text, at)
+            place = self._next[word] = found.start() if found else len(self._text)
+        return place < len(self._text)
 
     def _check_pair(self, brackets: list[int], closing: int) -> None:
         mark = self._text[closing]

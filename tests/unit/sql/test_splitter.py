@@ -259,6 +259,27 @@ def test_the_time_grows_with_the_length_and_not_with_its_square(unit: str) -> No
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        "WITH 1 AS x INSERT INTO t FORMAT TSV",
+        "INSERT INTO t SELECT * FROM input('a String') FORMAT TSV",
+        "INSERT INTO t (a) (SELECT a FROM input('a String')) SETTINGS max_threads = 1 FORMAT TSV",
+        "INSERT INTO t WITH 1 AS x SELECT a, x FROM (SELECT * FROM input('a String')) FORMAT TSV",
+    ],
+)
+def test_rows_behind_a_with_or_a_query_of_input_are_no_statements(head: str) -> None:
+    assert [piece.text for piece in split(f"{head}\na;b; c\n\nSELECT 1")] == [
+        f"{head}\na;b; c",
+        "SELECT 1",
+    ]
+
+
+@pytest.mark.parametrize("query", ["SELECT input FROM q", "SELECT a FROM input('a Int8')"])
+def test_without_format_no_rows_follow_a_query(query: str) -> None:
+    assert len(split(f"INSERT INTO t {query}; DROP TABLE u")) == 2
+
+
+@pytest.mark.parametrize(
     "rows", ["/**/" * 200 + "x\n1", "-- x\n" * 100_000, "/* a */ " * 300 + "x"]
 )
 def test_rows_full_of_comments_do_not_take_for_ever(rows: str) -> None:
