@@ -34,6 +34,7 @@ class Partition:
         first: The smallest block number; a merge keeps it.
         last: The greatest block number; every insert makes a greater one.
         hashes: ``hash_of_all_files`` of the parts; a copied part keeps its hash.
+        value: What the partition is of, as ``system.parts`` prints it; empty where it is not known.
 
     """
 
@@ -41,6 +42,7 @@ class Partition:
     last: int
     rows: int
     hashes: tuple[str, ...] = ()
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class Fingerprint:
     def _from(cls, found: dict[str, Any]) -> Fingerprint:
         partitions = {
             name: {
-                key: Partition(p["first"], p["last"], p["rows"], tuple(p["hashes"]))
+                key: Partition(
+                    p["first"], p["last"], p["rows"], tuple(p["hashes"]), p.get("value", "")
+                )
                 for key, p in held.items()
             }
             for name, held in found.pop("partitions", {}).items()
@@ -231,14 +235,14 @@ def _partitions(session: Session, names: set[_Pair]) -> dict[str, dict[str, Part
     )
     rows = session.query(
         "SELECT database, table, partition_id, min(min_block_number), max(max_block_number), "
-        f"sum(rows), {hashes} FROM system.parts "
+        f"sum(rows), {hashes}, any(partition) FROM system.parts "
         f"WHERE active AND rows > 0 AND {_where(names, 'table')} "
         "GROUP BY database, table, partition_id"
     )
-    for database, table, partition, first, last, count, listed in rows:
+    for database, table, partition, first, last, count, listed, value in rows:
         kept = tuple(sorted(listed)) if len(listed) <= _MOST_HASHES else ()
         found[f"{database}.{table}"][str(partition)] = Partition(
-            int(first), int(last), int(count), kept
+            int(first), int(last), int(count), kept, str(value)
         )
     return found
 

@@ -20,11 +20,13 @@ from budeval_migrations.sql import quote
 _MEANT: Mapping[str, str] = {
     "additional_result_filter": "",
     "additional_table_filters": "{}",
+    "alter_update_mode": "heavy",
     "data_type_default_nullable": "0",
     "force_index_by_date": "0",
     "force_primary_key": "0",
     "ignore_drop_queries_probability": "0",
     "implicit_transaction": "0",
+    "lightweight_delete_mode": "alter_update",
     "limit": "0",
     "max_bytes_to_read": "0",
     "max_columns_to_read": "0",
@@ -42,8 +44,14 @@ _MEANT: Mapping[str, str] = {
 }
 _NAMES = ", ".join(quote.string(name) for name in _MEANT)
 
-# A DROP that is passed over in silence; an INSERT that is confirmed before it is done.
-_OF_STATEMENTS = ("ignore_drop_queries_probability", "wait_for_async_insert")
+# A DROP that is passed over in silence; an INSERT that is confirmed before it is done; an UPDATE
+# or a DELETE that leaves no mutation.
+_OF_STATEMENTS = (
+    "alter_update_mode",
+    "ignore_drop_queries_probability",
+    "lightweight_delete_mode",
+    "wait_for_async_insert",
+)
 
 # SQL over system.settings, which 18.16 and 26.x both have.
 CHANGED = f"groupArrayIf(name, changed AND name IN ({_NAMES}))"

@@ -43,6 +43,7 @@ from budeval_migrations.model import PARAMETER
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch
+from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.sql.redact import Redactor, secrets_in
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
@@ -165,12 +166,12 @@ class Sender:
             Unsupported: A setting makes it leave no mutation.
 
         """
-        if not task.effect.mutation or not task.effect.targets:
+        if not task.effect.mutation:
             return
-        said = {name.lower() for name in _said(task)}
-        text = task.statement.text.lower()
+        reader = Reader(task.statement.text)
+        names = {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
         for name in _LIGHTWEIGHT:
-            if name in said or name in text:
+            if name in names or name in _said(task):
                 raise Unsupported(
                     f"With {name} it leaves no mutation that could be followed.",
                     hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
@@ -240,8 +241,9 @@ class Sender:
         """Return what the revision sets, and what makes the server answer where we poll."""
         settings = {**_said(task), **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
-            # A view passes a mutation on to a table whose mutations we do not look at.
-            passed_on = (
+            # The table may be a parameter; a view passes a mutation on to a table whose
+            # mutations we do not look at.
+            passed_on = not task.effect.targets or (
                 Watch.MUTATIONS in task.effect.watches
                 and intent.before
                 and not Fingerprint.from_json(intent.before).mutations

@@ -180,6 +180,7 @@ def _create(kind: Kind, reader: Reader) -> Effect:
 _BEFORE_OPERAND = frozenset(
     {"BY", "KEY", "TTL", "NOT", "AND", "OR", "XOR", "DIV", "MOD", "IN", "LIKE", "ILIKE", "BETWEEN"}
     | {"IS", "CASE", "WHEN", "THEN", "ELSE", "INTERVAL", "WHERE", "SET", "GLOBAL", "DISTINCT"}
+    | {"FROM", "REGEXP", "CHECK", "ASSUME", "DEFAULT", "MATERIALIZED", "ALIAS", "USING", "SAMPLE"}
 )
 _OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
 
@@ -246,13 +247,16 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
         reader.accept("IF", "NOT", "EXISTS")
     reader.accept("IF", "EMPTY")
     targets = _names(reader)
+    several = any(lx.kind is TokenKind.COMMA and lx.depth == 0 for lx in reader.rest)
+    if reader.peek(-1).kind is TokenKind.COMMA:
+        targets = ()  # the next name is a parameter
     return Effect(
         kind,
         repeatable=kind is Kind.DROP and guarded and bool(targets),
         watches=() if temporary else _watching(watch, targets),
         targets=() if temporary else targets,
         # A database goes table by table, and one of them may refuse.
-        atomic=len(targets) == 1 and what != "DATABASE",
+        atomic=not several and what != "DATABASE",
     )
 
 
@@ -348,7 +352,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
     table = reader.name() if reader.accept("TABLE") else None
     found = clauses(reader) if table else None
     if table is None or found is None:
-        return Effect(kind, repeatable=False)
+        return Effect(kind, repeatable=False, mutation=True, atomic=False)  # it may be all of that
     seen = {clause.rule.watch for clause in found}
     unseen = None in seen or temporary
     mutation = any(clause.rule.mutation for clause in found)

@@ -599,6 +599,12 @@ def test_where_only_a_secret_differs_that_is_said_and_the_way_out_works(stage: S
             ["DELETE FROM t WHERE 1 SETTINGS lightweight_delete_mode = 'lightweight_update'"],
             "follow",
         ),
+        (
+            [
+                "ALTER TABLE t UPDATE v = v WHERE 1 SETTINGS \"alter\\x5fupdate_mode\" = 'lightweight'"
+            ],
+            "follow",
+        ),
     ],
 )
 def test_a_mutation_that_cannot_be_followed_is_refused_and_not_sent(

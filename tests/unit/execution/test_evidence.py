@@ -45,6 +45,8 @@ TABLES = {
     "altered": (ADD, SOME, objects(t="two"), APPLIED),
     "not altered": (ADD, SOME, SOME, NOT_APPLIED),
     "altered, and there is no table": (ADD, NONE, NONE, NOT_APPLIED),
+    "altered by another name": (ADD, objects(t="Alias x y"), objects(t="Alias x y"), UNKNOWN),
+    "another name dropped": (DROP, objects(t="Alias x y"), NONE, APPLIED),
     "dropped": (DROP, SOME, NONE, APPLIED),
     "not dropped": (DROP, SOME, SOME, NOT_APPLIED),
     "dropped and made anew by another": (DROP, SOME, objects(t="new"), APPLIED),
@@ -263,7 +265,7 @@ INSERTS = {
         {"1": part(1, 3, 23, "ab", "c")},
         APPLIED,
     ),
-    "a partition went away": (VALUES, P, {"2": P["2"]}, NOT_APPLIED),
+    "a partition went away": (VALUES, P, {"2": P["2"]}, UNKNOWN),
     "select, nothing new": (SELECT, P, P, NOT_APPLIED),
     "select, rows": (SELECT, P, {**P, "3": part(3, 3, 3)}, UNKNOWN),
 }
@@ -318,7 +320,25 @@ DROPS = {
         "ALTER TABLE t DROP PARTITION ('a', 1)",
         P,
         {"2": P["2"]},
+        UNKNOWN,
+    ),
+    "the only one is gone": (
+        "ALTER TABLE t DROP PARTITION ('a', 1)",
+        {"2": P["2"]},
+        {},
         APPLIED,
+    ),
+    "named by its value": (
+        "ALTER TABLE t DROP PARTITION ('a', 1)",
+        {**P, "3": replace(part(3, 3), value="('a',1)")},
+        P,
+        APPLIED,
+    ),
+    "another than that of the value is gone": (
+        "ALTER TABLE t DROP PARTITION '2030-01-02'",
+        {"1": P["1"], "20300102": replace(P["2"], value="2030-01-02")},
+        {"20300102": replace(P["2"], value="2030-01-02")},
+        NOT_APPLIED,
     ),
     "two are gone, one of them by another": (
         "ALTER TABLE t DROP PARTITION ('a', 1)",

@@ -306,7 +306,7 @@ def test_an_alter_that_is_not_the_same_twice_can_be_watched(
         ("DROP PARTITION ID '202401'", Change.DROP_PARTITION, "ID '202401'", None, True),
         ("DROP PARTITION ALL", Change.DROP_PARTITION, "ALL", None, True),
         ("DROP PARTITION ('a', 1) -- x", Change.DROP_PARTITION, "('a', 1)", None, True),
-        ("DROP PART 'all_1_1_0'", Change.DROP_PARTITION, None, None, True),
+        ("DROP PART 'all_1_1_0'", Change.DROP_PARTITION, "'all_1_1_0'", None, True),
         ("DETACH PARTITION tuple( 1 )", Change.DETACH_PARTITION, "tuple( 1 )", None, True),
         ("DETACH PART 'all_1_1_0'", Change.DETACH_PARTITION, None, None, True),
         ("ATTACH PARTITION 1", Change.ATTACH_PARTITION, "1", None, False),
@@ -520,6 +520,19 @@ def test_a_large_insert_takes_no_time_and_is_not_counted() -> None:
     start = time.perf_counter()
     assert effect(text).rows is None
     assert time.perf_counter() - start < 0.5
+
+
+def test_what_a_parameter_names_is_no_whole_statement() -> None:
+    dropped = effect("DROP TABLE a, {t:Identifier}")
+    assert (dropped.targets, dropped.atomic) == ((), False)
+    altered = effect("ALTER TABLE {t:Identifier} DELETE WHERE a")
+    assert (altered.mutation, altered.atomic, altered.repeatable) == (True, False, False)
+
+
+@pytest.mark.parametrize("before", ["IS NOT DISTINCT FROM", "REGEXP", "IS DISTINCT FROM"])
+def test_a_column_that_is_called_empty_is_no_keyword(before: str) -> None:
+    text = f"CREATE TABLE IF NOT EXISTS t ENGINE = MergeTree ORDER BY x {before} empty AS SELECT 1"
+    assert (effect(text).repeatable, effect(text).atomic) == (False, False)
 
 
 def test_brackets_without_end_take_linear_time() -> None:
