@@ -27,6 +27,8 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import key, take
 from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE
 from budeval_migrations.execution.task import Task
+from budeval_migrations.sql.access_set import NOTHING, reads
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.lock.lock import Lock
@@ -34,6 +36,16 @@ from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _TOGETHER = 50
 _LONGEST_WAIT = 0.25  # seconds
+# What they make depends on other things, also when they are done again.
+_READING = frozenset(
+    {
+        Kind.CREATE_VIEW,
+        Kind.CREATE_MATERIALIZED_VIEW,
+        Kind.CREATE_DICTIONARY,
+        Kind.CREATE_FUNCTION,
+        Kind.ALTER,
+    }
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -89,6 +101,7 @@ class Recorder:
         self._written: list[Callable[[], None]] = []
         self._unsure = False
         self._changed: set[str] = set()
+        self._read = NOTHING
         self._since = 0.0
 
     @_one_at_a_time
@@ -103,7 +116,7 @@ class Recorder:
             return self._entry(task, "")  # it is thrown away: nobody goes on after a kill
         known = self._intents.pop(_key(task), None)
         if known is not None or not task.needs_intent:
-            if self._unsure or self._old() or not task.quick or self._touched(task) & self._changed:
+            if self._unsure or self._old() or not task.quick or self._matters_to(task):
                 self.flush()
             return known or self._entry(task, "")
         ahead = list(self._ahead(task))
@@ -128,6 +141,8 @@ class Recorder:
         self.record(entry)
         self._unsure = self._unsure or not task.quick
         self._changed |= self._touched(task)
+        if task.repeatable and task.effect.kind in _READING:
+            self._read |= reads(task.statement.text)
         # The Python between two statements of a dynamic revision may take long.
         if self._prompt or self._old() or task.total is None:
             self.flush()
@@ -207,6 +222,7 @@ class Recorder:
     def _write_entries(self) -> None:
         self._journal.append(self._entries)
         self._entries, self._unsure, self._changed = [], False, set()
+        self._read = NOTHING
 
     def _old(self) -> bool:
         return bool(self._since) and time.monotonic() - self._since >= _LONGEST_WAIT
@@ -241,6 +257,16 @@ class Recorder:
                 return
             touched |= names
             yield other
+
+    def _matters_to(self, task: Task) -> bool:
+        """Tell whether an outcome that waits would be another one if it came after a task.
+
+        A view that is made again reads its tables as they are by then.
+        """
+        names = {name.name for name in task.effect.targets}
+        return bool(
+            self._touched(task) & self._changed or self._read.unclear or names & self._read.names
+        )
 
     def _touched(self, task: Task) -> set[str]:
         # By full name: ``t`` and ``db.t`` are one table.

@@ -10,6 +10,7 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from budeval_migrations.errors import RevisionCompileError
@@ -18,7 +19,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel import parts
-from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes
+from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes, read_head
 from budeval_migrations.sql.redact import redact
 
 Values = dict[str, str | None]
@@ -30,6 +31,7 @@ _NUMBER = re.compile(r"[+-]?(?:0[xX](?P<hex>[0-9A-Fa-f_]+)|(?P<plain>[0-9._]+(?:
 
 _ONE = "holds for one connection alone, and the statements after it may go over another"
 _CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.ATTACH})
+_ASYNC_INSERT = "wait_for_async_insert"
 _TRANSACTIONS = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK"})
 
 
@@ -49,6 +51,7 @@ def carried(text: str) -> Values:
                 f"What this SET says cannot be read: {_shown(text)}",
                 hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
             )
+        _check_waits(text, {name for name, value in found.items() if value == "0"})
         return found
     if kind is Kind.USE:
         raise RevisionCompileError(
@@ -80,12 +83,34 @@ def carried(text: str) -> Values:
             f"A transaction {_ONE}: {_shown(text)}",
             hint="Write its statements without it: each of them is recorded by itself.",
         )
+    _check_waits(text, _named_in(kind, text))
     if kind is Kind.OTHER and Reader(text).accept("EXECUTE", "AS"):
         raise RevisionCompileError(
             f"EXECUTE AS hides what the statement does: {_shown(text)}",
             hint="Connect as that user, and write the statement without EXECUTE AS.",
         )
     return {}
+
+
+def _named_in(kind: Kind, text: str) -> Collection[str]:
+    """Return the names of settings that could let a statement go on when it was answered."""
+    if kind in (Kind.BACKUP, Kind.RESTORE):
+        return {lexeme.word.lower() for lexeme in lexemes(text) if not lexeme.depth}
+    if kind is not Kind.INSERT or _ASYNC_INSERT not in text:
+        return ()
+    head, _ = read_head(text)
+    reader = Reader(text, head)
+    return {reader.identifier(lexeme) for lexeme in head if lexeme.kind in NAMES}
+
+
+def _check_waits(text: str, settings: Collection[str]) -> None:
+    for name in ("async", _ASYNC_INSERT):
+        if name in settings:
+            raise RevisionCompileError(
+                f"With {name.upper() if name == 'async' else name} the server answers before it "
+                f"is done: {_shown(text)}",
+                hint="Leave it out: nobody would know whether it failed afterwards.",
+            )
 
 
 class Carrier:

@@ -40,7 +40,7 @@ def replicate(text: str, path: str, replica: str) -> str:
     if engine is None:
         return text
     name, bracket, empty = engine
-    head = f"{text[: name.start]}Replicated{text[name.start : name.end]}"
+    head = f"{text[: name.start]}Replicated{Reader(text).identifier(name)}"
     place = f"{quote.string(path)}, {quote.string(replica)}" if path else ""
     if bracket is None:
         return f"{head}({place}){text[name.end :]}" if place else f"{head}{text[name.end :]}"
@@ -53,13 +53,13 @@ def engine_of(text: str) -> str:
     if classify(text).kind not in _WITH_ENGINE:
         return ""
     found = named_engine(Reader(text))
-    return text[found[0].start : found[0].end] if found else ""
+    return Reader(text).identifier(found[0]) if found else ""
 
 
 def _engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
     """Find a MergeTree: its name, the bracket behind it, and whether nothing is in it."""
     found = named_engine(reader)
-    if found is None or not _FAMILY.fullmatch(reader.text[found[0].start : found[0].end]):
+    if found is None or not _FAMILY.fullmatch(reader.identifier(found[0])):
         return None
     return found
 
@@ -71,7 +71,9 @@ def named_engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
             continue
         if lexeme.word == "AS" and begins_query(reader.rest[index + 1 : index + 2]):
             return None  # behind it, ENGINE is a column
-        if lexeme.word != "ENGINE":
+        before = reader.rest[index - 1] if index else lexeme
+        named = before.word in ("TABLE", "EXISTS", "VIEW") or before.kind is TokenKind.DOT
+        if lexeme.word != "ENGINE" or named:  # a table may be called so
             continue
         reader.at = index + 1
         equals = reader.peek()

@@ -161,6 +161,7 @@ def about(task: Task, entries: Iterable[JournalEntry]) -> list[JournalEntry]:
 TABLE = "CREATE TABLE {} (k Int8) ENGINE = Log"
 GUARDED = "CREATE TABLE IF NOT EXISTS {} (k Int8) ENGINE = Log"
 INSERT = "INSERT INTO {} SELECT 1"
+ADD = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS c Int8"
 
 
 def test_tables_that_are_made_one_after_another_share_their_writes() -> None:
@@ -171,6 +172,33 @@ def test_tables_that_are_made_one_after_another_share_their_writes() -> None:
     assert len(world.sent) == 40
     assert world.writes == 3  # all intents, then all outcomes, then all rows of the ledger
     assert len(world.rows) == 40
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "known"),
+    [
+        ("CREATE OR REPLACE VIEW v AS SELECT * FROM a", ADD.format("a"), True),
+        ("CREATE OR REPLACE VIEW v AS SELECT * FROM a", ADD.format("b"), False),
+        (
+            "CREATE OR REPLACE VIEW v AS SELECT f(1)",
+            "CREATE OR REPLACE FUNCTION f AS x -> x",
+            True,
+        ),
+        (
+            "ALTER TABLE v MODIFY QUERY SELECT * FROM a",
+            "CREATE OR REPLACE VIEW a AS SELECT 1",
+            True,
+        ),
+        ("CREATE OR REPLACE VIEW v AS SELECT * FROM merge('^x')", GUARDED.format("x1"), True),
+    ],
+)
+def test_what_reads_a_thing_is_written_down_before_that_changes(
+    first: str, second: str, known: bool
+) -> None:
+    world = World()
+    run(world, make_steps([first, second]))
+    durable = world.sent[1][1]
+    assert (APPLIED in [e.event for e in durable if e.position == 1]) is known
 
 
 def test_more_than_fifty_intents_are_not_written_at_once() -> None:

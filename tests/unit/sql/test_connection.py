@@ -47,6 +47,18 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
             "ordinary",
         ),
         ("BEGIN TRANSACTION", "A transaction holds for one", "Write its statements without it"),
+        ("RESTORE TABLE t FROM Disk('a', 'b') ASYNC", "With ASYNC the server answers", "Leave it"),
+        (
+            "BACKUP TABLE t TO Disk('a', 'b') SETTINGS async = 1",
+            "With ASYNC the server",
+            "Leave it",
+        ),
+        ("SET wait_for_async_insert = 0", "With wait_for_async_insert the server", "Leave it out"),
+        (
+            "INSERT INTO t SETTINGS async_insert = 1, `wait_for_async_insert` = 0 VALUES (1)",
+            "With wait_for_async_insert the server answers before it is done",
+            "nobody would know",
+        ),
         ("EXECUTE AS bob", "EXECUTE AS hides what", "Connect as that user"),
         ("EXECUTE AS bob DROP TABLE t", "EXECUTE AS hides what", "Connect as that user"),
         ("ROLLBACK", "A transaction holds for one", "each of them is recorded by itself"),

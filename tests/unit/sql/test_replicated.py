@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.replicated import replicate
+from budeval_migrations.sql.replicated import engine_of, replicate
 
 PATH = "/clickhouse/tables/{shard}/d/t"
 
@@ -45,6 +45,23 @@ def test_the_hidden_table_of_a_view_is_replicated_too() -> None:
     assert replicate(view.format("MergeTree"), "/p", "r") == view.format(
         "ReplicatedMergeTree('/p', 'r')"
     )
+
+
+@pytest.mark.parametrize(
+    ("head", "engine"),
+    [
+        ("CREATE TABLE engine (a Int8) ENGINE = ", "MergeTree"),
+        ("CREATE TABLE IF NOT EXISTS engine (a Int8) ENGINE ", "MergeTree"),
+        ("CREATE TABLE d.engine (a Int8) ENGINE = ", "MergeTree"),
+        ("CREATE TABLE t (a Int8) ENGINE = ", "`MergeTree`"),
+        ("CREATE TABLE t (a Int8) ENGINE = ", '"Merge\\x54ree"'),
+        ("CREATE TABLE t (a Int8) ENGINE = ", "“MergeTree”"),
+    ],
+)
+def test_an_engine_is_found_whatever_the_table_is_called(head: str, engine: str) -> None:
+    made = replicate(f"{head}{engine} ORDER BY a", "/p", "r")
+    assert made == f"{head}ReplicatedMergeTree('/p', 'r') ORDER BY a"
+    assert engine_of(f"{head}{engine} ORDER BY a") == "MergeTree"
 
 
 @pytest.mark.parametrize(
