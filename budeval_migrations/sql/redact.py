@@ -17,12 +17,14 @@ from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
+from budeval_migrations.sql.reader import Lexeme, Reader
 from budeval_migrations.sql.secret_calls import (
     COMMENT,
     GAP,
     LITERAL,
     Span,
     before_of,
+    is_clause,
     secret_arguments,
 )
 
@@ -183,12 +185,10 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
     literal, and no comment tells what stands behind it.
     """
     comments = _comments(text)
-    if not comments:
-        yield from _secrets(text)
-        return
+    blanks = [(start, end, "") for start, end in comments]
     bare, at = [], 0
-    for start, end in comments:
-        bare += [text[at:start], " " * (end - start)]
+    for start, end, name in sorted([*blanks, *_odd_names(text)]):
+        bare += [text[at:start], name.ljust(end - start)]
         at = end
     yield from _secrets("".join((*bare, text[at:])))
     for start, end in comments:
@@ -248,6 +248,15 @@ def _comments(text: str) -> list[Span]:
     return _tokens(text, TokenKind.COMMENT) if _COMMENT_SIGN.search(text) else []
 
 
+def _odd_names(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the names whose quotes or escapes hide what they are, each as it is without."""
+    reader = Reader(text, ())
+    for start, end in _tokens(text, TokenKind.QUOTED_IDENTIFIER) if _ODD.search(text) else ():
+        name = reader.identifier(Lexeme(TokenKind.QUOTED_IDENTIFIER, start, end, "", 0))
+        if _WORD.fullmatch(name) and (_ODD_QUOTE.search(text, start, end) or is_clause(name)):
+            yield start, end, name
+
+
 def _strings(text: str) -> list[Span]:
     """Return where the literals of a statement are; none where it is none, or is long."""
     return _tokens(text, TokenKind.STRING)
@@ -264,6 +273,9 @@ def _tokens(text: str, wanted: TokenKind) -> list[Span]:
         return []
 
 
+_ODD = re.compile('["`\u201c]')
+_ODD_QUOTE = re.compile(r"[\u201c\\]")
+_WORD = re.compile(r"\w+")
 _COMMENT_SIGN = re.compile(r"--|/\*|//|#[ !]")
 
 

@@ -99,9 +99,14 @@ class _Argument(NamedTuple):
         return len(self.pieces) == 1 and self.pieces[0].kind in ("literal", "name")
 
     @property
-    def is_open(self) -> bool:
-        """Whether it says a format, a compression or the structure of a table."""
-        return bool(_FORMAT.fullmatch(self.plain) or _STRUCTURE.match(self.plain))
+    def is_format(self) -> bool:
+        """Whether it says a format or a compression."""
+        return bool(_FORMAT.fullmatch(self.plain))
+
+    @property
+    def is_structure(self) -> bool:
+        """Whether it says the structure of a table."""
+        return bool(_STRUCTURE.match(self.plain))
 
 
 _Arguments = Sequence[_Argument]
@@ -131,8 +136,14 @@ def _made(arguments: _Arguments, at: int) -> list[int]:
 
 
 def _closed(arguments: _Arguments, at: int) -> list[int]:
-    """Return the places from one on, but for what is surely no secret."""
-    return [index for index in range(at, len(arguments)) if not arguments[index].is_open]
+    """Return the places from one on, but for a format and what may stand behind it."""
+    closed, behind = [], False
+    for index in range(at, len(arguments)):
+        behind = behind or arguments[index].is_format
+        is_open = arguments[index].is_format or (behind and arguments[index].is_structure)
+        if not is_open:
+            closed.append(index)
+    return closed
 
 
 def _database(arguments: _Arguments, at: int, before: str) -> Sequence[int]:
@@ -275,6 +286,11 @@ def _of_call(text: str, found: re.Match[str], pieces: Sequence[_Piece]) -> Itera
     secret = reader(arguments, at, before_of(text, found.start(), _BEFORE))
     for index in _hidden(arguments, at, secret):
         yield Secret(*arguments[index].span)
+
+
+def is_clause(name: str) -> bool:
+    """Tell whether a name begins a clause that may hold secrets."""
+    return name.lower() in ("headers", "header", "source", "disk")
 
 
 def before_of(text: str, at: int, length: int) -> str:

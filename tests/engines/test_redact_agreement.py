@@ -28,6 +28,14 @@ OTHERS = (
     *("'a Int8'", "1", "`a,b(`", '"c)d"', "rand()", "'gzip'", "'nullable'", "d.t", "numbers(3)"),
 )
 GAPS = (" ", "\n", "/* , ( ' */", "-- '\n", "# '(\n", "// ')\n", "\u200b", "\u00a0 ", "")
+# A name may be quoted in several ways, and written with escapes.
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    lambda name: f"`{name}`",
+    lambda name: f'"{name}"',
+    lambda name: f"“{name}”",
+    lambda name: '"' + "".join(f"\\x{ord(char):02x}" for char in name) + '"',
+    lambda name: f"`{name[0]}\\x{ord(name[1]):02X}{name[2:]}`",
+)
 DATABASE_ENGINES = (
     *("MySQL", "PostgreSQL", "MaterializedPostgreSQL", "S3", "HDFS", "DataLakeCatalog", "SQLite"),
     *("Filesystem", "Remote", "Redis", "Backup", "Replicated", "Iceberg"),
@@ -35,6 +43,7 @@ DATABASE_ENGINES = (
 SOURCES = (
     *("MYSQL(PORT 1 USER 'u' PASSWORD{} DB 'd')", "CLICKHOUSE(HOST 'h' PASSWORD{} TABLE 't')"),
     *("HTTP(URL 'http://x' CREDENTIALS(USER 'u' PASSWORD{}))", "REDIS(HOST 'h' PASSWORD{})"),
+    "MYSQL(PORT 1 “password”{} DB 'd')",
     *("HTTP(URL 'x' HEADERS(HEADER(NAME 'a' VALUE{})))", "MONGODB(HOST 'h' PASSWORD{} DB 'd')"),
     *(
         "POSTGRESQL(USER 'u' PASSWORD{})",
@@ -101,6 +110,7 @@ def call(source: random.Random, name: str, most: int = 7) -> str:
     arguments = [source.choice(OTHERS) if source.random() < 0.6 else "'a'" for _ in range(count)]
     arguments[source.randrange(count)] = source.choice(FORMS)
     gap = source.choice(GAPS)
+    name = source.choice(SPELLINGS)(name) if source.random() < 0.3 else name
     return f"{name}{source.choice(('', ' '))}({f',{gap}'.join(arguments)})"
 
 
@@ -212,6 +222,16 @@ def test_of_passwords_in_urls(judge: Judge) -> None:
 def test_of_a_call_with_more_arguments_than_anybody_reads(judge: Judge) -> None:
     many = ", ".join("'x'" for _ in range(3000))
     check(judge, selects([f"bigquery('a', 'b', 'c', {many}, '{WORD}')"]), 1)
+
+
+def test_of_headers_by_any_name(judge: Judge) -> None:
+    names = [spelling("headers") for spelling in SPELLINGS]
+    calls = [f"url('http://x', CSV, 'a Int8', {name}('X' = '{WORD}'))" for name in names]
+    check(judge, selects(calls), 3)
+
+
+def test_of_a_key_that_looks_like_a_structure(judge: Judge) -> None:
+    check(judge, selects([f"s3('http://x', 'a', '{WORD} Int8')"]), 1)
 
 
 def test_of_a_password_that_is_a_number(judge: Judge) -> None:
