@@ -53,8 +53,9 @@ class Token:
 INSIGNIFICANT = frozenset({TokenKind.WHITESPACE, TokenKind.COMMENT})
 """The kinds that ClickHouse's parser never sees."""
 
-BLOCK_COMMENT = r"/\*[^*]*\*+(?:[^/*][^*]*\*+)*/"
-"""A pattern of a comment that holds no other; it can be read in one way only."""
+BLOCK_COMMENT = r"/\*(?:(?!\*/)(?s:.)){0,1000}\*/"
+"""A pattern of a comment that holds no other. It has a bound: many that are not closed would each
+be read to the end of the text."""
 
 # ASCII white space and what skipWhitespacesUTF8 adds to it (the BOM among it).
 WHITESPACE = (

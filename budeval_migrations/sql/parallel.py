@@ -37,6 +37,8 @@ def parts(text: str) -> tuple[Part, ...]:
     if not _JOINS.search(text):
         return (Part(text, 0),)
     found = lexemes(text)
+    if not found:
+        return (Part(text, 0),)
     begins, ends = [0], list[int]()
     for at in range(1, len(found) - 2):
         first, second, following = found[at : at + 3]

@@ -37,11 +37,11 @@ _BEGINS = re.compile(rf"(?i)(?:{_VERBS})\b")
 _THINGS = "TABLES?|VIEW|MATERIALIZED|DATABASE|DICTIONARY|FUNCTION|USER|ROLE|INDEX|OR|TEMPORARY"
 # What reads as a statement at the beginning of a line or behind a semicolon; and any verb
 # behind a line that a semicolon ends, or one of white space.
-_COMMENTS = rf"(?:{BLOCK_COMMENT}[ \t]*|(?:--|#[ !])[^\n]*\n[ \t]*){{0,50}}"
+_COMMENTS = rf"(?:{BLOCK_COMMENT}[ \t]*|(?:--|#[ !])[^\n]{{0,1000}}\n[ \t]*){{0,50}}"
 _SWALLOWED = re.compile(
     rf"(?i)(?<=[\n;])[ \t]*{_COMMENTS}(?P<s>(?:ALTER|ATTACH|CREATE|DETACH|DROP|RENAME|TRUNCATE"
     rf"|UNDROP)\s+(?:{_THINGS})\s|INSERT\s+INTO\s|OPTIMIZE\s+TABLE\s|DELETE\s+FROM\s"
-    rf"|EXCHANGE\s+(?:TABLES|DICTIONARIES)\s|(?:GRANT|REVOKE)\s+\w+[^\n]*\s(?:TO|FROM)\s"
+    rf"|EXCHANGE\s+(?:TABLES|DICTIONARIES)\s|(?:GRANT|REVOKE)\s+\w+[^\n]{{0,1000}}\s(?:TO|FROM)\s"
     r"|SYSTEM\s+(?:STOP|START|FLUSH|RELOAD|DROP|SYNC|RESTART)\s|UPDATE\s+\S+\s+SET\s"
     r"|SET\s+\w+\s*=)"
     rf"|(?:;|\n[ \t\r])[ \t\r]*\n[ \t]*{_COMMENTS}(?P<v>(?:{_VERBS})\b)"

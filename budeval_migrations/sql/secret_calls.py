@@ -24,7 +24,7 @@ LITERAL = (
 )
 """A string literal in any of its forms; the tail may be cut off. Format with a tag's name."""
 
-COMMENT = rf"{BLOCK_COMMENT}|(?:--|//|#[ !])[^\n]*(?:\n|\Z)"
+COMMENT = rf"{BLOCK_COMMENT}|(?:--|//|#[ !])[^\n]{{0,1000}}(?:\n|\Z)"
 GAP = rf"(?:[{WHITESPACE}]|{COMMENT})*"
 """White space and comments: each can be read in one way only, or some text takes for ever."""
 

@@ -270,7 +270,7 @@ def loses(tree: Tree) -> bool:
             and not tree.get("is_temporary")
             and (tree["kind"] != "Detach" or bool(tree["permanently"] and tree["table"]))
         )
-    if tree["type"] == "DeleteQuery":
+    if tree["type"] == "DeleteQuery" or tree.get("deduplicate"):
         return True
     if tree.get("is_materialized_view") and "refresh_strategy" in tree:
         into = [each.get("table_name") for each in tree["targets"]["targets"]]

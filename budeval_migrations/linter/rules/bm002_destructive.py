@@ -9,7 +9,7 @@ from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
 from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alteration import column_of
-from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.definition import Column
 from budeval_migrations.sql.effects import step_over_object
 from budeval_migrations.sql.reader import Reader
@@ -24,6 +24,14 @@ _CLAUSES = {
     ("DELETE", "IN"): "deletes rows of",
 }
 _VERBS = {Kind.TRUNCATE: "truncates", Kind.DELETE: "deletes rows of"}
+# What makes a statement of each kind lose something.
+_LOSING = {
+    Kind.DROP: frozenset({"TABLE", "DATABASE", "VIEW"}),
+    Kind.DETACH: frozenset({"PERMANENTLY"}),
+    Kind.DELETE: frozenset({"DELETE"}),
+    Kind.ALTER: frozenset({"DROP", "DELETE", "CLEAR", "REPLACE", "ALIAS", "EPHEMERAL"}),
+    Kind.CREATE_TABLE: frozenset({"REPLACE"}),
+}
 _NOT_STORED = ("ALIAS", "EPHEMERAL")
 _TABLE_LIKE = (Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW)
 
@@ -37,7 +45,12 @@ def _check(subject: Subject) -> Iterator[Spot]:
 
 
 def _losses(said: Said) -> Iterator[str]:
-    if said.kind in (Kind.DROP, Kind.DETACH):
+    if _is_unnamed(said):
+        yield "may lose rows or columns of what a parameter names"
+    elif said.kind is Kind.OPTIMIZE:
+        for name in _deduplicated(said):
+            yield f"removes rows of {shown(name)} that it takes for duplicates"
+    elif said.kind in (Kind.DROP, Kind.DETACH):
         yield from _dropped(said)
     elif said.kind in _VERBS:
         for name in said.effect.targets:
@@ -49,6 +62,23 @@ def _losses(said: Said) -> Iterator[str]:
         yield from _replaced(said)
     elif said.alteration is not None:
         yield from _altered(said)
+
+
+def _is_unnamed(said: Said) -> bool:
+    """Tell whether it may drop, empty or replace something whose name is a parameter."""
+    if said.effect.targets or said.kind not in _LOSING or said.temporary:
+        return False
+    by_parameter = any(said.text[lx.start : lx.end] == "{" for lx in said.lexemes)
+    return by_parameter and bool(_LOSING[said.kind] & set(said.words))
+
+
+def _deduplicated(said: Said) -> Iterator[Name]:
+    reader = Reader(said.text, said.lexemes)
+    reader.at = 1
+    reader.accept("TABLE")
+    name = reader.name()
+    if name and "DEDUPLICATE" in reader.outer() and not _is_own(said, said.before.get(name)):
+        yield name
 
 
 def _is_own(said: Said, table: Table | None) -> bool:

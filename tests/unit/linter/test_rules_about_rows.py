@@ -113,6 +113,34 @@ CASES = {
             ["the upgrade drops events_new, and the file does not say that it may"],
         ),
         Case(
+            "a parameter names what goes",
+            [
+                "SET param_t = 'events'",
+                "DROP TABLE IF EXISTS {t:Identifier}",
+                "DROP DATABASE {t:Identifier}",
+                "DELETE FROM {t:Identifier} WHERE 1",
+                "ALTER TABLE {t:Identifier} DROP COLUMN a",
+                "ALTER TABLE {t:Identifier} ADD COLUMN a Int8",
+                "CREATE OR REPLACE TABLE {t:Identifier} (a Int8) ENGINE = Log",
+            ],
+            [
+                "the upgrade may lose rows or columns of what a parameter names, and the file does not say that it may"
+            ]
+            * 5,
+        ),
+        Case(
+            "what looks like a duplicate goes",
+            [
+                "OPTIMIZE TABLE events FINAL DEDUPLICATE BY id",
+                "CREATE TABLE mine (a Int8) ENGINE = Log",
+                "OPTIMIZE TABLE mine DEDUPLICATE",
+            ],
+            [
+                "the upgrade removes rows of events that it takes for duplicates, and the file does "
+                "not say that it may"
+            ],
+        ),
+        Case(
             "what MOVE PARTITION brought into the helper is the old table's",
             [
                 "CREATE TABLE helper AS events ENGINE = MergeTree ORDER BY id",

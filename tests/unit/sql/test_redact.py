@@ -384,6 +384,14 @@ def test_a_secret_in_a_comment_is_hidden_too() -> None:
     assert redact("-- password = 'TOPSECRET'\nSELECT 1") == "-- password = '[HIDDEN]'\nSELECT 1"
 
 
+def test_a_comment_that_tells_of_parallel_is_read() -> None:
+    text = "-- password = 'x', sent in parallel\nSELECT 1 /* ; token = 'y' parallel */"
+    assert redact(text) == (
+        "-- password = '[HIDDEN]', sent in parallel\nSELECT 1 /* ; token = '[HIDDEN]' parallel */"
+    )
+    assert redact("; password = 'q' in parallel") == "; password = '[HIDDEN]' in parallel"
+
+
 def test_a_key_in_a_literal_leaves_its_quote() -> None:
     begin = "-----BEGIN PRIVATE KEY-----"
     assert redact(f"DELETE FROM t WHERE a = '{begin}'") == f"DELETE FROM t WHERE a = '{begin}'"
@@ -399,6 +407,9 @@ def test_a_key_in_a_literal_leaves_its_quote() -> None:
         "SELECT 'the named collection'" + ", 'the named collection'" * 20_000,
         "INSERT INTO t VALUES " + "('source (a')," * 20_000,
         "disk(" * 20_000,
+        "SELECT '" + "password /* " * 20_000 + "'",
+        "SELECT '" + "BY -- " * 20_000 + "'",
+        "SELECT '" + "url/* " * 20_000 + "'",
         "headers(" * 20_000,
     ],
     ids=lambda text: text[:24],

@@ -280,7 +280,14 @@ def test_without_format_no_rows_follow_a_query(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", ["/**/" * 200 + "x\n1", "-- x\n" * 100_000, "/* a */ " * 300 + "x"]
+    "rows",
+    [
+        "/* x\n" * 40_000,
+        ";GRANT x " * 40_000,
+        "/**/" * 200 + "x\n1",
+        "-- x\n" * 100_000,
+        "/* a */ " * 300 + "x",
+    ],
 )
 def test_rows_full_of_comments_do_not_take_for_ever(rows: str) -> None:
     assert len(split(f"INSERT INTO t FORMAT TSV\n{rows}")) == 1
