@@ -19,7 +19,7 @@ from tests.faults.processes import works_on
 from tests.support.project import REPOSITORY, Project
 from tests.support.waiting import wait_until
 
-SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(40) SETTINGS max_block_size = 1"
+SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(80) SETTINGS max_block_size = 1"
 
 
 @pytest.mark.parametrize("module", ["budeval_migrations", "alembic"])
