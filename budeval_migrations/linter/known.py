@@ -265,9 +265,7 @@ def applied(table: Table, clause: Clause, maker: Maker) -> Table:
     elif what == "COLUMN" and verb == "DROP":
         for element in clause.elements():
             added.pop(element.name, None)
-            for name in [n for n in columns or () if _is_part(n, element.name)]:
-                assert columns is not None
-                del columns[name]
+            columns = columns and _without(columns, element.name)
     return replace(table, columns=columns, added=added)
 
 
@@ -276,6 +274,10 @@ def _renamed_column(columns: Mapping[str, Column], old: Column, new: str) -> dic
         (new if column is old else name): (replace(old, name=new) if column is old else column)
         for name, column in columns.items()
     }
+
+
+def _without(columns: Mapping[str, Column], dropped: str) -> dict[str, Column]:
+    return {name: column for name, column in columns.items() if not _is_part(name, dropped)}
 
 
 def _is_part(name: str, dropped: str) -> bool:

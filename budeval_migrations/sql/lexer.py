@@ -218,13 +218,7 @@ class Scanner:
             index = found.lastindex or 0
             kind, end = kinds[index], found.end()
             if kind is TokenKind.NUMBER:
-                digits = _ALL_NUMBER
-                if previous is TokenKind.DOT:
-                    digits, end = _DIGITS_ONLY, _end_of(_NUMBER_AFTER_DOT, text, start)
-                if _end_of(digits, text, start) != end:
-                    # ``1_a`` is a word, ``1.5a`` is nothing.
-                    word = _ALL_WORD.match(text, start, end)
-                    kind = TokenKind.WORD if word else TokenKind.OTHER
+                kind, end = _number(text, start, end, previous)
             elif kind is TokenKind.DOT:
                 if _starts_number(text, start, previous, previous_end):
                     kind, end = TokenKind.NUMBER, _end_of(_NUMBER_FROM_DOT, text, start)
@@ -233,15 +227,31 @@ class Scanner:
             elif kind is TokenKind.COMMENT and text.startswith("/*", start):
                 end = _comment_end(text, start)
             elif kind is TokenKind.OTHER:
-                if index == _BAD_HEX:
-                    refuse(text, start, "the hexadecimal or binary string is not closed")
-                reason = _UNCLOSED.get(text[start])
-                if reason is not None:
-                    refuse(text, start, reason)
+                _check_closed(text, start, index)
             yield kind, start, end
             if kind not in INSIGNIFICANT:
                 previous, previous_end = kind, end
             start = end
+
+
+def _number(text: str, start: int, end: int, previous: TokenKind) -> tuple[TokenKind, int]:
+    """Return what a number is after all, and where it ends."""
+    digits = _ALL_NUMBER
+    if previous is TokenKind.DOT:
+        digits, end = _DIGITS_ONLY, _end_of(_NUMBER_AFTER_DOT, text, start)
+    if _end_of(digits, text, start) == end:
+        return TokenKind.NUMBER, end
+    # ``1_a`` is a word, ``1.5a`` is nothing.
+    return TokenKind.WORD if _ALL_WORD.match(text, start, end) else TokenKind.OTHER, end
+
+
+def _check_closed(text: str, start: int, index: int) -> None:
+    """Refuse a quote that opens something and does not close it."""
+    if index == _BAD_HEX:
+        refuse(text, start, "the hexadecimal or binary string is not closed")
+    reason = _UNCLOSED.get(text[start])
+    if reason is not None:
+        refuse(text, start, reason)
 
 
 def _last_kind(char: str) -> TokenKind:

@@ -107,27 +107,28 @@ class _Splitter:
                 continue
             if significant < 0:
                 significant = start
-                if self._may_insert(text[start:stop].upper(), stop):
-                    head = InsertHead()
-                else:
-                    scanner.hurry = True
+                scanner.hurry = not self._may_insert(text[start:stop].upper(), stop)
+                head = None if scanner.hurry else InsertHead()
             if kind is TokenKind.OPEN:
                 brackets.append(start)
             elif kind is TokenKind.CLOSE:
                 self._check_pair(brackets, start)
-            if head is not None:
-                data = head.feed(kind, text[start:stop])
-                if data is InsertData.FORMAT:
-                    rows = find_rows(text, stop)
-                    self._add(text[begin : rows.end], begin, significant)
-                    return rows.next
-                if data is InsertData.QUERY and self._has(INPUT, stop):
-                    continue
-                if data is not InsertData.UNDECIDED:
-                    head, scanner.hurry = None, True
+            if head is None:
+                continue
+            data = head.feed(kind, text[start:stop])
+            if data is InsertData.FORMAT:
+                rows = find_rows(text, stop)
+                self._add(text[begin : rows.end], begin, significant)
+                return rows.next
+            if not self._may_go_on(data, stop):
+                head, scanner.hurry = None, True
         self._check_closed(brackets)
         self._add(_trimmed(text, begin, end, comment), begin, significant)
         return len(text)
+
+    def _may_go_on(self, data: InsertData, at: int) -> bool:
+        reads_input = data is InsertData.QUERY and self._has(INPUT, at)
+        return data is InsertData.UNDECIDED or reads_input
 
     def _may_insert(self, first: str, at: int) -> bool:
         return first == "INSERT" or (first == "WITH" and self._has(_INSERT, at))

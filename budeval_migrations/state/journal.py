@@ -95,8 +95,7 @@ def append_fenced(
         # The same rows sent twice are one block, and no other rows are the same block.
         settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
     until = time.monotonic() + _PATIENCE
-    told = False
-    held = time.monotonic() + max(_PATIENCE, session.settings.lock_timeout)
+    keeper_wait = _KeeperWait(session, fence)
     while True:
         try:
             if not session.insert_fenced(table, rows, types, fence, settings=settings):
@@ -111,13 +110,7 @@ def append_fenced(
             if _arrived(session, table, rows[-1], until, error):
                 return
         except EngineError as error:
-            if fence and not session.topology.hosts and keeper.is_away(error):
-                if time.monotonic() >= held:
-                    raise _without_keeper(error) from error
-                if not told:
-                    waiting.say_held(session.shown)
-                told = True
-                interrupts.sleep(_POLL)
+            if keeper_wait.is_for(error):
                 continue  # the condition was not told, so that nothing was appended
             if error.code not in _PENDING or not session.topology.hosts:
                 raise
@@ -128,12 +121,36 @@ def append_fenced(
             interrupts.sleep(_POLL)
 
 
-def _without_keeper(error: EngineError) -> LockLost:
-    return LockLost(
-        "The lock is in ClickHouse Keeper, which the server cannot reach: "
-        f"{error.message.splitlines()[0]} Nothing more was sent.",
-        hint="Bring Keeper back, then run: budeval-migrate up. It finds out what took effect.",
-    )
+class _KeeperWait:
+    """Waits for Keeper, which the condition of a write needs."""
+
+    def __init__(self, session: Session, fence: str) -> None:
+        self._session = session
+        self._needed = bool(fence) and not session.topology.hosts
+        self._until = time.monotonic() + max(_PATIENCE, session.settings.lock_timeout)
+        self._told = False
+
+    def is_for(self, error: EngineError) -> bool:
+        """Tell whether Keeper is away; if so, after a moment.
+
+        Raises:
+            LockLost: It has been away for too long.
+
+        """
+        if not self._needed or not keeper.is_away(error):
+            return False
+        if time.monotonic() >= self._until:
+            raise LockLost(
+                "The lock is in ClickHouse Keeper, which the server cannot reach: "
+                f"{error.message.splitlines()[0]} Nothing more was sent.",
+                hint="Bring Keeper back, then run: budeval-migrate up. It finds out what took "
+                "effect.",
+            ) from error
+        if not self._told:
+            waiting.say_held(self._session.shown)
+        self._told = True
+        interrupts.sleep(_POLL)
+        return True
 
 
 def _arrived(
