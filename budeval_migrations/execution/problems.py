@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import ChecksumMismatch, LedgerError, MissingRevision
@@ -15,103 +15,105 @@ def find_problems(
     position: Position, statements_checksum: StatementsChecksum
 ) -> tuple[list[Problem], list[Problem]]:
     """Return what is refused and what is only told, from the ledger's side."""
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
+    edited = [*_edited(position, statements_checksum)]
+    problems = [problem for problem in edited if problem.kind == "checksum_mismatch"]
+    warnings = [problem for problem in edited if problem.kind == "reformatted"]
+    problems += [*_half_reverted(position), *_out_of_order(position), *_without_file(position)]
+    warnings += [*_begun_without_file(position), *_odd(position)]
+    return problems, warnings
+
+
+def _edited(position: Position, statements_checksum: StatementsChecksum) -> Iterator[Problem]:
     for name, row in position.applied.items():
         found = checksum_state(row, position.files.get(name), statements_checksum)
         if found is ChecksumState.MISMATCH:
             when = f"{row.executed_at:%Y-%m-%d %H:%M} UTC" if row else "some time"
-            problems.append(
-                Problem(
-                    name,
-                    "checksum_mismatch",
-                    f"{name} was applied on {when}, and its statements were changed afterwards.",
-                    "Restore the file, or accept it as it is now with: "
-                    f"budeval-migrate repair --revision {name}",
-                )
+            yield Problem(
+                name,
+                "checksum_mismatch",
+                f"{name} was applied on {when}, and its statements were changed afterwards.",
+                "Restore the file, or accept it as it is now with: "
+                f"budeval-migrate repair --revision {name}",
             )
         elif found is ChecksumState.REFORMATTED:
-            warnings.append(
-                Problem(
-                    name,
-                    "reformatted",
-                    f"{name} was edited after it was applied; its statements are the same.",
-                    f"Nothing has to be done; budeval-migrate repair --revision {name} "
-                    "records the new text.",
-                )
+            yield Problem(
+                name,
+                "reformatted",
+                f"{name} was edited after it was applied; its statements are the same.",
+                f"Nothing has to be done; budeval-migrate repair --revision {name} "
+                "records the new text.",
             )
+
+
+def _half_reverted(position: Position) -> Iterator[Problem]:
     for run in position.half_taken_back:
-        problems.append(
-            Problem(
-                run.revision,
-                "half_taken_back",
-                f"A downgrade of {run.revision} was begun and not finished: {_done(run)}.",
-                "Finish it, then upgrade: budeval-migrate down "
-                f"{(position.parents(run.revision) or ('base',))[0]}",
-            )
+        yield Problem(
+            run.revision,
+            "half_taken_back",
+            f"A downgrade of {run.revision} was begun and not finished: {_done(run)}.",
+            "Finish it, then upgrade: budeval-migrate down "
+            f"{(position.parents(run.revision) or ('base',))[0]}",
         )
-    for run in position.half_applied:
-        if run.revision not in position.graph:
-            warnings.append(
-                Problem(
-                    run.revision,
-                    "half_applied",
-                    f"{run.revision} was begun and not finished ({_done(run)}), and its "
-                    "file is gone.",
-                    "Restore the file and run the upgrade, or revert by hand what it did.",
-                )
-            )
+
+
+def _out_of_order(position: Position) -> Iterator[Problem]:
     for name, child in position.overtaken.items():
         below = position.graph[name].parents or ("base",)
-        problems.append(
-            Problem(
-                name,
-                "out_of_order",
-                f"{name} is not applied, and {child} is, which builds on it as its file is now.",
-                f"Give {child} the down_revision that it had, and {name} one after all that is "
-                "applied; or revert what is above it: "
-                f"budeval-migrate down {below[0]}, then up.",
-            )
+        yield Problem(
+            name,
+            "out_of_order",
+            f"{name} is not applied, and {child} is, which builds on it as its file is now.",
+            f"Give {child} the down_revision that it had, and {name} one after all that is "
+            "applied; or revert what is above it: "
+            f"budeval-migrate down {below[0]}, then up.",
         )
+
+
+def _without_file(position: Position) -> Iterator[Problem]:
     for name in position.missing:
-        problems.append(
-            Problem(
-                name,
-                "missing_revision",
-                f"{name} is applied, other revisions build on it, and it has no file.",
-                "Restore the file from version control.",
-            )
+        yield Problem(
+            name,
+            "missing_revision",
+            f"{name} is applied, other revisions build on it, and it has no file.",
+            "Restore the file from version control.",
         )
     for name in position.ahead:
-        problems.append(
-            Problem(
-                name,
-                "ahead",
-                f"{name} is applied and has no file: the file was deleted, or the database "
-                "is newer than these files.",
-                "Restore the file, or use the image that has it. To forget the record: "
-                f"budeval-migrate repair --forget {name}",
-            )
+        yield Problem(
+            name,
+            "ahead",
+            f"{name} is applied and has no file: the file was deleted, or the database "
+            "is newer than these files.",
+            "Restore the file, or use the image that has it. To forget the record: "
+            f"budeval-migrate repair --forget {name}",
         )
-    if not position.files:
-        warnings.append(
-            Problem(
-                None,
-                "no_revisions",
-                "There is no revision file: versions/ is empty, or another directory is meant.",
-                "budeval-migrate new writes one; `versions` names the directories.",
+
+
+def _begun_without_file(position: Position) -> Iterator[Problem]:
+    for run in position.half_applied:
+        if run.revision not in position.graph:
+            yield Problem(
+                run.revision,
+                "half_applied",
+                f"{run.revision} was begun and not finished ({_done(run)}), and its file is gone.",
+                "Restore the file and run the upgrade, or revert by hand what it did.",
             )
+
+
+def _odd(position: Position) -> Iterator[Problem]:
+    if not position.files:
+        yield Problem(
+            None,
+            "no_revisions",
+            "There is no revision file: versions/ is empty, or another directory is meant.",
+            "budeval-migrate new writes one; `versions` names the directories.",
         )
     for sequence in position.state.conflicts:
-        warnings.append(
-            Problem(
-                None,
-                "conflict",
-                f"Two runs appended ledger row {sequence} at the same time, without a lock.",
-                "Check that both did the same; set lock = auto where the server allows it.",
-            )
+        yield Problem(
+            None,
+            "conflict",
+            f"Two runs appended ledger row {sequence} at the same time, without a lock.",
+            "Check that both did the same; set lock = auto where the server allows it.",
         )
-    return problems, warnings
 
 
 def unfinished(position: Position) -> list[Problem]:

@@ -77,29 +77,13 @@ def lifespan(
     if settings.get("url"):
         parse_url(given)
 
-    async def seen_to() -> Report:
-        if mode == "upgrade":  # which logs its notices itself
-            return await api.upgrade_async(on_ahead=on_ahead, **settings)
-        if mode == "wait":
-            report = await _until_applied(wait_timeout, on_ahead, settings)
-        else:
-            report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
-            if report.pending:
-                raise _behind(report)
-        for notice in report.notices:
-            log_event(Notice(notice))
-        return report
-
     @asynccontextmanager
     async def migrated(app: Any) -> AsyncIterator[Any]:
         try:
-            report = await seen_to()
+            report = await _see_to(mode, on_ahead, wait_timeout, settings)
         except MigrationError as error:
-            # Who starts us prints a traceback: the sentence stands above it with what to do,
-            # and there is no more of it than that.
-            said = f"{error.message}\n  hint: {error.hint}" if error.hint else error.message
-            known = {"error": type(error).__name__, "exit_code": error.exit_code}
-            _LOG.error("%s", said, extra={"event": "start_failed", **known})
+            # Who starts us prints a traceback, and there is no more of it than the sentence.
+            _log_failure(error)
             raise error.with_traceback(None) from None
         if hasattr(app, "state"):  # Quart's applications have none
             app.state.migrations = report
@@ -110,6 +94,27 @@ def lifespan(
                 yield state
 
     return migrated
+
+
+async def _see_to(mode: str, on_ahead: str, wait_timeout: float, settings: Given) -> Report:
+    if mode == "upgrade":  # which logs its notices itself
+        return await api.upgrade_async(on_ahead=on_ahead, **settings)
+    if mode == "wait":
+        report = await _until_applied(wait_timeout, on_ahead, settings.copy())
+    else:
+        report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
+        if report.pending:
+            raise _behind(report)
+    for notice in report.notices:
+        log_event(Notice(notice))
+    return report
+
+
+def _log_failure(error: MigrationError) -> None:
+    """Say what happened and what to do, above the traceback that follows."""
+    said = f"{error.message}\n  hint: {error.hint}" if error.hint else error.message
+    known = {"error": type(error).__name__, "exit_code": error.exit_code}
+    _LOG.error("%s", said, extra={"event": "start_failed", **known})
 
 
 async def _until_applied(patience: float, on_ahead: str, settings: Given) -> Report:
