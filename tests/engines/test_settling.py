@@ -530,6 +530,66 @@ def test_a_partition_that_another_took_away_is_not_taken_for_its_own(stage: Stag
 
 
 @embedded
+@pytest.mark.parametrize(
+    ("by", "mine", "others"),
+    [
+        ("p Date", "'2030-01-02'", "'2030-01-01'"),
+        ("p String", "'b'", "'a'"),
+        ("p Date, q String", "('2030-01-02', 'b')", "('2030-01-01', 'a')"),
+        ("p DateTime('UTC')", "'2030-01-02 00:00:00'", "'2030-01-01 00:00:00'"),
+    ],
+)
+def test_of_partitions_by_any_type_the_one_that_is_named_is_looked_at(
+    stage: Stage, by: str, mine: str, others: str
+) -> None:
+    key = "(p, q)" if "q" in by else "p"
+    stage.prepare(f"CREATE TABLE t ({by}) ENGINE = MergeTree PARTITION BY {key} ORDER BY tuple()")
+    rows = [row if row.startswith("(") else f"({row})" for row in (mine, others)]
+    with stage.session() as session:
+        session.execute(f"INSERT INTO t VALUES {', '.join(rows)}")
+        asked = intent(session, f"ALTER TABLE t DROP PARTITION {mine}")
+        session.execute(f"ALTER TABLE t DROP PARTITION {others}")
+        before = reconciler(session).reconcile(asked)
+        session.execute(asked.statement)
+        after = reconciler(session).reconcile(asked)
+
+    assert (before.outcome, after.outcome) == (NOT_APPLIED, APPLIED)
+
+
+@embedded
+@pytest.mark.parametrize(
+    ("create", "held", "text"),
+    [
+        ("(k Int8, v Int64) ENGINE = SummingMergeTree ORDER BY k", "(1, 5)", "(1, -5)"),
+        ("(k Int8, s Int8) ENGINE = CollapsingMergeTree(s) ORDER BY k", "(1, 1)", "(1, -1)"),
+    ],
+)
+def test_rows_that_a_merge_has_summed_up_to_nothing_are_not_taken_as_never_inserted(
+    stage: Stage, create: str, held: str, text: str
+) -> None:
+    stage.prepare(f"CREATE TABLE t {create}")
+    with stage.session() as session:
+        session.execute(f"INSERT INTO t VALUES {held}")
+        asked = intent(session, f"INSERT INTO t VALUES {text}")
+        session.execute(asked.statement)
+        session.execute("OPTIMIZE TABLE t FINAL")
+        assert session.query("SELECT count() FROM t FINAL") in ([("0",)], [[0]], [["0"]], [(0,)])
+
+        assert reconciler(session).reconcile(asked).outcome is UNKNOWN
+
+
+@embedded
+def test_what_an_alter_does_through_another_name_is_not_known(stage: Stage) -> None:
+    stage.prepare("CREATE TABLE t (k Int8) ENGINE = MergeTree ORDER BY k")
+    with stage.session() as session:
+        session.execute("CREATE TABLE other ENGINE = Alias('t')")
+        asked = intent(session, "ALTER TABLE other ADD COLUMN z UInt8")
+        session.execute(asked.statement)
+
+        assert reconciler(session).reconcile(asked).outcome is UNKNOWN
+
+
+@embedded
 def test_a_merge_changes_no_verdict(stage: Stage) -> None:
     stage.prepare()
     with stage.session() as session:
