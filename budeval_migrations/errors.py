@@ -12,7 +12,6 @@
     ├─ LedgerError                     4
     │  ├─ ChecksumMismatch
     │  ├─ MissingRevision
-    │  ├─ LedgerConflict
     │  └─ StatementOutcomeUnknown
     ├─ LockError                       5
     │  ├─ LockTimeout
@@ -230,17 +229,6 @@ class MissingRevision(LedgerError):
     Args:
         **details: ``revision``, where it is about one.
 
-    """
-
-
-class LedgerConflict(LedgerError):
-    """Two writers appended to the ledger at the same place.
-
-    Nothing raises it: ``status`` and ``validate`` tell of it in a sentence.
-
-    Safe: Both rows are kept.
-
-    Next: Check that both runs did the same; set ``lock = auto`` where the server allows it.
     """
 
 

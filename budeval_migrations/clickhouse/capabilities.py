@@ -43,11 +43,6 @@ class Features:
         return self.version >= (20, 1)
 
     @property
-    def add_column_if_not_exists(self) -> bool:
-        """``ADD COLUMN IF NOT EXISTS`` (19.3)."""
-        return self.version >= (19, 3)
-
-    @property
     def drop_replica(self) -> bool:
         """``SYSTEM DROP REPLICA … FROM ZKPATH`` (20.5)."""
         return self.version >= (20, 5)
@@ -81,11 +76,6 @@ class Features:
     def atomic_by_default(self) -> bool:
         """``CREATE DATABASE`` makes an Atomic one (20.10)."""
         return self.version >= (20, 10)
-
-    @property
-    def inline_values_over_native(self) -> bool:
-        """The native protocol reads the rows after VALUES on the server (19.3.3)."""
-        return self.version >= (19, 3, 3)
 
     @property
     def atomic_databases(self) -> bool:

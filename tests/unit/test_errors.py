@@ -33,7 +33,6 @@ TREE = {
     "LedgerError": ("MigrationError", 4),
     "ChecksumMismatch": ("LedgerError", 4),
     "MissingRevision": ("LedgerError", 4),
-    "LedgerConflict": ("LedgerError", 4),
     "StatementOutcomeUnknown": ("LedgerError", 4),
     "LockError": ("MigrationError", 5),
     "LockTimeout": ("LockError", 5),
