@@ -31,7 +31,7 @@ from budeval_migrations.sql.secret_calls import (
 HIDDEN = "[HIDDEN]"
 
 _SENSITIVE = (
-    r"(?:passw(?:or)?d(?!_type)|passphrase|secret|token(?!i[sz]|bf)|access_?key|account_?key"
+    r"(?:passw(?:or)?d(?!_type)|passphrase|secret|token(?!s(?![a-z])|i[sz]|bf)|access_?key|account_?key"
     r"|private_?key|credential|api_?key|auth_?header|authorization|key_hex)"
 )
 _LITERAL = LITERAL % ("a", "a")

@@ -423,6 +423,7 @@ def test_no_text_takes_for_ever(text: str) -> None:
     [
         "SELECT 1 WHERE token_type = 'refresh' AND api_key_type = 'rsa'",
         "SELECT 1 WHERE password_changed_at = '2020-01-01'",
+        "ALTER TABLE t UPDATE max_tokens = '5', tokens_used = '3' WHERE total_tokens = '8'",
         "ALTER TABLE t MODIFY COMMENT 'This is a basic feature.'",
     ],
 )
