@@ -10,7 +10,7 @@ from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.model import PARAMETER, Operation, Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.connection import Carrier
+from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.state import schema
 from budeval_migrations.state.stored_statements import stored_statements
 from budeval_migrations.version import __version__

@@ -27,9 +27,9 @@ from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reac
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.connection import Carrier
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import redact
+from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.sql.splitter import split
 
 # ``alembic.op`` is one for the whole process: two threads that ran revisions at once

@@ -14,11 +14,11 @@ from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import completion, revision_ids
 from budeval_migrations.cli.diff import diff
 from budeval_migrations.cli.init import init
+from budeval_migrations.cli.json_schema import schema
 from budeval_migrations.cli.lint import lint
 from budeval_migrations.cli.new import new
 from budeval_migrations.cli.output import Output
 from budeval_migrations.cli.report import report
-from budeval_migrations.cli.schema import schema
 from budeval_migrations.cli.screen import escape_unencodable, lose
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import ConfigError, MigrationError, PendingRevisions

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from budeval_migrations import events
+from budeval_migrations.cli.json_schema import VERSION
 from budeval_migrations.cli.progress import LiveView
-from budeval_migrations.cli.schema import VERSION
 from budeval_migrations.cli.screen import Screen, takes, write
-from budeval_migrations.cli.table import Column, table
+from budeval_migrations.cli.table import OutputColumn, table
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import MigrationError, PendingRevisions
 from budeval_migrations.interrupts import exit_code
@@ -49,24 +49,24 @@ _STATES = {
     RevisionState.UNKNOWN.value: "bold red",
 }
 _NAME = 24  # cells of a revision's id that are left to it
-_STATEMENTS = Column("statements", right=True, spare=4)
+_STATEMENTS = OutputColumn("statements", right=True, spare=4)
 _STATUS = (
-    Column("revision", least=_NAME),
-    Column("state", styles=_STATES),
-    Column("checksum", spare=1),
-    Column("executed (UTC)", spare=2),
-    Column("ms", right=True, spare=3),
+    OutputColumn("revision", least=_NAME),
+    OutputColumn("state", styles=_STATES),
+    OutputColumn("checksum", spare=1),
+    OutputColumn("executed (UTC)", spare=2),
+    OutputColumn("ms", right=True, spare=3),
 )
 _HISTORY = (
-    Column("#", right=True, spare=3),
-    Column("executed (UTC)", spare=1),
-    Column("operation"),
-    Column("revision", least=_NAME),
-    Column("result", styles={"ok": "green", "failed": "red"}),
-    Column("ms", right=True, spare=2),
+    OutputColumn("#", right=True, spare=3),
+    OutputColumn("executed (UTC)", spare=1),
+    OutputColumn("operation"),
+    OutputColumn("revision", least=_NAME),
+    OutputColumn("result", styles={"ok": "green", "failed": "red"}),
+    OutputColumn("ms", right=True, spare=2),
     _STATEMENTS,
 )
-_BY = Column("by", spare=4)
+_BY = OutputColumn("by", spare=4)
 _HALFWAY = frozenset({RevisionState.FAILED, RevisionState.RUNNING, RevisionState.UNKNOWN})
 _DONE = {
     "upgrade": "applied",
@@ -348,7 +348,7 @@ class Output:
             cells = [(*shown, row.by or "-") for shown, row in zip(cells, rows, strict=True)]
         self._table((*_HISTORY, _BY) if self._verbose else _HISTORY, cells)
 
-    def _table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    def _table(self, columns: Sequence[OutputColumn], rows: Sequence[Sequence[str]]) -> None:
         shown = [[visible(cell) for cell in row] for row in rows]
         found = table(columns, shown, self._out.width)
         self._out.print(found.text, end="", soft_wrap=True)

@@ -12,7 +12,7 @@ _GAP = 2
 _LEAST = 8  # of a name that is cut
 
 
-class Column(NamedTuple):
+class OutputColumn(NamedTuple):
     """A column.
 
     Attributes:
@@ -30,14 +30,16 @@ class Column(NamedTuple):
     styles: Mapping[str, str] = {}
 
 
-class Table(NamedTuple):
+class OutputTable(NamedTuple):
     """A table as one text, a line a row, and the titles of the columns that found no room."""
 
     text: Text
     left_out: tuple[str, ...]
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:
+def table(
+    columns: Sequence[OutputColumn], rows: Sequence[Sequence[str]], width: int
+) -> OutputTable:
     """Return a table in the width that there is.
 
     rich's own table takes a third of a millisecond for every row.
@@ -60,14 +62,14 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
             style = columns[n].styles.get(row[n], "") if at else "bold"
             text.append(_cell(row[n], sizes[n], columns[n], last=last), style)
             text.append("\n" if last else " " * _GAP)
-    return Table(text, tuple(each.title for n, each in enumerate(columns) if n not in kept))
+    return OutputTable(text, tuple(each.title for n, each in enumerate(columns) if n not in kept))
 
 
-def _titles(columns: Sequence[Column]) -> list[str]:
+def _titles(columns: Sequence[OutputColumn]) -> list[str]:
     return [column.title for column in columns]
 
 
-def _fitting(columns: Sequence[Column], sizes: Sequence[int], width: int) -> list[int]:
+def _fitting(columns: Sequence[OutputColumn], sizes: Sequence[int], width: int) -> list[int]:
     kept = list(range(len(columns)))
     while _total(sizes, kept) > width:
         spare = max(kept, key=lambda n: columns[n].spare)
@@ -81,7 +83,7 @@ def _total(sizes: Sequence[int], kept: Sequence[int]) -> int:
     return sum(sizes[n] for n in kept) + _GAP * (len(kept) - 1)
 
 
-def _cell(text: str, size: int, column: Column, *, last: bool) -> str:
+def _cell(text: str, size: int, column: OutputColumn, *, last: bool) -> str:
     length = cell_len(text)
     if length > size:
         # The number of a revision stands at the beginning, what tells two apart often at the end.

@@ -40,7 +40,7 @@ from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
     Context,
-    Outcome,
+    Counts,
     Row,
     Transport,
     fenced_insert_text,
@@ -311,7 +311,7 @@ class Session:
         check: Check | None = None,
         own: bool = True,
         patient: bool = False,
-    ) -> Outcome:
+    ) -> Counts:
         """Send one statement to the byte and return when it is done.
 
         Args:

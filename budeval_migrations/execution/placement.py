@@ -28,7 +28,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import Name, effect
 from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.replicated import engine_of, replicate
 from budeval_migrations.sql.stand_in import stand_in
 

@@ -83,7 +83,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RepairAnswer:
     """What a person says of a statement.
 
     Attributes:
@@ -206,7 +206,7 @@ class Runner:
             ),
         )
 
-    def answer(self, request: Request, answer: Answer) -> Report:
+    def answer(self, request: Request, answer: RepairAnswer) -> Report:
         """Record what a person says of a statement of an unfinished revision.
 
         Raises:
@@ -409,7 +409,7 @@ def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
     )
 
 
-def _recorded(state: LedgerState, answer: Answer) -> JournalEntry:
+def _recorded(state: LedgerState, answer: RepairAnswer) -> JournalEntry:
     """Return the last entry about the statement that is asked about."""
     for (name, _), run in state.unfinished_runs.items():
         if name == answer.revision and answer.position in run.statements:

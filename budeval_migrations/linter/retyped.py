@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from budeval_migrations.linter.subject import Said, Subject
-from budeval_migrations.linter.types import Effect, change, read_type
+from budeval_migrations.linter.types import TypeEffect, change, read_type
 from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.changes import Name
 
@@ -25,7 +25,7 @@ class Retyped:
     column: str
     old: str
     new: str
-    effect: Effect
+    effect: TypeEffect
 
 
 def retyped(subject: Subject) -> Iterator[Retyped]:

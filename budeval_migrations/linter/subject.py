@@ -11,7 +11,7 @@ from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import CompiledRevision, Direction, Statement
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ _SAME_BYTES = frozenset(
 _EXACT = {"Float32": 24, "Float64": 53}  # bits of an integer that are kept
 
 
-class Effect(Enum):
+class TypeEffect(Enum):
     """What a change of type does to the rows that are there."""
 
     METADATA = "changes the definition only"
@@ -98,21 +98,21 @@ def read_type(text: str) -> DataType:
     return DataType(name, arguments)
 
 
-def change(old: DataType, new: DataType) -> Effect | None:
+def change(old: DataType, new: DataType) -> TypeEffect | None:
     """Return what a change of type does; None where it is not known."""
     if old == new:
-        return Effect.METADATA
+        return TypeEffect.METADATA
     if "Nullable" in (old.name, new.name) and "LowCardinality" not in (old.name, new.name):
         return _nullable(old, new)
     if "LowCardinality" in (old.name, new.name):
         inner = [each.inner if each.name == "LowCardinality" else each for each in (old, new)]
         found = change(*inner)
         both = old.name == new.name
-        return Effect.REWRITE if found is Effect.METADATA and not both else found
+        return TypeEffect.REWRITE if found is TypeEffect.METADATA and not both else found
     if old.name == new.name == "Array":
         return change(old.inner, new.inner)
     if (old.name, new.name) in _SAME_BYTES:
-        return Effect.METADATA
+        return TypeEffect.METADATA
     for judge in (_enums, _numbers, _dates, _decimals, _strings):
         found = judge(old, new)
         if found is not None:
@@ -120,13 +120,13 @@ def change(old: DataType, new: DataType) -> Effect | None:
     return None
 
 
-def _nullable(old: DataType, new: DataType) -> Effect | None:
+def _nullable(old: DataType, new: DataType) -> TypeEffect | None:
     if old.name == new.name:
         return change(old.inner, new.inner)
     if old.name == "Nullable":
-        return Effect.NARROW  # a NULL has no place in the new type
+        return TypeEffect.NARROW  # a NULL has no place in the new type
     found = change(old, new.inner)
-    return Effect.REWRITE if found is Effect.METADATA else found
+    return TypeEffect.REWRITE if found is TypeEffect.METADATA else found
 
 
 def _enum(arguments: tuple[str, ...]) -> dict[str, int]:
@@ -141,54 +141,54 @@ def _enum(arguments: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
-def _enums(old: DataType, new: DataType) -> Effect | None:
+def _enums(old: DataType, new: DataType) -> TypeEffect | None:
     enums = ("Enum8", "Enum16")
     if old.name not in enums or new.name not in enums:
         return None
     before, after = _enum(old.arguments), _enum(new.arguments)
     if any(after.get(name) != number for name, number in before.items()):
-        return Effect.NARROW
-    return Effect.METADATA if old.name == new.name else Effect.REWRITE
+        return TypeEffect.NARROW
+    return TypeEffect.METADATA if old.name == new.name else TypeEffect.REWRITE
 
 
-def _numbers(old: DataType, new: DataType) -> Effect | None:
+def _numbers(old: DataType, new: DataType) -> TypeEffect | None:
     before, after = _INTEGER.fullmatch(old.name), _INTEGER.fullmatch(new.name)
     if before and after:
         bits, wanted = int(before[2]), int(after[2])
         fits = wanted >= bits if before[1] == after[1] else bool(before[1]) and wanted > bits
-        return Effect.REWRITE if fits else Effect.NARROW
+        return TypeEffect.REWRITE if fits else TypeEffect.NARROW
     if before and new.name in _EXACT:
-        return Effect.REWRITE if int(before[2]) <= _EXACT[new.name] else Effect.NARROW
+        return TypeEffect.REWRITE if int(before[2]) <= _EXACT[new.name] else TypeEffect.NARROW
     if old.name in _EXACT and (after or new.name in _EXACT):
-        return Effect.REWRITE if new.name == "Float64" else Effect.NARROW
+        return TypeEffect.REWRITE if new.name == "Float64" else TypeEffect.NARROW
     return None
 
 
-def _dates(old: DataType, new: DataType) -> Effect | None:
+def _dates(old: DataType, new: DataType) -> TypeEffect | None:
     if old.name not in _DATES or new.name not in _DATES:
         return None
     if old.name == new.name == "DateTime64":
         before, after = (int(each.arguments[0]) if each.arguments else 3 for each in (old, new))
         if before == after:
-            return Effect.METADATA
-        return Effect.REWRITE if after > before else Effect.NARROW
+            return TypeEffect.METADATA
+        return TypeEffect.REWRITE if after > before else TypeEffect.NARROW
     if old.name == new.name:
-        return Effect.METADATA  # another time zone
+        return TypeEffect.METADATA  # another time zone
     forward = (old.name, new.name) != ("Date32", "DateTime")
     wider = _DATES.index(new.name) > _DATES.index(old.name) and forward
-    return Effect.REWRITE if wider else Effect.NARROW
+    return TypeEffect.REWRITE if wider else TypeEffect.NARROW
 
 
-def _decimals(old: DataType, new: DataType) -> Effect | None:
+def _decimals(old: DataType, new: DataType) -> TypeEffect | None:
     if old.name != "Decimal" or new.name not in ("Decimal", "Float32", "Float64"):
         return None
     if new.name != "Decimal":
-        return Effect.NARROW
+        return TypeEffect.NARROW
     (p, s), (precision, scale) = (_precision(each) for each in (old, new))
     if scale < s or precision - scale < p - s:
-        return Effect.NARROW
+        return TypeEffect.NARROW
     same = scale == s and _width(precision) == _width(p)
-    return Effect.METADATA if same else Effect.REWRITE
+    return TypeEffect.METADATA if same else TypeEffect.REWRITE
 
 
 def _precision(decimal: DataType) -> tuple[int, int]:
@@ -200,15 +200,15 @@ def _width(precision: int) -> int:
     return next(width for width in (9, 18, 38, 76) if precision <= width)
 
 
-def _strings(old: DataType, new: DataType) -> Effect | None:
+def _strings(old: DataType, new: DataType) -> TypeEffect | None:
     if not (_is_scalar(old) and _is_scalar(new)):
         return None
     if new.name == "String":
-        return Effect.REWRITE
+        return TypeEffect.REWRITE
     if old.name == new.name == "FixedString":
         before, after = (int(each.arguments[0]) for each in (old, new))
-        return Effect.REWRITE if after > before else Effect.NARROW
-    return Effect.NARROW if "String" in old.name + new.name else None
+        return TypeEffect.REWRITE if after > before else TypeEffect.NARROW
+    return TypeEffect.NARROW if "String" in old.name + new.name else None
 
 
 def _is_scalar(one: DataType) -> bool:

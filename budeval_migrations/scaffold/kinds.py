@@ -25,7 +25,8 @@ from budeval_migrations.model import RevisionFile
 from budeval_migrations.recipes import view_with_history as views
 from budeval_migrations.recipes.draft import Draft, render
 from budeval_migrations.revisions.directory import read_header, shown_path
-from budeval_migrations.scaffold import alterations, tables
+from budeval_migrations.scaffold import alterations
+from budeval_migrations.scaffold import table_kinds as tables
 from budeval_migrations.settings import Settings
 
 KINDS: dict[str, Callable[..., Draft]] = {

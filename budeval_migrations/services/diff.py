@@ -22,9 +22,9 @@ from budeval_migrations.scaffold.kinds import (
 from budeval_migrations.services import migrate
 from budeval_migrations.services.rehearse import RehearsalInput, apply_on
 from budeval_migrations.shadow.apart import Apart
-from budeval_migrations.shadow.cache import remembered
 from budeval_migrations.shadow.compare import compare
 from budeval_migrations.shadow.engine import ShadowEngine
+from budeval_migrations.shadow.replay_cache import remembered
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import imagined_source
 from budeval_migrations.sql import quote

@@ -12,7 +12,7 @@ from budeval_migrations.events import Listener, ignore
 from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.execution.resume import repair_command
-from budeval_migrations.execution.runner import Answer, Decide, Request, Runner
+from budeval_migrations.execution.runner import Decide, RepairAnswer, Request, Runner
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
 from budeval_migrations.model.previews import Plan
 from budeval_migrations.observers.hooks import with_hooks
@@ -184,7 +184,7 @@ def answer(
         name = resolve_revision(catalogue.directory, revision)
     request = _request(catalogue, "repair", lambda position: [], RECORDS_ONLY)
     return Runner(session, emit).answer(
-        request, Answer(name, statement, applied, catalogue.statement_hash)
+        request, RepairAnswer(name, statement, applied, catalogue.statement_hash)
     )
 
 

@@ -30,9 +30,9 @@ from budeval_migrations.services import migrate
 from budeval_migrations.services.lint import lint_files
 from budeval_migrations.settings import Settings
 from budeval_migrations.shadow.apart import Apart
-from budeval_migrations.shadow.cache import remembered
 from budeval_migrations.shadow.compare import compare
 from budeval_migrations.shadow.engine import ShadowEngine
+from budeval_migrations.shadow.replay_cache import remembered
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import Source, read_source
 from budeval_migrations.sql.effects import effect

@@ -13,7 +13,7 @@ from itertools import chain
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.insert import INPUT, InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 
 
 @dataclass(frozen=True, slots=True)

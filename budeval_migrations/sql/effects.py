@@ -19,7 +19,7 @@ from budeval_migrations.sql.changes import Change, Effect, Element, Kind, Name, 
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import (
     NAMES,
     Lexeme,

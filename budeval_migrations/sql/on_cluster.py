@@ -17,7 +17,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import fills, step_over_object, step_over_renamed
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, is_temporary
 
 # They read, they belong to a session, or their rows reach the replicas by replication.

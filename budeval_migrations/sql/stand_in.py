@@ -16,7 +16,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.on_cluster import take_off_cluster
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import (
     NAMES,
     Lexeme,

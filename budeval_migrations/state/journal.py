@@ -70,7 +70,7 @@ def append_fenced(
     session: Session,
     table: str,
     rows: Sequence[dict[str, Any]],
-    columns: Sequence[schema.Column],
+    columns: Sequence[schema.StoredColumn],
     fence: str,
 ) -> None:
     """Append rows to a table of ours, as long as a condition holds.

@@ -18,8 +18,8 @@ from budeval_migrations.model import CompiledRevision, Direction, LedgerRow, Ope
 from budeval_migrations.state import quorum, replication, schema
 from budeval_migrations.state.journal import append_fenced, entry_of
 from budeval_migrations.state.ledger_state import Ground, LedgerState
+from budeval_migrations.state.own_tables import read_engines
 from budeval_migrations.state.stored_statements import stored_statements
-from budeval_migrations.state.tables import read_engines
 from budeval_migrations.version import __version__
 
 _LONGEST_ERROR = 4000

@@ -7,7 +7,7 @@ from budeval_migrations.events import Listener
 from budeval_migrations.state import replication, schema
 from budeval_migrations.state.lock.claims import forget_claims
 from budeval_migrations.state.lock.lock import make_lock
-from budeval_migrations.state.tables import read_engines
+from budeval_migrations.state.own_tables import read_engines
 
 
 def forget_everything(session: Session, emit: Listener) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
 
 
 @dataclass(frozen=True)
-class Column:
+class StoredColumn:
     """A column of the ledger; ``default`` is the SQL that an old row reads as."""
 
     name: str
@@ -41,56 +41,56 @@ class Column:
 
 # The first six are those of existing installations: same names, same types.
 LEGACY_COLUMNS = (
-    Column("version", "String"),
-    Column("checksum", "String"),
-    Column("executed_at", "DateTime64(3)", "now()"),
-    Column("execution_time_ms", "UInt32"),
-    Column("success", "Bool", "1"),
-    Column("error_message", "Nullable(String)"),
+    StoredColumn("version", "String"),
+    StoredColumn("checksum", "String"),
+    StoredColumn("executed_at", "DateTime64(3)", "now()"),
+    StoredColumn("execution_time_ms", "UInt32"),
+    StoredColumn("success", "Bool", "1"),
+    StoredColumn("error_message", "Nullable(String)"),
 )
 ADDED_COLUMNS = (
-    Column("operation", "String", "'upgrade'"),
-    Column("direction", "String", "'up'"),
-    Column("parents", "Array(String)"),
-    Column("statements_applied", "UInt32"),
-    Column("statements_total", "UInt32"),
-    Column("error_code", "Int32"),
-    Column("sequence", "UInt64"),
-    Column("run_id", "String"),
-    Column("lock_generation", "UInt64"),
-    Column("host", "String"),
-    Column("server_user", "String"),
-    Column("tool_version", "String"),
-    Column("server_version", "String"),
-    Column("statements_checksum", "String"),
-    Column("upgrade_statements", "String", compressed=True),
-    Column("downgrade_statements", "String", compressed=True),
-    Column("ledger_format", "UInt16"),
+    StoredColumn("operation", "String", "'upgrade'"),
+    StoredColumn("direction", "String", "'up'"),
+    StoredColumn("parents", "Array(String)"),
+    StoredColumn("statements_applied", "UInt32"),
+    StoredColumn("statements_total", "UInt32"),
+    StoredColumn("error_code", "Int32"),
+    StoredColumn("sequence", "UInt64"),
+    StoredColumn("run_id", "String"),
+    StoredColumn("lock_generation", "UInt64"),
+    StoredColumn("host", "String"),
+    StoredColumn("server_user", "String"),
+    StoredColumn("tool_version", "String"),
+    StoredColumn("server_version", "String"),
+    StoredColumn("statements_checksum", "String"),
+    StoredColumn("upgrade_statements", "String", compressed=True),
+    StoredColumn("downgrade_statements", "String", compressed=True),
+    StoredColumn("ledger_format", "UInt16"),
 )
 LEDGER_COLUMNS = (*LEGACY_COLUMNS, *ADDED_COLUMNS)
 
 # `at` is the server's clock; the others are written as they are.
 JOURNAL_COLUMNS = (
-    Column("revision", "String"),
-    Column("direction", "String"),
-    Column("since", "UInt64"),
-    Column("position", "UInt32"),
-    Column("event", "String"),
-    Column("hash", "String"),
-    Column("statement", "String", compressed=True),
-    Column("checksum", "String"),
-    Column("query_id", "String"),
-    Column("run_id", "String"),
-    Column("lock_generation", "UInt64"),
-    Column("before", "String", compressed=True),
-    Column("note", "String"),
-    Column("elapsed_ms", "UInt32"),
-    Column("rows_read", "UInt64"),
-    Column("rows_written", "UInt64"),
-    Column("error_code", "Int32"),
-    Column("error", "String"),
-    Column("sequence", "UInt64"),
-    Column("at", "DateTime64(3)", "now64(3)"),
+    StoredColumn("revision", "String"),
+    StoredColumn("direction", "String"),
+    StoredColumn("since", "UInt64"),
+    StoredColumn("position", "UInt32"),
+    StoredColumn("event", "String"),
+    StoredColumn("hash", "String"),
+    StoredColumn("statement", "String", compressed=True),
+    StoredColumn("checksum", "String"),
+    StoredColumn("query_id", "String"),
+    StoredColumn("run_id", "String"),
+    StoredColumn("lock_generation", "UInt64"),
+    StoredColumn("before", "String", compressed=True),
+    StoredColumn("note", "String"),
+    StoredColumn("elapsed_ms", "UInt32"),
+    StoredColumn("rows_read", "UInt64"),
+    StoredColumn("rows_written", "UInt64"),
+    StoredColumn("error_code", "Int32"),
+    StoredColumn("error", "String"),
+    StoredColumn("sequence", "UInt64"),
+    StoredColumn("at", "DateTime64(3)", "now64(3)"),
 )
 JOURNAL_FIELDS = tuple(column.name for column in JOURNAL_COLUMNS)
 
@@ -171,7 +171,7 @@ def create_lock(features: Features, *, replicated: bool = False) -> str:
         "    holder String,\n"
         "    lease_ms UInt64,\n"
         "    doing String,\n"
-        f"    {_column(Column('at', 'DateTime64(3)', 'now64(3)'), features)}\n"
+        f"    {_column(StoredColumn('at', 'DateTime64(3)', 'now64(3)'), features)}\n"
         f")\nENGINE = MergeTree\nORDER BY (generation, at){settings}"
     )
 
@@ -222,7 +222,7 @@ def _settings(features: Features, *others: str) -> str:
     return f"\nSETTINGS {given}" if given else ""
 
 
-def _column(column: Column, features: Features) -> str:
+def _column(column: StoredColumn, features: Features) -> str:
     parts = [column.name, _type(column.type, features)]
     if column.default:
         default = column.default if features.datetime64 else column.default.replace("64(3)", "()")

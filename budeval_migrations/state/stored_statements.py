@@ -17,7 +17,7 @@ from budeval_migrations.model import (
     Statement,
 )
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.connection import Carrier
+from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.state import quorum, schema
 
 _FILE = "Use the image that has the file, or restore the file from version control."

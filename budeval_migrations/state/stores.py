@@ -27,7 +27,7 @@ from budeval_migrations.state.lock.lease import (
     LeaseStore,
     TokenStore,
 )
-from budeval_migrations.state.tables import read_engines
+from budeval_migrations.state.own_tables import read_engines
 
 # KeeperMap came with 22.9, strict mode for claims and updates alike by 23.8.
 _KEEPER_SINCE = (23, 8)

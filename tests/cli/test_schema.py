@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from budeval_migrations.cli.schema import VERSION, read_schema, schema_names
+from budeval_migrations.cli.json_schema import VERSION, read_schema, schema_names
 from budeval_migrations.model import ChecksumState, Direction, Operation, RevisionState
 from budeval_migrations.model.findings import Severity
 from budeval_migrations.model.previews import Cost

@@ -10,7 +10,7 @@ import pytest
 from budeval_migrations.clickhouse.cluster.ddl_queue import (
     START,
     SUBMIT,
-    Answer,
+    HostAnswer,
     find_entry,
     newest_entry,
     read_answers,
@@ -44,7 +44,7 @@ def _hosts(cluster: Cluster) -> list[str]:
     return sorted(f"127.0.0.1:{node.tcp_port}" for node in cluster.nodes)
 
 
-def _answers(session: Session, statement: str, after: str, count: int) -> list[Answer]:
+def _answers(session: Session, statement: str, after: str, count: int) -> list[HostAnswer]:
     entry = find_entry(session, statement, after)
     assert entry is not None
     wait_until(lambda: len(read_answers(session, entry)) >= count)
@@ -127,7 +127,7 @@ def test_a_host_that_is_away_answers_when_it_is_back(tmp_path: Path) -> None:
             away.stop()
             session.execute(statement, settings=SUBMIT)
             [answer] = _answers(session, statement, before, 1)
-            assert answer == Answer(f"127.0.0.1:{here.tcp_port}", 0)
+            assert answer == HostAnswer(f"127.0.0.1:{here.tcp_port}", 0)
             away.start()
             answers = _answers(session, statement, before, 2)
             assert {(a.host, a.code) for a in answers} == {(host, 0) for host in _hosts(cluster)}

@@ -11,7 +11,7 @@ import pytest
 
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.linter.rules import bm018_reserved_word as reserved
-from budeval_migrations.linter.types import ALIASES, Effect, change, read_type
+from budeval_migrations.linter.types import ALIASES, TypeEffect, change, read_type
 from tests.support.chdb_engine import connect
 from tests.support.parser_judge import Judge
 from tests.unit.linter.bench import EVENTS, Case
@@ -222,15 +222,15 @@ def test_a_change_of_type_is_a_mutation_or_not_as_said(play: Play, old: str, new
     assert play.code(f"ALTER TABLE t MODIFY COLUMN c {new}") == 0
 
     effect = change(read_type(old), read_type(new))
-    assert (effect is not Effect.METADATA) == (play.mutations("t") > 0), effect
+    assert (effect is not TypeEffect.METADATA) == (play.mutations("t") > 0), effect
 
 
 def test_null_and_text_without_a_number_have_no_place(play: Play) -> None:
     play.run("CREATE TABLE t (k Int8, n Nullable(String), s String) ENGINE = MergeTree ORDER BY k")
     play.run("INSERT INTO t VALUES (1, NULL, 'x')")
 
-    assert change(read_type("Nullable(String)"), read_type("String")) is Effect.NARROW
-    assert change(read_type("String"), read_type("UInt8")) is Effect.NARROW
+    assert change(read_type("Nullable(String)"), read_type("String")) is TypeEffect.NARROW
+    assert change(read_type("String"), read_type("UInt8")) is TypeEffect.NARROW
     assert play.code("ALTER TABLE t MODIFY COLUMN n String") == 36
     assert play.code("ALTER TABLE t MODIFY COLUMN s UInt8") == 341
 
@@ -239,7 +239,7 @@ def test_numbers_that_do_not_fit_are_cut_off_in_silence(play: Play) -> None:
     play.run("CREATE TABLE t (k Int32, n UInt32) ENGINE = MergeTree ORDER BY k")
     play.run("INSERT INTO t VALUES (1, 300)")
 
-    assert change(read_type("UInt32"), read_type("UInt8")) is Effect.NARROW
+    assert change(read_type("UInt32"), read_type("UInt8")) is TypeEffect.NARROW
     assert play.code("ALTER TABLE t MODIFY COLUMN n UInt8") == 0
     assert play.run("SELECT n FROM t") == [[44]]
 
@@ -248,7 +248,7 @@ def test_another_name_for_a_number_of_an_enum_renames_the_rows(play: Play) -> No
     play.run("CREATE TABLE t (k Int32, e Enum8('a' = 1)) ENGINE = MergeTree ORDER BY k")
     play.run("INSERT INTO t VALUES (1, 'a')")
 
-    assert change(read_type("Enum8('a' = 1)"), read_type("Enum8('b' = 1)")) is Effect.NARROW
+    assert change(read_type("Enum8('a' = 1)"), read_type("Enum8('b' = 1)")) is TypeEffect.NARROW
     assert play.code("ALTER TABLE t MODIFY COLUMN e Enum8('b' = 1)") == 0
     assert (play.run("SELECT e FROM t"), play.mutations("t")) == ([["b"]], 0)
 

@@ -19,9 +19,9 @@ from budeval_migrations.linter.subject import Subject, read_statements
 from budeval_migrations.model import CompiledRevision, Direction, Statement
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.connection import read_settings
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.session_settings import read_settings
 from tests.engines.forms import TEMPLATES, fill
 from tests.engines.test_parser_agreement import STATEMENTS, statements
 from tests.support.parser_judge import Judge

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from budeval_migrations.cli.schema import PRINTED_BY, VERSION, read_schema
+from budeval_migrations.cli.json_schema import PRINTED_BY, VERSION, read_schema
 
 # What an error knows of its matter differs from error to error.
 _OPEN = {"error"}

@@ -10,8 +10,8 @@ import click
 import pytest
 
 import budeval_migrations
+from budeval_migrations.cli.json_schema import PRINTED_BY, read_schema, schema_names
 from budeval_migrations.cli.main import cli
-from budeval_migrations.cli.schema import PRINTED_BY, read_schema, schema_names
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.settings import NAMES, Settings
 from docs.site.reference import api, docstring, errors

@@ -58,7 +58,7 @@ class QueueEntry:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HostAnswer:
     """What one host says of an entry that it is done with.
 
     Attributes:
@@ -125,7 +125,7 @@ def find_entry(session: Session, statement: str, after: str) -> QueueEntry | Non
     return None
 
 
-def read_answers(session: Session, entry: QueueEntry) -> list[Answer]:
+def read_answers(session: Session, entry: QueueEntry) -> list[HostAnswer]:
     """Return what the hosts say that are done with an entry, in the order of the hosts.
 
     Raises:
@@ -138,7 +138,7 @@ def read_answers(session: Session, entry: QueueEntry) -> list[Answer]:
             "SELECT host, port, exception_code, exception_text FROM system.distributed_ddl_queue "
             f"WHERE entry = {quote.string(entry.name)} AND status = 'Finished'",
         )
-        found = [Answer(f"{host}:{port}", int(c), str(e)) for host, port, c, e in rows]
+        found = [HostAnswer(f"{host}:{port}", int(c), str(e)) for host, port, c, e in rows]
     else:
         path = f"{_QUEUE}/{entry.name}/finished"
         finished = keeper.read_children(session, path, "name, value")
@@ -151,8 +151,8 @@ def wait(
     entry: QueueEntry,
     hosts: Collection[str],
     seconds: float,
-    rest: Callable[[list[Answer]], None],
-) -> list[Answer]:
+    rest: Callable[[list[HostAnswer]], None],
+) -> list[HostAnswer]:
     """Return the answers as soon as all of these hosts have given one, or time is up.
 
     Args:
@@ -246,10 +246,10 @@ def _entry(name: str, value: str) -> QueueEntry:
     )
 
 
-def _answer(name: str, value: str) -> Answer:
+def _answer(name: str, value: str) -> HostAnswer:
     """Read the code and, on the next line, the error."""
     code, _, error = value.partition("\n")
-    return Answer(unquote(name), int(code), _unescaped(error.strip()))
+    return HostAnswer(unquote(name), int(code), _unescaped(error.strip()))
 
 
 def _unescaped(text: str) -> str:

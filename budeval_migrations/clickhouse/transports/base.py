@@ -26,7 +26,7 @@ FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Counts:
     """What the server said about a statement that it ran."""
 
     rows_read: int = 0
@@ -62,7 +62,7 @@ class Transport(Protocol):
         settings: Settings = NOTHING,
         check: Check | None = None,
         patient: bool = False,
-    ) -> Outcome:
+    ) -> Counts:
         """Run a statement and return when the server has answered.
 
         Args:

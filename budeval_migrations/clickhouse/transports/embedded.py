@@ -11,7 +11,7 @@ from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
     Context,
-    Outcome,
+    Counts,
     Row,
     Settings,
     insert_text,
@@ -48,13 +48,13 @@ class EmbeddedTransport:
         settings: Settings = NOTHING,
         check: Check | None = None,
         patient: bool = False,
-    ) -> Outcome:
+    ) -> Counts:
         """Run a statement; chDB takes no ``query_id``."""
         if check is not None:
             check()
         with self._holding(settings):
             result = self._run(sql, "Null")
-        return Outcome(
+        return Counts(
             rows_read=int(result.storage_rows_read()), rows_written=int(result.rows_written())
         )
 

@@ -20,7 +20,7 @@ from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
     Context,
-    Outcome,
+    Counts,
     Row,
     Settings,
     insert_text,
@@ -97,7 +97,7 @@ class HttpTransport:
         settings: Settings = NOTHING,
         check: Check | None = None,
         patient: bool = False,
-    ) -> Outcome:
+    ) -> Counts:
         """Run a statement.
 
         With a check, the statement is sent in an HTTP session of its own, which is
@@ -119,7 +119,7 @@ class HttpTransport:
             summary = json.loads(answer.headers.get("X-ClickHouse-Summary") or "{}")
         except ValueError as error:
             raise self._cut_off() from error
-        return Outcome(
+        return Counts(
             rows_read=int(summary.get("read_rows", 0)),
             rows_written=int(summary.get("written_rows", 0)),
         )

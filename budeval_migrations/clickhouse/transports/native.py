@@ -10,7 +10,7 @@ from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
     Context,
-    Outcome,
+    Counts,
     Row,
     Settings,
 )
@@ -42,7 +42,7 @@ class NativeTransport:
         settings: Settings = NOTHING,
         check: Check | None = None,
         patient: bool = False,
-    ) -> Outcome:
+    ) -> Counts:
         """Run a statement.
 
         Raises:
@@ -61,7 +61,7 @@ class NativeTransport:
             check()
         self._run(sql, query_id, settings, self._context.changing(patient))
         progress = getattr(self._client.last_query, "progress", None)
-        return Outcome(
+        return Counts(
             rows_read=int(getattr(progress, "rows", 0) or 0),
             rows_written=int(getattr(progress, "written_rows", 0) or 0),
         )

@@ -16,7 +16,12 @@ from typing import TypeVar
 
 from budeval_migrations import clock
 from budeval_migrations.clickhouse import queries as watch
-from budeval_migrations.clickhouse.cluster.ddl_queue import Answer, find_entry, is_forgotten, wait
+from budeval_migrations.clickhouse.cluster.ddl_queue import (
+    HostAnswer,
+    find_entry,
+    is_forgotten,
+    wait,
+)
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import BEFORE_RUNNING, UNFINISHED
@@ -183,7 +188,7 @@ class Reconciler:
         awaited = set(entry.hosts) - self._session.absent
         began, told = time.monotonic(), float("-inf")
 
-        def rest(answers: Sequence[Answer]) -> None:
+        def rest(answers: Sequence[HostAnswer]) -> None:
             nonlocal told
             self._lock.check()
             now = time.monotonic()
@@ -209,7 +214,7 @@ class Reconciler:
         return self._answered(intent, answers, sorted(set(entry.hosts) - awaited))
 
     def _answered(
-        self, intent: JournalEntry, answers: Sequence[Answer], absent: list[str]
+        self, intent: JournalEntry, answers: Sequence[HostAnswer], absent: list[str]
     ) -> Reconciled:
         refused = [answer for answer in answers if answer.code]
         later = f"; {', '.join(absent)} will do it when back" if absent else ""

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.retyped import retyped
 from budeval_migrations.linter.subject import Subject, shown
-from budeval_migrations.linter.types import Effect
+from budeval_migrations.linter.types import TypeEffect
 from budeval_migrations.model.findings import Severity
 
 
 def _check(subject: Subject) -> Iterator[Spot]:
     for change in retyped(subject):
-        if change.effect is Effect.NARROW:
+        if change.effect is TypeEffect.NARROW:
             yield Spot(
                 f"{change.column} of {shown(change.table)} goes from {change.old} to {change.new}, "
                 "which has no place for every value",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from budeval_migrations.cli.schema import PRINTED_BY, VERSION, read_schema, schema_names
+from budeval_migrations.cli.json_schema import PRINTED_BY, VERSION, read_schema, schema_names
 from docs.site.reference.markdown import page, table
 
 _ABOUT = f"""\

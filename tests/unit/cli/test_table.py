@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from budeval_migrations.cli.table import Column, table
+from budeval_migrations.cli.table import OutputColumn, table
 
 COLUMNS = (
-    Column("revision"),
-    Column("state", styles={"applied": "green"}),
-    Column("executed", spare=1),
-    Column("ms", right=True, spare=2),
+    OutputColumn("revision"),
+    OutputColumn("state", styles={"applied": "green"}),
+    OutputColumn("executed", spare=1),
+    OutputColumn("ms", right=True, spare=2),
 )
 ROWS = [
     ("001_create_tables", "applied", "2026-01-02", "7"),
@@ -64,7 +64,7 @@ def test_columns_without_room_are_named() -> None:
 
 
 def test_a_name_that_may_be_cut_is_cut_before_a_column_goes() -> None:
-    columns = (Column("revision", least=12), *COLUMNS[1:])
+    columns = (OutputColumn("revision", least=12), *COLUMNS[1:])
     found = table(columns, ROWS, 40)
     assert found.left_out == ()
     assert found.text.plain.splitlines() == [

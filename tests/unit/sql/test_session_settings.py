@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from budeval_migrations.errors import RevisionCompileError
-from budeval_migrations.sql.connection import carried
+from budeval_migrations.sql.session_settings import carried
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from budeval_migrations.model import PARAMETER, Statement
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.parallel import parts
+from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes, read_head
 from budeval_migrations.sql.redact import redact
 

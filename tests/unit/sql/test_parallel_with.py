@@ -10,7 +10,7 @@ from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
-from budeval_migrations.sql.parallel import Part, parts
+from budeval_migrations.sql.parallel_with import Part, parts
 from budeval_migrations.sql.stand_in import stand_in
 
 CREATE = "CREATE TABLE IF NOT EXISTS a (x UInt8) ENGINE = Memory"
