@@ -11,7 +11,7 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import ChecksumMismatch
 from budeval_migrations.model.previews import Difference
-from tests.engines.stage import ShadowEngine
+from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
 on_modern = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
@@ -39,12 +39,12 @@ OTHERS = [
 ]
 
 
-def everything(stage: ShadowEngine) -> None:
+def everything(stage: Stage) -> None:
     stage.project.write_revision("001_events", None, [EVENTS, *OTHERS])
     bm.upgrade(**stage.options)
 
 
-def differences(stage: ShadowEngine) -> list[tuple[str, str, str | None, str | None]]:
+def differences(stage: Stage) -> list[tuple[str, str, str | None, str | None]]:
     found = bm.drift(**stage.options)
     assert found.notes == ()
     assert found.revisions == ("001_events",)
@@ -58,7 +58,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @on_a_few
-def test_a_database_as_its_revisions_made_it_has_no_drift(stage: ShadowEngine) -> None:
+def test_a_database_as_its_revisions_made_it_has_no_drift(stage: Stage) -> None:
     stage.project.write_revision(
         "001_events",
         None,
@@ -76,7 +76,7 @@ def test_a_database_as_its_revisions_made_it_has_no_drift(stage: ShadowEngine) -
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http", "old-http"), indirect=True)
-def test_a_user_who_may_only_read_can_look_ahead(stage: ShadowEngine) -> None:
+def test_a_user_who_may_only_read_can_look_ahead(stage: Stage) -> None:
     project = stage.project
     project.write_revision(
         "001_events", None, "CREATE TABLE events (id UInt32) ENGINE = MergeTree ORDER BY id", []
@@ -91,7 +91,7 @@ def test_a_user_who_may_only_read_can_look_ahead(stage: ShadowEngine) -> None:
 
 
 @on_modern
-def test_spelling_is_no_difference(stage: ShadowEngine) -> None:
+def test_spelling_is_no_difference(stage: Stage) -> None:
     everything(stage)
     assert differences(stage) == []
 
@@ -203,7 +203,7 @@ BY_HAND: dict[str, tuple[str, str, str | None, str | None]] = {
 
 @on_modern
 @pytest.mark.parametrize("statement", BY_HAND, ids=lambda text: " ".join(text.split()[:6]))
-def test_what_was_done_by_hand_is_said_part_by_part(stage: ShadowEngine, statement: str) -> None:
+def test_what_was_done_by_hand_is_said_part_by_part(stage: Stage, statement: str) -> None:
     everything(stage)
     stage.prepare(statement)
     name, part, before, after = BY_HAND[statement]
@@ -219,7 +219,7 @@ def test_what_was_done_by_hand_is_said_part_by_part(stage: ShadowEngine, stateme
 
 @on_modern
 def test_tables_that_came_and_went_are_said_and_the_command_exits_with_7(
-    stage: ShadowEngine,
+    stage: Stage,
 ) -> None:
     everything(stage)
     stage.prepare(
@@ -245,7 +245,7 @@ def test_tables_that_came_and_went_are_said_and_the_command_exits_with_7(
 
 
 @on_modern
-def test_functions_and_tables_of_other_databases_are_there(stage: ShadowEngine) -> None:
+def test_functions_and_tables_of_other_databases_are_there(stage: Stage) -> None:
     other = f"{stage.target.database}_other"
     function = f"plus_{stage.target.database}"
     stage.prepare(
@@ -278,7 +278,7 @@ def test_functions_and_tables_of_other_databases_are_there(stage: ShadowEngine) 
 
 
 @on_modern
-def test_a_replay_is_remembered_until_a_file_changes(stage: ShadowEngine, cache: Path) -> None:
+def test_a_replay_is_remembered_until_a_file_changes(stage: Stage, cache: Path) -> None:
     everything(stage)
     assert differences(stage) == []
     [known] = (cache / "budeval-migrations" / "replays").iterdir()
@@ -296,7 +296,7 @@ def test_a_replay_is_remembered_until_a_file_changes(stage: ShadowEngine, cache:
 
 
 @on_modern
-def test_an_edited_revision_is_refused_before_anything_is_compared(stage: ShadowEngine) -> None:
+def test_an_edited_revision_is_refused_before_anything_is_compared(stage: Stage) -> None:
     everything(stage)
     stage.project.write_revision("001_events", None, EVENTS)
     with pytest.raises(ChecksumMismatch):

@@ -10,7 +10,7 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import StatementFailed, Unsupported
 from budeval_migrations.model.previews import Cost, Plan, Rehearsal, Touched
-from tests.engines.stage import ShadowEngine
+from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
 on_embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
@@ -23,11 +23,11 @@ EVENTS = "CREATE TABLE events (id UInt32, name String) ENGINE = MergeTree ORDER 
 KEYED = "CREATE TABLE keyed (id UInt32, v UInt32) ENGINE = MergeTree ORDER BY id"
 
 
-def rehearse(stage: ShadowEngine, target: str = "heads", **more: Any) -> Plan:
+def rehearse(stage: Stage, target: str = "heads", **more: Any) -> Plan:
     return bm.plan(target, rehearse=True, **stage.options, **more)
 
 
-def half_apply_events(stage: ShadowEngine) -> None:
+def half_apply_events(stage: Stage) -> None:
     """Leave 001_events with its table made and its second statement failed."""
     failing = [EVENTS, "INSERT INTO missing VALUES (1)"]
     stage.project.write_revision("001_events", None, failing)
@@ -42,7 +42,7 @@ def tried(plan: Plan) -> Rehearsal:
 
 @on_a_few
 def test_what_an_upgrade_makes_of_the_live_schema_is_told_and_nothing_is_done(
-    stage: ShadowEngine,
+    stage: Stage,
 ) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
@@ -109,7 +109,7 @@ FORESEEN = {
 
 @on_embedded
 @pytest.mark.parametrize("case", FORESEEN)
-def test_an_error_of_the_server_is_foreseen_with_its_place(stage: ShadowEngine, case: str) -> None:
+def test_an_error_of_the_server_is_foreseen_with_its_place(stage: Stage, case: str) -> None:
     statement, code = FORESEEN[case]
     project = stage.project
     project.write_revision("001_events", None, EVENTS)
@@ -132,7 +132,7 @@ def test_an_error_of_the_server_is_foreseen_with_its_place(stage: ShadowEngine, 
 
 
 @on_embedded
-def test_what_only_rows_show_is_foreseen_with_a_sample(stage: ShadowEngine) -> None:
+def test_what_only_rows_show_is_foreseen_with_a_sample(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
     bm.upgrade(**stage.options)
@@ -149,7 +149,7 @@ def test_what_only_rows_show_is_foreseen_with_a_sample(stage: ShadowEngine) -> N
 
 
 @on_embedded
-def test_rows_of_every_kind_come_to_the_stage_as_they_are(stage: ShadowEngine) -> None:
+def test_rows_of_every_kind_come_to_the_stage_as_they_are(stage: Stage) -> None:
     stage.project.write_revision(
         "001_kinds",
         None,
@@ -180,7 +180,7 @@ def test_rows_of_every_kind_come_to_the_stage_as_they_are(stage: ShadowEngine) -
 
 
 @on_modern
-def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: ShadowEngine) -> None:
+def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS)
     bm.upgrade(**stage.options)
@@ -200,7 +200,7 @@ def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: ShadowEn
 
 
 @on_embedded
-def test_downgrades_that_are_right_only_together_are_told_apart(stage: ShadowEngine) -> None:
+def test_downgrades_that_are_right_only_together_are_told_apart(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS)
     bm.upgrade(**stage.options)
@@ -217,7 +217,7 @@ def test_downgrades_that_are_right_only_together_are_told_apart(stage: ShadowEng
 
 @on_embedded
 def test_of_a_half_applied_revision_only_what_is_known_is_held_against_its_downgrade(
-    stage: ShadowEngine,
+    stage: Stage,
 ) -> None:
     half_apply_events(stage)
     drops = ["DROP TABLE keyed", "DROP TABLE events"]
@@ -228,7 +228,7 @@ def test_of_a_half_applied_revision_only_what_is_known_is_held_against_its_downg
 
 
 @on_modern
-def test_a_downgrade_that_fails_is_told_with_its_place(stage: ShadowEngine) -> None:
+def test_a_downgrade_that_fails_is_told_with_its_place(stage: Stage) -> None:
     stage.project.write_revision("001_events", None, EVENTS, ["DROP TABLE events", "DROP TABLE no"])
     found = tried(rehearse(stage))
     assert not found.ok
@@ -247,7 +247,7 @@ def test_a_downgrade_that_fails_is_told_with_its_place(stage: ShadowEngine) -> N
 
 
 @on_embedded
-def test_a_revision_without_a_downgrade_may_go_ahead_and_it_is_told(stage: ShadowEngine) -> None:
+def test_a_revision_without_a_downgrade_may_go_ahead_and_it_is_told(stage: Stage) -> None:
     stage.project.write_revision("001_events", None, EVENTS, None)
     found = tried(rehearse(stage))
     assert found.ok
@@ -256,7 +256,7 @@ def test_a_revision_without_a_downgrade_may_go_ahead_and_it_is_told(stage: Shado
 
 
 @on_embedded
-def test_a_revision_that_reads_the_database_reads_the_stage(stage: ShadowEngine) -> None:
+def test_a_revision_that_reads_the_database_reads_the_stage(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
     bm.upgrade(**stage.options)
@@ -283,7 +283,7 @@ def test_a_revision_that_reads_the_database_reads_the_stage(stage: ShadowEngine)
 
 @on_embedded
 def test_what_an_unfinished_revision_has_applied_is_not_run_again_on_the_stage(
-    stage: ShadowEngine,
+    stage: Stage,
 ) -> None:
     half_apply_events(stage)
     stage.project.write_revision("001_events", None, [EVENTS, KEYED])
@@ -293,7 +293,7 @@ def test_what_an_unfinished_revision_has_applied_is_not_run_again_on_the_stage(
 
 
 @on_modern
-def test_without_pending_revisions_nothing_is_tried(stage: ShadowEngine) -> None:
+def test_without_pending_revisions_nothing_is_tried(stage: Stage) -> None:
     stage.project.write_revision("001_events", None, EVENTS)
     bm.upgrade(**stage.options)
     plan = rehearse(stage)
@@ -304,7 +304,7 @@ def test_without_pending_revisions_nothing_is_tried(stage: ShadowEngine) -> None
 
 
 @on_embedded
-def test_what_each_statement_costs_and_goes_through(stage: ShadowEngine) -> None:
+def test_what_each_statement_costs_and_goes_through(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, EVENTS)
     bm.upgrade(**stage.options)
@@ -341,7 +341,7 @@ def test_what_each_statement_costs_and_goes_through(stage: ShadowEngine) -> None
 
 
 @on_modern
-def test_the_report_as_json_and_as_a_script(stage: ShadowEngine) -> None:
+def test_the_report_as_json_and_as_a_script(stage: Stage) -> None:
     project = stage.project
     project.write_revision("001_events", None, [EVENTS, "SELECT 1"], "DROP TABLE events")
     done = project.cli("plan", "--rehearse", "--json")
@@ -372,7 +372,7 @@ def test_the_report_as_json_and_as_a_script(stage: ShadowEngine) -> None:
     ],
 )
 def test_words_that_do_not_go_together_are_refused(
-    stage: ShadowEngine, words: list[str], code: int, said: str
+    stage: Stage, words: list[str], code: int, said: str
 ) -> None:
     stage.project.write_revision("001_events", None, EVENTS)
     done = stage.project.cli("plan", *words)
@@ -382,7 +382,7 @@ def test_words_that_do_not_go_together_are_refused(
 
 @on_modern
 def test_without_the_embedded_server_a_plan_is_made_and_a_rehearsal_says_what_is_missing(
-    stage: ShadowEngine, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.project.write_revision("001_events", None, EVENTS)
     monkeypatch.setattr("budeval_migrations.shadow.apart.NEEDED", ("no_such_package",))

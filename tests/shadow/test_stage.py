@@ -8,7 +8,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.shadow.apart import Apart
-from tests.engines.stage import ShadowEngine
+from tests.engines.stage import Stage
 from tests.support.project import Project
 from tests.support.targets import engine_parameters
 
@@ -101,7 +101,7 @@ def test_an_embedded_server_that_dies_is_told_and_nothing_is_left(
 
 @on_modern
 def test_a_broken_view_of_the_live_server_is_there_too_and_a_stand_in_is_told(
-    stage: ShadowEngine,
+    stage: Stage,
 ) -> None:
     stage.project.write_revision(
         "001_t", None, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"
