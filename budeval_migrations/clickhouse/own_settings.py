@@ -67,6 +67,7 @@ ALL_CHANGED = (
 )
 # By ClickHouse's code of a refusal: what may be why.
 REFUSE: Mapping[int, tuple[str, ...]] = {
+    36: ("max_expanded_ast_elements",),
     48: ("implicit_transaction",),
     158: ("max_rows_to_read",),
     159: ("max_execution_time",),
@@ -76,7 +77,7 @@ REFUSE: Mapping[int, tuple[str, ...]] = {
     166: ("max_temporary_non_const_columns",),
     167: ("max_ast_depth",),
     168: ("max_ast_elements", "max_expanded_ast_elements"),
-    241: ("max_memory_usage",),
+    241: ("max_memory_usage", "memory_tracker_fault_probability"),
     277: ("force_primary_key", "force_index_by_date"),
     307: ("max_bytes_to_read",),
     392: ("allow_ddl",),

@@ -37,6 +37,8 @@ REFUSING = (
     {"max_rows_to_read": "5"},
     {"implicit_transaction": "1"},
     {"max_ast_elements": "5"},
+    {"max_expanded_ast_elements": "1"},
+    {"memory_tracker_fault_probability": "1"},
     {"allow_ddl": "0"},
 )
 OLD = tuple(
@@ -50,6 +52,8 @@ OLD = tuple(
         "implicit_transaction",
         "join_overflow_mode",
         "limit",
+        "max_expanded_ast_elements",
+        "memory_tracker_fault_probability",
         "offset",
         "use_query_cache",
     }
