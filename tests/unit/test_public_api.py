@@ -152,3 +152,10 @@ def test_a_misspelt_setting_does_not_pass_a_type_checker(tmp_path: Path) -> None
 def test_what_to_do_with_a_newer_database_is_one_of_two_words(call: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError, match="on_ahead cannot be 'ignore'"):
         call(on_ahead="ignore")
+
+
+def test_the_env_py_of_an_earlier_project_still_finds_its_function() -> None:
+    from budeval_migrations.alembic_env import environment
+    from budeval_migrations.bridge.environment import run_env
+
+    assert run_env is environment.run_env
