@@ -14,19 +14,12 @@ from itertools import chain
 from urllib.parse import quote, quote_plus
 
 from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.sql.calls import COMMENT, GAP, LITERAL, Span
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.reader import Lexeme, Reader
-from budeval_migrations.sql.secret_calls import (
-    COMMENT,
-    GAP,
-    LITERAL,
-    Span,
-    before_of,
-    is_clause,
-    secret_arguments,
-)
+from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
 
 HIDDEN = "[HIDDEN]"
 

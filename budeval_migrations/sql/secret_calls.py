@@ -13,22 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from budeval_migrations.sql.lexer import BLOCK_COMMENT, WHITESPACE
-
-LITERAL = (
-    r"(?:[xXbB]?'[^'\\]*(?:(?:\\(?s:.)|'')[^'\\]*)*(?:'|\\?\Z)"
-    # The same inside a literal, as in the server's "In scope SELECT formatQuery('...')".
-    r"|\\'(?:\\\\\\'|\\\\|(?!\\')(?s:.))*(?:\\'|\Z)"
-    r"|\$(?P<%s>\w*)\$(?s:.*?)(?:\$(?P=%s)\$|\Z)"
-    r"|\u2018[^\u2019]*(?:\u2019|\Z))"
+from budeval_migrations.sql.calls import (
+    GAP,
+    LITERAL,
+    MOST_TOKENS,
+    Argument,
+    Piece,
+    Span,
+    read_pieces,
+    split_arguments,
 )
-"""A string literal in any of its forms; the tail may be cut off. Format with a tag's name."""
+from budeval_migrations.sql.lexer import WHITESPACE
 
-COMMENT = rf"{BLOCK_COMMENT}|(?:--|//|#[ !])[^\n]{{0,1000}}(?:\n|\Z)"
-GAP = rf"(?:[{WHITESPACE}]|{COMMENT})*"
-"""White space and comments: each can be read in one way only, or some text takes for ever."""
-
-Span = tuple[int, int]
+_LITERAL = re.compile(LITERAL % ("t", "t"))
 
 
 class Secret(NamedTuple):
@@ -39,77 +36,7 @@ class Secret(NamedTuple):
     within: bool = False
 
 
-_LITERAL = re.compile(LITERAL % ("t", "t"))
-_PIECE = re.compile(
-    rf"(?P<literal>{LITERAL % ('p', 'p')})"
-    rf"|(?P<gap>[{WHITESPACE}]+|{COMMENT})"
-    r"|(?P<name>`(?:[^`\\]|\\.|``)*`|\"(?:[^\"\\]|\\.|\"\")*\"|[A-Za-z_$][\w$]*)"
-    r"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<comma>,)|(?P<other>[\w.]+|(?s:.))"
-)
-# The formats and compressions that an argument of a table function may name (26.9).
-_FORMAT = re.compile(
-    r"(?i)(?:csv|tsv|raw|tsvraw|tabseparated(?:raw)?|customseparated(?:ignorespaces)?|lineasstring"
-    r"|rowbinary|jsoncompact(?:strings)?eachrow)"
-    r"(?:withnames(?:andtypes(?:anddefaults)?)?|withdefaults|withprogress)?"
-    r"|json(?:asobject|asstring|columns(?:withmetadata)?|compact(?:columns|strings)?"
-    r"|(?:object|strings)?eachrow(?:withprogress)?|l|lines|strings)?"
-    r"|pretty(?:compact|space)?(?:noescapes)?(?:monoblock)?|(?:pretty)?(?:ndjson|jsonlines)"
-    r"|prettyjsoneachrow|arrow(?:stream)?|avro(?:confluent)?|bsoneachrow|buffers|capnproto|dwarf"
-    r"|form|geojson|hash|hivetext|md|markdown|msgpack|mysqldump|mysqlwire|native|npy|null"
-    r"|odbcdriver2|one|orc|png|postgresqlwire|prometheus|protobuf(?:list|single)?|rawblob|regexp"
-    r"|(?:parquet|puffin)(?:metadata)?|sqlinsert|template(?:ignorespaces)?|tskv|values|vertical"
-    r"|xml|auto|none|nosign|gz(?:ip)?|deflate|br(?:otli)?|xz|lzma|zstd?|lz4|bz2|snappy"
-)
-
-
-_STRUCTURE = re.compile(r"\s*\w+\s+(?:[A-Z]\w+)\b")  # a Int8, b String
-
-
-class _Piece(NamedTuple):
-    """A token of a call; ``kind`` is the name of a group of the pattern."""
-
-    kind: str
-    start: int
-    end: int
-    text: str
-
-
-class _Argument(NamedTuple):
-    """What stands between two commas."""
-
-    pieces: tuple[_Piece, ...]
-
-    @property
-    def span(self) -> Span:
-        return self.pieces[0].start, self.pieces[-1].end
-
-    @property
-    def plain(self) -> str:
-        """A name or a literal without its quotes; empty for anything longer."""
-        return self.pieces[0].text.strip("'`\"\\") if len(self.pieces) == 1 else ""
-
-    @property
-    def is_named(self) -> bool:
-        """Whether it is ``name = value``."""
-        return len(self.pieces) > 2 and self.pieces[0].kind == "name" and self.pieces[1].text == "="
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one literal or one name, and no number or expression."""
-        return len(self.pieces) == 1 and self.pieces[0].kind in ("literal", "name")
-
-    @property
-    def is_format(self) -> bool:
-        """Whether it says a format or a compression."""
-        return bool(_FORMAT.fullmatch(self.plain))
-
-    @property
-    def is_structure(self) -> bool:
-        """Whether it says the structure of a table."""
-        return bool(_STRUCTURE.match(self.plain))
-
-
-_Arguments = Sequence[_Argument]
+_Arguments = Sequence[Argument]
 # Returns the indices of the arguments that are secrets. Its arguments: those of the call, the
 # index of the first one behind a cluster's name, and the text before the call.
 _Reader = Callable[[_Arguments, int, str], Sequence[int]]
@@ -232,9 +159,9 @@ _COLLECTION = re.compile(rf"(?i)\bNAMED{GAP}COLLECTION\b")
 _SECRET_KEYS = frozenset(
     {"PASSWORD", "OAUTH_TOKEN", "CONNECTION_STRING", "VALUE", "TOKEN", "SECRET"}
 )
-# Tokens of one call that are read; a longer one has all its literals hidden. And of all the
-# calls of a text, that stand in each other perhaps; then all that is left has.
-_MOST_TOKENS, _MOST_IN_ALL = 20_000, 200_000
+# Tokens of all calls of a text that are read, which may stand in each other; then all that is
+# left has its literals hidden.
+_MOST_IN_ALL = 200_000
 # ClickHouse takes for a password what stands between the second colon and the first @ of a URL's
 # value, in which an escape is what it stands for.
 _AT = r"(?:@|(?<!\\)(?:\\\\)*\\x40)"
@@ -255,7 +182,7 @@ def secret_arguments(text: str) -> Iterator[Secret]:
         if read > _MOST_IN_ALL:
             yield from _every_literal(text, found.start())
             return
-        pieces = _inside(text, found.end())
+        pieces = read_pieces(text, found.end())
         read += len(pieces)
         yield from _of_call(text, found, pieces)
     for anchor, secrets in _CLAUSES:
@@ -263,16 +190,16 @@ def secret_arguments(text: str) -> Iterator[Secret]:
             if read > _MOST_IN_ALL:
                 yield from _every_literal(text, found.start())
                 return
-            pieces = _inside(text, found.end())
+            pieces = read_pieces(text, found.end())
             read += len(pieces)
             yield from (Secret(*span) for span in secrets(pieces))
 
 
-def _of_call(text: str, found: re.Match[str], pieces: Sequence[_Piece]) -> Iterator[Secret]:
-    if len(pieces) >= _MOST_TOKENS:
+def _of_call(text: str, found: re.Match[str], pieces: Sequence[Piece]) -> Iterator[Secret]:
+    if len(pieces) >= MOST_TOKENS:
         yield from (Secret(piece.start, piece.end) for piece in pieces if piece.kind == "literal")
         return
-    arguments = _arguments(pieces)
+    arguments = split_arguments(pieces)
     for argument in arguments:
         if argument.is_named and _SECRET_NAME.search(argument.pieces[0].text):
             yield Secret(argument.pieces[2].start, argument.pieces[-1].end)
@@ -305,40 +232,6 @@ def _makes_database(before: str) -> bool:
     return bool(_MAKES_DATABASE.search(before)) and bool(_ENGINE.search(before))
 
 
-def _inside(text: str, start: int) -> list[_Piece]:
-    """Read tokens up to the closing bracket, a semicolon, or as far as the text goes."""
-    pieces: list[_Piece] = []
-    depth, at = 0, start
-    while len(pieces) < _MOST_TOKENS:
-        found = _PIECE.match(text, at)
-        if found is None:
-            break
-        kind = next(name for name in _KINDS if found[name] is not None)
-        at = found.end()
-        depth += (kind == "open") - (kind == "close")
-        if depth < 0 or found[0] == ";":
-            break
-        if kind != "gap":
-            pieces.append(_Piece(kind, found.start(), at, found[0]))
-    return pieces
-
-
-_KINDS = ("literal", "gap", "name", "open", "close", "comma", "other")
-
-
-def _arguments(pieces: Sequence[_Piece]) -> list[_Argument]:
-    """Cut tokens at the commas outside brackets; an empty argument is left out."""
-    arguments: list[list[_Piece]] = [[]]
-    depth = 0
-    for piece in pieces:
-        depth += (piece.kind == "open") - (piece.kind == "close")
-        if piece.kind == "comma" and depth == 0:
-            arguments.append([])
-        else:
-            arguments[-1].append(piece)
-    return [_Argument(tuple(each)) for each in arguments if each]
-
-
 def _is_named_collection(arguments: _Arguments) -> bool:
     """Tell ``s3(conf, key = 'x')`` from ``s3('url', 'key', 'x')``."""
     first, *others = arguments
@@ -358,7 +251,7 @@ def _hidden(arguments: _Arguments, at: int, secret: Sequence[int]) -> list[int]:
     return [n for n in secret if n < len(arguments) and not arguments[n].is_named]
 
 
-def _values(pieces: Sequence[_Piece], is_secret: Callable[[str], bool]) -> Iterator[Span]:
+def _values(pieces: Sequence[Piece], is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """Yield the values of ``key = value`` and of ``VALUE value``, in whatever brackets."""
     for at in range(1, len(pieces) - 1):
         key, sign, value = pieces[at - 1 : at + 2]
@@ -372,7 +265,7 @@ def _values(pieces: Sequence[_Piece], is_secret: Callable[[str], bool]) -> Itera
             yield value.start, value.end
 
 
-def _value_end(pieces: Sequence[_Piece], at: int) -> int:
+def _value_end(pieces: Sequence[Piece], at: int) -> int:
     """Return the index behind a value: at a comma, a closing bracket or a word behind it."""
     depth = 0
     for index in range(at, len(pieces)):
@@ -391,7 +284,7 @@ def _every_literal(text: str, start: int) -> Iterator[Secret]:
         at = max(found.end(), at + 1)
 
 
-def _after_keys(pieces: Sequence[_Piece]) -> Iterator[Span]:
+def _after_keys(pieces: Sequence[Piece]) -> Iterator[Span]:
     """Yield the values of ``PASSWORD value`` and its like in a dictionary's source."""
     for at, key in enumerate(pieces[:-1]):
         following = pieces[at + 1]
@@ -410,7 +303,7 @@ def _after_keys(pieces: Sequence[_Piece]) -> Iterator[Span]:
             yield following.start, pieces[end].end
 
 
-_CLAUSES: tuple[tuple[re.Pattern[str], Callable[[Sequence[_Piece]], Iterator[Span]]], ...] = (
+_CLAUSES: tuple[tuple[re.Pattern[str], Callable[[Sequence[Piece]], Iterator[Span]]], ...] = (
     (_HEADERS, lambda pieces: _values(pieces, lambda key: True)),
     (_SOURCE, _after_keys),
     (_DISK, lambda pieces: _values(pieces, lambda key: key != "type")),
