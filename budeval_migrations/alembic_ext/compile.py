@@ -63,7 +63,7 @@ class RevisionSink:
         bind: Callable[[], Connection],
     ) -> None:
         self._path = Path(path)
-        self._places = source_map
+        self._source_map = source_map
         self._emit = emit
         self._bind = bind
         self._files: tuple[str, ...] | None = None
@@ -114,7 +114,7 @@ class RevisionSink:
         """
         if unless is not None:
             _check_probe(unless)
-        self._cut(sql, str(self._path), self._places.locate(sql), unless, reach)
+        self._cut(sql, str(self._path), self._source_map.locate(sql), unless, reach)
 
     def file(self, name: str, *, outside: bool = False) -> None:
         """Take the statements of a file beside the revision.
@@ -146,11 +146,11 @@ class RevisionSink:
         """Take a backfill; its text is the one INSERT that it stands for."""
         text = f"INSERT INTO {asked.into} {asked.column_list}{asked.select_where('1')}"
         path = shown_path(str(self._path))
-        self._take(Statement(text, path, self._places.calling_line(), backfill=asked))
+        self._take(Statement(text, path, self._source_map.calling_line(), backfill=asked))
 
     def statement(self, sql: str) -> None:
         """Take one statement that SQLAlchemy rendered."""
-        self._take(Statement(sql, shown_path(str(self._path)), self._places.calling_line()))
+        self._take(Statement(sql, shown_path(str(self._path)), self._source_map.calling_line()))
 
     def bind(self) -> Connection:
         """Return the live connection, or raise NeedsDatabase."""
@@ -203,7 +203,7 @@ class Compiler:
         self._dialect = dialect
         self._redact = redact
         # Both directions of a file are compiled one after the other.
-        self._places = lru_cache(maxsize=1)(SourceMap)
+        self._source_map = lru_cache(maxsize=1)(SourceMap)
 
     def compile(self, script: Script, direction: Direction) -> CompiledRevision:
         """Return the statements of one direction; sends nothing.
@@ -218,7 +218,7 @@ class Compiler:
         def refuse() -> Connection:
             raise NeedsDatabase
 
-        sink = RevisionSink(script.path, self._places(script.path), collected.append, refuse)
+        sink = RevisionSink(script.path, self._source_map(script.path), collected.append, refuse)
         compiled = CompiledRevision(script.revision, direction, shown_path(script.path))
         try:
             with ONE_AT_A_TIME, _python_errors(script, direction, self._redact):

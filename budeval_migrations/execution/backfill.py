@@ -85,7 +85,7 @@ class Backfiller:
         self._hosts = hosts
         self._lock = lock
         self._recorder = recorder
-        self._tell = emit
+        self._emit = emit
 
     def run(self, task: Task, known: Recorded | None) -> JournalEntry:
         """Move what is not yet moved, and return the entry that says that it is done.
@@ -206,7 +206,7 @@ class Backfiller:
                 if attempt == _TRIES:
                     raise
                 said = said_of(work.task, error)
-                self._tell(Notice(f"A chunk of the backfill is begun anew: {said}"))
+                self._emit(Notice(f"A chunk of the backfill is begun anew: {said}"))
                 self._wait_for_server()
                 self._stop_strays(work)
                 self._drop_staging(work)
@@ -320,7 +320,7 @@ class Backfiller:
         elapsed = time.monotonic() - work.began if work.began else 0.0
         own = done - work.began_rows if work.began else 0
         rate = int(own / elapsed) if elapsed > 0 else 0
-        self._tell(
+        self._emit(
             BackfillProgress(
                 revision=work.task.step.revision,
                 index=work.task.position,

@@ -35,7 +35,7 @@ from budeval_migrations.execution.reconcile.ladder import Reconciled, unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.resume import Applied, check_resumable, edited
 from budeval_migrations.execution.sender import PROBED, Refused
-from budeval_migrations.execution.task import Task, statement_hash
+from budeval_migrations.execution.task import Task, make_task, statement_hash, tasks_of
 from budeval_migrations.execution.worker import Worker
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import LedgerRow, Statement, Step
@@ -74,7 +74,7 @@ class Executor:
     ) -> None:
         self._session = session
         self._lock = lock
-        self._tell = emit
+        self._emit = emit
         self._live = live
         self._run_id = run_id
         self._state = state
@@ -84,13 +84,13 @@ class Executor:
         self._steps = steps
         self._done: list[str] = []
         self._recorder = self._make_recorder()
-        self._hand = Worker(session, lock, self._recorder, hosts, self._tell)
+        self._worker = Worker(session, lock, self._recorder, hosts, self._emit)
 
     def _make_recorder(self) -> Recorder:
         queue = [item for step in self._steps for item in self._queue_of(step)]
-        return self._take_pen(self._session, queue)
+        return self._recorder_over(self._session, queue)
 
-    def _take_pen(
+    def _recorder_over(
         self, session: Session, queue: Sequence[Task | None], *, prompt: bool = False
     ) -> Recorder:
         journal = Journal(session, self._state.next_entry, self._lock.fence)
@@ -161,7 +161,7 @@ class Executor:
         work = step.work
         total = 0 if work is None else None if work.dynamic else len(work.statements)
         self._lock.doing = step.revision
-        self._tell(
+        self._emit(
             RevisionStarted(step.revision, step.operation.value, step.parents, step.doc, total)
         )
         return Progress(step, total)
@@ -177,7 +177,7 @@ class Executor:
         tasks = {task.position: task for task in self._tasks[id(progress.step)]}
         try:
             for recorded in unfinished.doubtful:
-                self._settle(progress, recorded, tasks.get(recorded.last.position))
+                self._reconcile(progress, recorded, tasks.get(recorded.last.position))
         except StatementError as error:
             progress.stopped(error.index, tasks.get(error.index))
             raise
@@ -197,7 +197,7 @@ class Executor:
         def written() -> None:
             self._done.append(step.revision)
             took = row.execution_time_ms
-            self._tell(RevisionFinished(step.revision, step.operation.value, took))
+            self._emit(RevisionFinished(step.revision, step.operation.value, took))
 
         self._recorder.finish(Attempt(row, step.up, step.down), written)
         if self._session.settings.hooks:
@@ -212,7 +212,7 @@ class Executor:
         failure = progress.failure(error, self._session.redact, self._session.changed_settings)
         if not interrupts.hurried:
             self._record_failure(progress, failure)
-        self._tell(
+        self._emit(
             RevisionFailed(
                 step.revision, step.operation.value, progress.elapsed_ms, failure.summary
             )
@@ -236,7 +236,7 @@ class Executor:
             elif not recorded.applied:
                 yield None
 
-    def _settle(self, progress: Progress, recorded: Recorded, task: Task | None) -> None:
+    def _reconcile(self, progress: Progress, recorded: Recorded, task: Task | None) -> None:
         """Find out what became of a statement whose outcome is unknown.
 
         Raises:
@@ -257,7 +257,7 @@ class Executor:
                 code=recorded.last.error_code,
             )
         else:
-            reconciled = self._hand.reconciler.reconcile(intent)
+            reconciled = self._worker.reconciler.reconcile(intent)
         if reconciled.outcome is Outcome.UNKNOWN:
             raise unknown(intent, total, reconciled, task.statement if task else None)
         if reconciled.outcome is Outcome.NOT_APPLIED:
@@ -265,7 +265,7 @@ class Executor:
             progress.known[intent.position] = replace(recorded, last=failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
-        self._hand.sender.wait_for_mutations(intent, total)
+        self._worker.sender.wait_for_mutations(intent, total)
         outcome = intent.outcome(
             JournalEvent.APPLIED, reconciled.why, elapsed_ms=reconciled.elapsed_ms
         )
@@ -296,7 +296,7 @@ class Executor:
             first = max(first, position)
             try:
                 self._do(progress, task)
-                self._hand.barrier.wait()  # what the revision reads next, it may read anywhere
+                self._worker.barrier.wait()  # what the revision reads next, it may read anywhere
             except Refused as refused:
                 self._recorder.record(refused.entry)
                 progress.refused.append(refused)
@@ -307,7 +307,7 @@ class Executor:
                 progress.fatal = error
                 raise
 
-        self._hand.barrier.wait()
+        self._worker.barrier.wait()
         try:
             self._live(step, emit)
             if progress.fatal is not None:
@@ -320,7 +320,7 @@ class Executor:
             raise
         finally:
             for refused in progress.refused:
-                self._tell(Notice(_passed_over(refused)))
+                self._emit(Notice(_passed_over(refused)))
 
     def _do(self, progress: Progress, task: Task) -> None:
         progress.position += 1
@@ -329,7 +329,7 @@ class Executor:
         if known is not None and known.applied:
             self._skip(progress, task, "applied by an earlier run")
             return
-        self._took_effect(progress, task, self._send(self._hand, task, known))
+        self._took_effect(progress, task, self._send(self._worker, task, known))
 
     def _send(self, worker: Worker, task: Task, known: Recorded | None) -> JournalEntry:
         """Do a statement, and say so; in any thread."""
@@ -339,7 +339,7 @@ class Executor:
         self._lock.doing = f"{revision} statement {position}{of}"
         interrupts.doing = f"statement {position}{of} of {revision}"
         self._lock.check()
-        self._tell(StatementStarted(revision, position, total, task.shown))
+        self._emit(StatementStarted(revision, position, total, task.shown))
         return worker.do(task, known)
 
     def _took_effect(self, progress: Progress, task: Task, entry: JournalEntry) -> None:
@@ -347,13 +347,13 @@ class Executor:
             self._skip(progress, task, PROBED)
             return
         progress.applied += 1
-        self._tell(
+        self._emit(
             StatementFinished(task.step.revision, task.position, task.total, entry.elapsed_ms)
         )
 
     def _skip(self, progress: Progress, task: Task, why: str) -> None:
         progress.applied += 1
-        self._tell(
+        self._emit(
             StatementFinished(
                 task.step.revision, task.position, task.total, 0, skipped=True, why=why
             )
@@ -366,7 +366,7 @@ class Executor:
             self._recorder.finish(Attempt(row, progress.step.up, progress.step.down))
             self._recorder.flush()
         except MigrationError as lost:
-            self._tell(Notice(f"The failed attempt could not be recorded: {lost.message}"))
+            self._emit(Notice(f"The failed attempt could not be recorded: {lost.message}"))
 
     def _row(self, progress: Progress, failure: StatementError | None = None) -> LedgerRow:
         row = progress.row(self._sequence, self._run_id, self._lock.generation, failure)
@@ -382,15 +382,6 @@ def _passed_over(refused: Refused) -> str:
     )
 
 
-def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ...]:
-    """Return the statements of a step; none for a dynamic revision."""
-    statements = step.work.statements if step.work else ()
-    return tuple(
-        make_task(session, state, step, position, len(statements), statement)
-        for position, statement in enumerate(statements, start=1)
-    )
-
-
 def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> None:
     """Raise when a statement that an earlier run applied was edited since.
 
@@ -402,16 +393,3 @@ def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> 
         unfinished = state.unfinished_runs.get(step.key)
         if unfinished is not None:
             check_resumable(step, unfinished, tasks_of(session, state, step))
-
-
-def make_task(
-    session: Session,
-    state: LedgerState,
-    step: Step,
-    position: int,
-    total: int | None,
-    statement: Statement,
-) -> Task:
-    """Return a statement in its place."""
-    since = state.since(step.revision)
-    return Task(step, since, position, total, statement, session.redact(statement.sent))

@@ -53,9 +53,9 @@ class ParallelExecutor(Executor):
 
     def _make_recorder(self) -> Recorder:
         # Over a connection that no statement keeps waiting.
-        self._pen = self._session.twin()
-        self._tell = _in_turn(self._tell)
-        return self._take_pen(self._pen, (), prompt=True)
+        self._writing = self._session.twin()
+        self._emit = _in_turn(self._emit)
+        return self._recorder_over(self._writing, (), prompt=True)
 
     def run(self, done: list[str]) -> StatementError | None:
         """Run the steps, several statements at a time; see :meth:`Executor.run`.
@@ -67,21 +67,21 @@ class ParallelExecutor(Executor):
         try:
             return super().run(done)
         finally:
-            self._pen.close()
+            self._writing.close()
 
     def _run(self) -> None:
         self._schedule = Schedule(self._steps, [self._statements(step) for step in self._steps])
         self._progress: dict[int, Progress] = {}
         self._failed: list[_Failed] = []
-        self._ties: Dependencies | None = None
-        self._crew = WorkerPool([self._another_hand() for _ in range(self._session.settings.jobs)])
+        self._dependencies: Dependencies | None = None
+        self._pool = WorkerPool([self._another_hand() for _ in range(self._session.settings.jobs)])
         try:
             self._go()
         except BaseException as stop:
             self._stop(stop)
             raise
         finally:
-            self._crew.close()
+            self._pool.close()
         if self._failed:
             first = min(self._failed, key=_place)
             name = self._steps[first.step].revision
@@ -93,15 +93,15 @@ class ParallelExecutor(Executor):
 
     def _another_hand(self) -> Worker:
         session = self._session.twin()
-        return Worker(session, self._lock, self._recorder, Hosts(session), self._tell)
+        return Worker(session, self._lock, self._recorder, Hosts(session), self._emit)
 
     def _go(self) -> None:
         self._take_up_all()
         while True:
             self._send_what_may_be()
-            if not self._crew.busy:
+            if not self._pool.busy:
                 return
-            self._take(self._crew.wait())
+            self._take(self._pool.wait())
             self._finish_what_is_complete(self._progress)
 
     def _take_up_all(self) -> None:
@@ -122,9 +122,9 @@ class ParallelExecutor(Executor):
         interrupts.check()
         while not self._failed:
             self._finish_what_is_complete()
-            if self._crew.full:
+            if self._pool.full:
                 return
-            item = self._schedule.next(self._crew.busy, self._apart)
+            item = self._schedule.next(self._pool.busy, self._apart)
             if item is None:
                 return
             progress = self._progress.get(item.step)
@@ -132,10 +132,10 @@ class ParallelExecutor(Executor):
                 progress = self._progress[item.step] = self._begin(self._steps[item.step])
             if item.task is not None:
                 known = progress.known.get(item.task.position)
-                self._crew.start(item, partial(self._send, task=item.task, known=known))
+                self._pool.start(item, partial(self._send, task=item.task, known=known))
             elif self._attempt(item.step, partial(self._run_live, progress)):
                 self._schedule.done(item)
-                self._ties = None
+                self._dependencies = None
 
     def _finish_what_is_complete(self, among: Collection[int] | None = None) -> None:
         while (n := self._schedule.complete(among)) is not None:
@@ -161,10 +161,10 @@ class ParallelExecutor(Executor):
         if not UNTIED.apart(one, other):
             return False
         try:
-            self._ties = self._ties or read_dependencies(self._session)
+            self._dependencies = self._dependencies or read_dependencies(self._session)
         except EngineError:
             return False
-        return self._ties.apart(one, other)
+        return self._dependencies.apart(one, other)
 
     def _take(self, result: Result) -> None:
         """Record what a worker returns."""
@@ -174,7 +174,7 @@ class ParallelExecutor(Executor):
             self._took_effect(self._progress[item.step], task, result.entry)
             self._schedule.done(item)
             if task.effect.kind not in _MOVES_ROWS:
-                self._ties = None
+                self._dependencies = None
         elif isinstance(result.error, LockError):
             raise result.error
         elif isinstance(result.error, Exception):
@@ -187,7 +187,7 @@ class ParallelExecutor(Executor):
         """
         asked = isinstance(stop, KeyboardInterrupt)
         lost = isinstance(stop, LockError)
-        for result in self._crew.last_words(partial(self._halt, asked)):
+        for result in self._pool.last_words(partial(self._halt, asked)):
             try:
                 self._take(result)
             except LockError:
@@ -198,7 +198,7 @@ class ParallelExecutor(Executor):
 
     def _halt(self, asked: bool) -> None:
         if asked:
-            self._crew.halt(self._session)
+            self._pool.halt(self._session)
 
     def _fail_all(self, why: BaseException) -> dict[int, StatementError]:
         """Record the failure of every step that was begun and is not finished.
@@ -228,7 +228,7 @@ class ParallelExecutor(Executor):
         progress.at(failed.task)
         told = progress.failure(failed.error, self._session.redact)
         revision = progress.step.revision
-        self._tell(Notice(f"{revision} failed in more than one place: {told.summary}"))
+        self._emit(Notice(f"{revision} failed in more than one place: {told.summary}"))
 
 
 def _place(failed: _Failed) -> tuple[int, int]:

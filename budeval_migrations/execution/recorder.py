@@ -65,7 +65,7 @@ def _one_at_a_time(
 
 
 class Recorder:
-    """The pen of one run; any thread may write with it.
+    """Writes what a run does; any thread may call it.
 
     Args:
         session: A connection that nobody else uses while statements run at the same time.

@@ -24,7 +24,7 @@ from budeval_migrations.events import Event, Interrupting, Listener, Notice, Run
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
 from budeval_migrations.execution.cost_estimate import CostEstimate
-from budeval_migrations.execution.executor import Executor, Live, check_steps, tasks_of
+from budeval_migrations.execution.executor import Executor, Live, check_steps
 from budeval_migrations.execution.parallel import ParallelExecutor
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.planner import Files, Graph, Position, StatementsChecksum
@@ -36,6 +36,7 @@ from budeval_migrations.execution.problems import (
     refuse,
     unfinished,
 )
+from budeval_migrations.execution.task import tasks_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Direction,
@@ -131,8 +132,8 @@ class Runner:
             check_one_server(self._session)
             self._preflight(steps)
             if self._session.topology.hosts:
-                check_hosts(self._session, self._hosts, self._tell)
-            lock = make_lock(self._session, self._tell)
+                check_hosts(self._session, self._hosts, self._emit)
+            lock = make_lock(self._session, self._emit)
             if position.state.ground is Ground.NO_DATABASE or self._session.topology.on_cluster:
                 ensure_database(self._session)
             try:
@@ -217,7 +218,7 @@ class Runner:
         run_id = str(uuid.uuid4())
         self._notices = []
         _recorded(self._ledger.read_state(), answer)
-        lock = make_lock(self._session, self._tell)
+        lock = make_lock(self._session, self._emit)
         lock.acquire()
         try:
             state = self._ledger.read_state()
@@ -237,7 +238,7 @@ class Runner:
             position = self._position(request, self._ledger.read_state())
         finally:
             lock.release()
-        self._tell(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
+        self._emit(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
         return Report(
             operation="repair",
             database=self._session.database,
@@ -282,14 +283,14 @@ class Runner:
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
             if self._session.topology.hosts and not position.state.unfinished_runs:
-                check_level(self._session, self._hosts, request.reaches(), self._tell)
+                check_level(self._session, self._hosts, request.reaches(), self._emit)
             if position.state != before.state:
                 wanted = {step.revision for step in steps}
                 steps = self._decide(request, position)
                 others = wanted - {step.revision for step in steps}
                 if others:
                     were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
-                    self._tell(Notice(f"{were} done by another runner."))
+                    self._emit(Notice(f"{were} done by another runner."))
                 self._preflight(steps)
             lock.check()
             self._ledger.ensure(position.state)
@@ -301,17 +302,17 @@ class Runner:
                     run_id=run_id,
                     lock=lock,
                 ):
-                    self._tell(Notice(sentence))
+                    self._emit(Notice(sentence))
                 position = self._position(request, self._ledger.read_state())
             lock.check()
             self._ledger.ensure_view()
             failure = None
             if steps:
-                self._tell(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
+                self._emit(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
                 executor = self._executor()(
                     self._session,
                     lock,
-                    self._tell,
+                    self._emit,
                     request.live,
                     run_id,
                     position.state,
@@ -332,7 +333,7 @@ class Runner:
             return Executor
         if not self._session.topology.hosts:
             return ParallelExecutor
-        self._tell(
+        self._emit(
             Notice(
                 f"jobs is {jobs}; statements are sent one after the other, since a cluster "
                 "carries them out so."
@@ -349,7 +350,7 @@ class Runner:
             if failure is None:
                 raise
             # What failed is the news; a server that is gone must not hide it.
-            self._tell(Notice(f"The ledger could not be read after the failure: {error.message}"))
+            self._emit(Notice(f"The ledger could not be read after the failure: {error.message}"))
             return before
 
     def _preflight(self, steps: Sequence[Step]) -> None:
@@ -363,11 +364,11 @@ class Runner:
         check_foreign_heads(position)
         self._found_before = refuse(position, request.statements_checksum, request.tolerate)
         for sentence in self._found_before:
-            self._tell(Notice(sentence))
+            self._emit(Notice(sentence))
         steps = request.decide(position)
         kept = [step.revision for step in steps if step.work is not None and not step.work.file]
         if kept:
-            self._tell(
+            self._emit(
                 Notice(f"Run from what the ledger keeps, without a file: {', '.join(kept)}.")
             )
         if steps:
@@ -390,9 +391,9 @@ class Runner:
         return tuple(notice for notice in self._notices if notice not in mended)
 
     def _interrupting(self, sentence: str, number: int) -> None:
-        self._tell(Interrupting(sentence, number))
+        self._emit(Interrupting(sentence, number))
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         if isinstance(event, Notice):
             if event.message in self._notices:
                 return

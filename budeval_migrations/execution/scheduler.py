@@ -61,7 +61,7 @@ class Schedule:
             items = (
                 [Item(n, None, AccessSet(unclear=True))]
                 if found is None
-                else [Item(n, task, _touch(task.statement)) for task in found]
+                else [Item(n, task, _access_set(task.statement)) for task in found]
             )
             self._left |= dict.fromkeys(items)
             self._of_step.append(dict.fromkeys(items))
@@ -111,7 +111,7 @@ class Schedule:
                 self._open.add(later)
 
 
-def _touch(statement: Statement) -> AccessSet:
+def _access_set(statement: Statement) -> AccessSet:
     """Return what a statement may touch: itself, its probe, and what its chunks are cut by."""
     backfill = statement.backfill
     beside = (backfill.source, backfill.by) if backfill else ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 
 from budeval_migrations.clickhouse import queries as watch
 from budeval_migrations.clickhouse.cluster.ddl_queue import SUBMIT
@@ -22,40 +21,30 @@ from budeval_migrations.clickhouse.failures import (
     STOPPED,
     is_passing,
 )
-from budeval_migrations.clickhouse.fingerprint import Fingerprint, key
-from budeval_migrations.clickhouse.queries import Mutation
-from budeval_migrations.counting import counted
+from budeval_migrations.clickhouse.fingerprint import Fingerprint
 from budeval_migrations.errors import (
     ConnectionFailed,
     EngineError,
     LockError,
-    MutationFailed,
     Unsupported,
 )
-from budeval_migrations.events import Interrupting, Listener, Notice, StatementWaiting
+from budeval_migrations.events import Interrupting, Listener, Notice
+from budeval_migrations.execution import mutations
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
 from budeval_migrations.execution.reconcile.ladder import Reconciled, Reconciler, unknown
 from budeval_migrations.execution.recorder import Recorder
-from budeval_migrations.execution.task import Task, effect_of
+from budeval_migrations.execution.task import Task
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import PARAMETER
-from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch
-from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.sql.redact import Redactor, secrets_in
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
-_POLL = 0.25
-_LONGEST_POLL = 2.0
 # Waits between tries at a statement that the server passes over for now, in seconds.
 _RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0)
-# How long a mutation may fail before we stop waiting for it, in seconds.
-_MUTATION_PATIENCE = 10.0
-# Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
-_LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # The note of a statement that was not sent, because its probe found it done.
 PROBED = "its probe finds it done"
 _MERGE_HINT = (
@@ -121,10 +110,10 @@ class Sender:
         self._session = session
         self._lock = lock
         self._recorder = recorder
-        self._settler = reconciler
+        self._reconciler = reconciler
         self._hosts = hosts
         self._barrier = barrier
-        self._tell = emit
+        self._emit = emit
 
     def send(self, task: Task) -> JournalEntry:
         """Send a statement, wait for its work on the server, and return its outcome.
@@ -138,7 +127,7 @@ class Sender:
             LockLost: The lock was lost; nothing more was sent.
 
         """
-        self._check_mutation(task)
+        mutations.check(task)
         for pause in (*_RETRIES, None):
             self._barrier.wait()
             # Before each try: a try before it may have done the work.
@@ -155,27 +144,9 @@ class Sender:
                 if pause is None or not refused.passing:
                     raise
                 self._recorder.note(task, refused.entry)
-                self._tell(Notice(_passing(task, refused)))
+                self._emit(Notice(_passing(task, refused)))
                 interrupts.sleep(pause)
         raise AssertionError("unreachable")
-
-    def _check_mutation(self, task: Task) -> None:
-        """Refuse a mutation whose work could neither be seen nor waited for.
-
-        Raises:
-            Unsupported: A setting makes it leave no mutation.
-
-        """
-        if not task.effect.mutation:
-            return
-        reader = Reader(task.statement.text)
-        names = {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
-        for name in _LIGHTWEIGHT:
-            if name in names or name in _said(task):
-                raise Unsupported(
-                    f"With {name} it leaves no mutation that could be followed.",
-                    hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
-                )
 
     def _send_once(self, task: Task, intent: JournalEntry) -> JournalEntry:
         began = time.monotonic()
@@ -227,7 +198,7 @@ class Sender:
 
     def _follow(self, task: Task, intent: JournalEntry) -> JournalEntry:
         """Wait until every host of the cluster has carried out what is in their queue."""
-        reconciled = self._settler.reconcile(intent, sent=True)
+        reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
             return _taken(intent, reconciled)
         if not reconciled.error:
@@ -260,7 +231,7 @@ class Sender:
             return Refused(error, task, intent)
         if not (task.effect.atomic or task.repeatable) and intent.before:
             try:
-                shown = self._settler.compare(intent)
+                shown = self._reconciler.compare(intent)
             except EngineError as gone:
                 why = f"what it left behind cannot be looked up: {gone.message}"
                 return Refused(error, task, intent, clean=False, why=why)
@@ -270,13 +241,13 @@ class Sender:
 
     def _rejoin(self, task: Task, intent: JournalEntry, error: EngineError) -> JournalEntry:
         """Find out what became of a statement whose answer did not come."""
-        self._tell(
+        self._emit(
             Notice(
                 f"{task.step.revision} statement {task.position}: "
                 f"{said_of(task, error).rstrip('.')}. What became of it is looked up."
             )
         )
-        reconciled = self._settler.reconcile(intent, sent=True)
+        reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
             return _taken(intent, reconciled)
         if reconciled.outcome is Outcome.UNKNOWN:
@@ -290,14 +261,14 @@ class Sender:
         raise Refused(error, task, intent, passing=again, why=reconciled.why) from error
 
     def _abandon(self, task: Task, intent: JournalEntry, stop: BaseException) -> None:
-        self._tell(
+        self._emit(
             Interrupting(
                 f"The server is asked to stop statement {task.position} of {task.step.revision}. "
                 "A second interrupt stops the waiting."
             )
         )
         watch.kill_queries(self._session, intent.query_id)
-        reconciled = self._settler.reconcile(intent, sent=True)
+        reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
             self._recorder.note(task, _taken(intent, reconciled))
         elif reconciled.outcome is Outcome.NOT_APPLIED:
@@ -308,50 +279,8 @@ class Sender:
             raise unknown(intent, task.total, reconciled, task.statement) from stop
 
     def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> None:
-        """Poll until the mutations that a statement made are done.
-
-        Raises:
-            MutationFailed: One fails again and again; it is still in the server's queue.
-
-        """
-        changes = effect_of(intent)
-        if not changes.mutation or not changes.targets:
-            return
-        name = changes.targets[0]
-        database = name.database or self._session.database
-        table = key(name, self._session)
-        known = Fingerprint.from_json(intent.before).mutations.get(table, ())
-        if self._session.topology.shards > 1:
-            known = ()  # each shard numbers its own
-        began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
-        while True:
-            look = partial(watch.mutations, database=database, table=name.name, known=known)
-            left = [
-                m for _, made in self._hosts.ask(look) for m in made if not m.done and not m.killed
-            ]
-            if not left:
-                return
-            self._lock.check()
-            now = time.monotonic()
-            parts = sum(m.parts for m in left)
-            most = max(most, parts)
-            failing = next((m for m in left if m.reason), None)
-            failing_since = (failing_since or now) if failing else 0.0
-            if failing and now - failing_since >= _MUTATION_PATIENCE:
-                raise _mutation_failed(intent, total, failing, database, name.name)
-            self._tell(
-                StatementWaiting(
-                    intent.revision,
-                    intent.position,
-                    f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
-                    + (", and the last try failed" if failing else ""),
-                    int((now - began) * 1000),
-                    most - parts,
-                    most,
-                )
-            )
-            interrupts.sleep(pause)
-            pause = min(pause * 2, _LONGEST_POLL)
+        """See :func:`.mutations.wait`."""
+        mutations.wait(self._session, self._hosts, self._lock, self._emit, intent, total)
 
 
 def _said(task: Task) -> dict[str, str]:
@@ -382,26 +311,4 @@ def _passing(task: Task, refused: Refused) -> str:
     return (
         f"{task.step.revision} statement {task.position} is sent again, since "
         f"{refused.why or 'nothing of it took effect'}: {code}{refused.reason}{merge}"
-    )
-
-
-def _mutation_failed(
-    intent: JournalEntry, total: int | None, mutation: Mutation, database: str, table: str
-) -> MutationFailed:
-    kill = (
-        f"KILL MUTATION WHERE database = {quote.string(database)} "
-        f"AND table = {quote.string(table)} AND mutation_id = {quote.string(mutation.name)}"
-    )
-    return MutationFailed(
-        revision=intent.revision,
-        index=intent.position,
-        total=total,
-        reason=f"{mutation.name} of {database}.{table} fails: {mutation.reason}",
-        code=mutation.code,
-        file=None,
-        line=None,
-        outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
-        "the next run waits for it again.",
-        hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
-        "Parts that were changed already stay changed.",
     )

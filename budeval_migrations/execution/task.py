@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.model import Direction, Statement, Step
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
 from budeval_migrations.sql.effects import Effect, Watch, effect
 from budeval_migrations.sql.redact import HIDDEN
+from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _ADDING = frozenset(
@@ -136,3 +138,25 @@ def effect_of(entry: JournalEntry, *, on_one_host: bool = False) -> Effect:
 def statement_hash(statement: Statement) -> str:
     """Return the SHA-256 by which the journal knows a statement."""
     return statements_checksum(statement.parts())
+
+
+def tasks_of(session: Session, state: LedgerState, step: Step) -> tuple[Task, ...]:
+    """Return the statements of a step; none for a dynamic revision."""
+    statements = step.work.statements if step.work else ()
+    return tuple(
+        make_task(session, state, step, position, len(statements), statement)
+        for position, statement in enumerate(statements, start=1)
+    )
+
+
+def make_task(
+    session: Session,
+    state: LedgerState,
+    step: Step,
+    position: int,
+    total: int | None,
+    statement: Statement,
+) -> Task:
+    """Return a statement in its place."""
+    since = state.since(step.revision)
+    return Task(step, since, position, total, statement, session.redact(statement.sent))

@@ -106,7 +106,7 @@ def find_difference(
         StatementFailed: A revision does not run on the embedded server.
 
     """
-    with Apart(on_stage_difference) as apart:
+    with Apart(shadow_difference) as apart:
         names = list(catalogue.graph)
         texts = [s.text for n in names for s in catalogue.compiled(n, Direction.UP).statements]
         source = imagined_source(session.database, [*texts, *(s.text for s in wanted)])
@@ -114,7 +114,7 @@ def find_difference(
         return apart.call(given, names, tuple(wanted), mark)
 
 
-def on_stage_difference(
+def shadow_difference(
     directory: str,
     given: RehearsalInput,
     revisions: Sequence[str],

@@ -92,7 +92,7 @@ def plan(
         planned = migrate.plan(session, catalogue, target)
         if not planned.revisions:
             return planned
-        apart.begin(_scene(session, catalogue, sample), target, back)
+        apart.begin(_input(session, catalogue, sample), target, back)
         planned = _linted(session, planned)  # while the stage is at work
         return replace(planned, rehearsal=apart.result())
 
@@ -115,7 +115,7 @@ def find_drift(session: Session, catalogue: Catalogue) -> Drift:
     notes = refuse(position, catalogue.statements_checksum, frozenset())
     applied = tuple(position.applied)
     with Apart(on_stage_compare) as apart:
-        given = _scene(session, catalogue)
+        given = _input(session, catalogue)
         expected, found, more = apart.call(given, applied)
     differences = compare(expected, found)
     return Drift(session.database, applied, differences, (*notes, *more))
@@ -273,7 +273,7 @@ def _position(session: Session, catalogue: Catalogue) -> Position:
     return Position(Ledger(session).read_state(), catalogue.files, catalogue.graph)
 
 
-def _scene(session: Session, catalogue: Catalogue, sample: int = 0) -> RehearsalInput:
+def _input(session: Session, catalogue: Catalogue, sample: int = 0) -> RehearsalInput:
     position = _position(session, catalogue)
     old = [row for row in position.state.rows if not row.legacy]
     rows = (*old, *adopted_rows(position, run_id=""))

@@ -32,7 +32,7 @@ def stored_statements(compiled: CompiledRevision | None, redact: Callable[[str],
     """
     if compiled is None or compiled.dynamic:
         return ""
-    kept = [_kept(statement, redact) for statement in compiled.statements]
+    kept = [_stored(statement, redact) for statement in compiled.statements]
     return json.dumps(kept, ensure_ascii=False)
 
 
@@ -56,7 +56,7 @@ def read_stored_downgrades(session: Session, rows: Sequence[LedgerRow]) -> list[
     return [parse_downgrade(row.version, texts.get(row.version, "")) for row in rows]
 
 
-def _kept(statement: Statement, redact: Callable[[str], str]) -> dict[str, Any]:
+def _stored(statement: Statement, redact: Callable[[str], str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"sql": redact(statement.text)}
     if statement.unless:
         entry["unless"] = redact(statement.unless)

@@ -502,7 +502,7 @@ def test_rows_behind_a_view_are_changed_when_the_upgrade_returns(
 def test_a_mutation_that_cannot_succeed_is_told_and_can_be_replaced(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("budeval_migrations.execution.sender._MUTATION_PATIENCE", 0.5)
+    monkeypatch.setattr("budeval_migrations.execution.mutations._PATIENCE", 0.5)
     table = f"CREATE TABLE t {PARTS}"
     rows = "INSERT INTO t SELECT number, 'x' FROM numbers(10)"
     bad = "ALTER TABLE t UPDATE v = toString(throwIf(k = 5, 'five')) WHERE 1"

@@ -105,7 +105,7 @@ class Reconciler:
         self._hosts = hosts
         self._barrier = barrier
         self._lock = lock
-        self._tell = emit
+        self._emit = emit
         self._patience = patience
 
     def reconcile(self, intent: JournalEntry, *, sent: bool = False) -> Reconciled:
@@ -133,7 +133,7 @@ class Reconciler:
     def _wait_until_late(self, intent: JournalEntry, until: float) -> None:
         began = clock.now()
         while (now := clock.now()) < until:
-            self._tell(
+            self._emit(
                 StatementWaiting(
                     intent.revision,
                     intent.position,
@@ -197,7 +197,7 @@ class Reconciler:
                 told = now
                 doing = f"waiting for {', '.join(left)}"
                 elapsed = int((now - began) * 1000)
-                self._tell(
+                self._emit(
                     StatementWaiting(
                         intent.revision, intent.position, doing, elapsed, len(answers), len(awaited)
                     )
@@ -284,7 +284,7 @@ class Reconciler:
                 self._lock.check()
                 if time.monotonic() - told >= _TELL:
                     told = time.monotonic()
-                    self._tell(
+                    self._emit(
                         StatementWaiting(
                             intent.revision,
                             intent.position,

@@ -27,7 +27,7 @@ class EmbeddedLock:
 
     def __init__(self, session: Session, emit: Listener) -> None:
         self._timeout = session.settings.lock_timeout
-        self._tell = emit
+        self._emit = emit
         self._key = embedded_path(session.url)
         with self._guard:
             self._lock = self._locks.setdefault(self._key, threading.Lock())
@@ -49,7 +49,7 @@ class EmbeddedLock:
             # Between taking the lock and saying so, a holder has no name yet.
             holder = self._holders.get(self._key, self)
             name = holder.name or holder_name()
-            self._tell(LockWaiting(name, holder.since, int(waited * 1000), holder.doing))
+            self._emit(LockWaiting(name, holder.since, int(waited * 1000), holder.doing))
             if waited >= self._timeout:
                 raise _embedded_timeout(name, holder.since, holder.doing, waited)
             if self._lock.acquire(timeout=min(_POLL, max(self._timeout - waited, 0.01))):
@@ -58,7 +58,7 @@ class EmbeddedLock:
         self.name = f"{holder_name()} thread {threading.current_thread().name}"
         self.since = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self._holders[self._key] = self
-        self._tell(LockAcquired(0))
+        self._emit(LockAcquired(0))
 
     def check(self) -> None:
         """Do nothing: nobody can take it over."""

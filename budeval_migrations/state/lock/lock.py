@@ -122,7 +122,7 @@ class LeaseLock:
 
     def __init__(self, session: Session, emit: Listener) -> None:
         self._session = session
-        self._tell = emit
+        self._emit = emit
         self._lease = session.settings.lock_lease
         self._timeout = session.settings.lock_timeout
         self._margin = self._lease / 10
@@ -174,7 +174,7 @@ class LeaseLock:
                 # A holder that died may have sent something that is still on its way.
                 self.alone_since -= self._margin
                 interrupts.sleep(max(self.alone_since + self._session.late - clock.now(), 0.0))
-            self._tell(LockAcquired(self.generation))
+            self._emit(LockAcquired(self.generation))
         except BaseException:
             self.release()
             raise
@@ -224,7 +224,7 @@ class LeaseLock:
             now = clock.now()
             waited = now - started
             since = holder.since.isoformat()
-            self._tell(LockWaiting(holder.name, since, int(waited * 1000), holder.doing))
+            self._emit(LockWaiting(holder.name, since, int(waited * 1000), holder.doing))
             if waited >= self._timeout:
                 raise _timeout(holder.name, since, holder.doing, waited)
             interrupts.sleep(min(_pause(now - asked), max(self._timeout - waited, 0.01)))

@@ -277,7 +277,7 @@ def test_an_intent_that_was_written_ahead_is_taken_back_at_a_failure() -> None:
     assert unfinished.doubtful == ()
 
 
-class Pen:
+class Writer:
     """A journal, a ledger or a lock that says when it is used."""
 
     def __init__(self, name: str, used: list[str], *, lost: bool = False) -> None:
@@ -295,8 +295,8 @@ class Pen:
 
 
 def _with_something_to_write(used: list[str], *, lost: bool = False) -> Recorder:
-    journal, ledger = Pen("journal", used), Pen("ledger", used)
-    lock = Pen("lock", used, lost=lost)
+    journal, ledger = Writer("journal", used), Writer("ledger", used)
+    lock = Writer("lock", used, lost=lost)
     [(step, [task])] = make_steps([INSERT.format("t")])
     made = Recorder(SESSION, ledger, journal, lock, "run", [task])  # type: ignore[arg-type]
     made.record(task.entry(APPLIED))

@@ -1,0 +1,120 @@
+"""Mutations: refuse what could not be followed, and wait until they are done."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from budeval_migrations.clickhouse import queries
+from budeval_migrations.clickhouse.cluster.hosts import Hosts
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.fingerprint import Fingerprint, key
+from budeval_migrations.clickhouse.queries import Mutation
+from budeval_migrations.counting import counted
+from budeval_migrations.errors import MutationFailed, Unsupported
+from budeval_migrations.events import Listener, StatementWaiting
+from budeval_migrations.execution.task import Task, effect_of
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.state.lock.lock import Lock
+from budeval_migrations.state.unfinished import JournalEntry
+
+_LONGEST_POLL = 2.0
+# How long a mutation may fail before we stop waiting for it, in seconds.
+_PATIENCE = 10.0
+# Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
+_LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
+
+
+def check(task: Task) -> None:
+    """Refuse a mutation whose work could neither be seen nor waited for.
+
+    Raises:
+        Unsupported: A setting makes it leave no mutation.
+
+    """
+    if not task.effect.mutation:
+        return
+    reader = Reader(task.statement.text)
+    names = {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
+    for name in _LIGHTWEIGHT:
+        if name in names or name in dict(task.statement.settings):
+            raise Unsupported(
+                f"With {name} it leaves no mutation that could be followed.",
+                hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
+            )
+
+
+def wait(
+    session: Session,
+    hosts: Hosts,
+    lock: Lock,
+    emit: Listener,
+    intent: JournalEntry,
+    total: int | None,
+) -> None:
+    """Poll until the mutations that a statement made are done.
+
+    Raises:
+        MutationFailed: One fails again and again; it is still in the server's queue.
+
+    """
+    changes = effect_of(intent)
+    if not changes.mutation or not changes.targets:
+        return
+    name = changes.targets[0]
+    database = name.database or session.database
+    table = key(name, session)
+    known = Fingerprint.from_json(intent.before).mutations.get(table, ())
+    if session.topology.shards > 1:
+        known = ()  # each shard numbers its own
+    began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
+    while True:
+        look = partial(queries.mutations, database=database, table=name.name, known=known)
+        left = [m for _, made in hosts.ask(look) for m in made if not m.done and not m.killed]
+        if not left:
+            return
+        lock.check()
+        now = time.monotonic()
+        parts = sum(m.parts for m in left)
+        most = max(most, parts)
+        failing = next((m for m in left if m.reason), None)
+        failing_since = (failing_since or now) if failing else 0.0
+        if failing and now - failing_since >= _PATIENCE:
+            raise _failed(intent, total, failing, database, name.name)
+        emit(
+            StatementWaiting(
+                intent.revision,
+                intent.position,
+                f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
+                + (", and the last try failed" if failing else ""),
+                int((now - began) * 1000),
+                most - parts,
+                most,
+            )
+        )
+        interrupts.sleep(pause)
+        pause = min(pause * 2, _LONGEST_POLL)
+
+
+def _failed(
+    intent: JournalEntry, total: int | None, mutation: Mutation, database: str, table: str
+) -> MutationFailed:
+    kill = (
+        f"KILL MUTATION WHERE database = {quote.string(database)} "
+        f"AND table = {quote.string(table)} AND mutation_id = {quote.string(mutation.name)}"
+    )
+    return MutationFailed(
+        revision=intent.revision,
+        index=intent.position,
+        total=total,
+        reason=f"{mutation.name} of {database}.{table} fails: {mutation.reason}",
+        code=mutation.code,
+        file=None,
+        line=None,
+        outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
+        "the next run waits for it again.",
+        hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
+        "Parts that were changed already stay changed.",
+    )
