@@ -11,15 +11,13 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
 from budeval_migrations.clickhouse.cluster.ddl_queue import ensure_database
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.cluster.topology import Arrangement
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.identity import check_one_server
-from budeval_migrations.clickhouse.queries import running_query
-from budeval_migrations.errors import MigrationError, RevisionError, StatementError
+from budeval_migrations.errors import MigrationError, StatementError
 from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
@@ -39,22 +37,16 @@ from budeval_migrations.execution.problems import (
 from budeval_migrations.execution.task import tasks_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
-    Direction,
     Failure,
-    LedgerRow,
     Operation,
     Reach,
     Report,
     Step,
 )
 from budeval_migrations.model.previews import Plan, PlannedRevision, PlannedStatement
-from budeval_migrations.sql import quote
-from budeval_migrations.state.journal import Journal
-from budeval_migrations.state.ledger import Attempt, Ledger
+from budeval_migrations.state.ledger import Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
-from budeval_migrations.state.lock.lease import holder_name
 from budeval_migrations.state.lock.lock import Lock, make_lock
-from budeval_migrations.state.unfinished import ANSWERED, JournalEntry, JournalEvent
 
 Decide = Callable[[Position], Sequence[Step]]
 
@@ -81,23 +73,6 @@ class Request:
     statements_checksum: StatementsChecksum
     reaches: Callable[[], Mapping[str, Reach]]
     tolerate: frozenset[str] = field(default=frozenset())
-
-
-@dataclass(frozen=True)
-class RepairAnswer:
-    """What a person says of a statement.
-
-    Attributes:
-        position: The statement's number in its revision, from 1.
-        applied: It took effect; otherwise it did not, or was reverted.
-        hash_now: Hashes a statement as its file has it now.
-
-    """
-
-    revision: str
-    position: int
-    applied: bool
-    hash_now: Callable[[str, Direction, int], str]
 
 
 class Runner:
@@ -206,68 +181,6 @@ class Runner:
                 if task.position not in done
             ),
         )
-
-    def answer(self, request: Request, answer: RepairAnswer) -> Report:
-        """Record what a person says of a statement of an unfinished revision.
-
-        Raises:
-            RevisionError: The journal knows no such statement, or it still runs.
-
-        """
-        began = time.monotonic()
-        run_id = str(uuid.uuid4())
-        self._notices = []
-        _recorded(self._ledger.read_state(), answer)
-        lock = make_lock(self._session, self._emit)
-        lock.acquire()
-        try:
-            state = self._ledger.read_state()
-            last = _recorded(state, answer)
-            with self._hosts:
-                self._check_not_running(last)
-            told = last.outcome(
-                JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
-                f"{ANSWERED}{holder_name()}",
-                hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
-                run_id=run_id,
-                lock_generation=lock.generation,
-            )
-            Journal(self._session, state.next_entry, lock.fence).append([told])
-            word = "took effect" if answer.applied else "did not take effect and will be sent again"
-            self._ledger.append([Attempt(_row_of(told, word, state))], lock.fence)
-            position = self._position(request, self._ledger.read_state())
-        finally:
-            lock.release()
-        self._emit(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
-        return Report(
-            operation="repair",
-            database=self._session.database,
-            pending=position.pending,
-            current=position.heads,
-            elapsed_ms=int((time.monotonic() - began) * 1000),
-            run_id=run_id,
-            notices=tuple(self._notices),
-        )
-
-    def _check_not_running(self, entry: JournalEntry) -> None:
-        """Raise where a host still works on the statement of an entry.
-
-        Raises:
-            RevisionError: Its outcome is not decided yet.
-
-        """
-        if self._session.embedded or not entry.query_id:
-            return
-        for _, running in self._hosts.ask(lambda host: running_query(host, entry.query_id)):
-            if running is not None:
-                raise RevisionError(
-                    f"Statement {entry.position} of {entry.revision} still runs on the server, "
-                    f"for {running.elapsed:.0f} s now. Nothing was recorded.",
-                    hint="Wait until it has ended, then run: budeval-migrate up. To stop it: "
-                    f"KILL QUERY WHERE query_id = {quote.string(entry.query_id)}.",
-                    revision=entry.revision,
-                    statement=entry.position,
-                )
 
     def _run_locked(
         self,
@@ -407,37 +320,6 @@ def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
     return (
         f"{said or 'Interrupted.'}\n  Done: {', '.join(done) or 'nothing'}. "
         f"Not done: {', '.join(left) or 'nothing'}."
-    )
-
-
-def _recorded(state: LedgerState, answer: RepairAnswer) -> JournalEntry:
-    """Return the last entry about the statement that is asked about."""
-    for (name, _), run in state.unfinished_runs.items():
-        if name == answer.revision and answer.position in run.statements:
-            return run.statements[answer.position].last
-    raise RevisionError(
-        f"Statement {answer.position} of {answer.revision} needs no answer: its revision is not "
-        "half applied, or it was never sent.",
-        hint="See: budeval-migrate status",
-        revision=answer.revision,
-        statement=answer.position,
-    )
-
-
-def _row_of(told: JournalEntry, word: str, state: LedgerState) -> LedgerRow:
-    """Return the ledger's row of what a person said; no attempt, and so not a success."""
-    return LedgerRow(
-        version=told.revision,
-        checksum=told.checksum,
-        executed_at=datetime.now(timezone.utc),
-        execution_time_ms=0,
-        success=False,
-        error_message=f"Statement {told.position} {word}: a person said so.",
-        operation=Operation.REPAIR,
-        direction=told.direction,
-        sequence=state.next_sequence,
-        run_id=told.run_id,
-        lock_generation=told.lock_generation,
     )
 
 

@@ -9,10 +9,11 @@ from budeval_migrations.alembic_ext.catalogue import Catalogue
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import RevisionError, RevisionNotFound
 from budeval_migrations.events import Listener, ignore
+from budeval_migrations.execution.answering import RepairAnswer, record_answer
 from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.problems import ON_THE_WAY_DOWN, RECORDS_ONLY
 from budeval_migrations.execution.resume import repair_command
-from budeval_migrations.execution.runner import Decide, RepairAnswer, Request, Runner
+from budeval_migrations.execution.runner import Decide, Request, Runner
 from budeval_migrations.model import Direction, Operation, Report, RevisionFile, Step
 from budeval_migrations.model.previews import Plan
 from budeval_migrations.observers.hooks import with_hooks
@@ -182,10 +183,8 @@ def answer(
     name = revision
     if revision not in {name for name, _ in Ledger(session).read_state().unfinished_runs}:
         name = resolve_revision(catalogue.directory, revision)
-    request = _request(catalogue, "repair", lambda position: [], RECORDS_ONLY)
-    return Runner(session, emit).answer(
-        request, RepairAnswer(name, statement, applied, catalogue.statement_hash)
-    )
+    answer = RepairAnswer(name, statement, applied, catalogue.statement_hash)
+    return record_answer(session, emit, answer, catalogue.files, catalogue.graph)
 
 
 def run(
