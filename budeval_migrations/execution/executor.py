@@ -31,7 +31,8 @@ from budeval_migrations.events import (
 from budeval_migrations.execution.attempt import Progress
 from budeval_migrations.execution.placement import Placement
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import Reconciled, unknown
+from budeval_migrations.execution.reconcile.reconciler import Reconciled
+from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.resume import Applied, check_resumable, edited
 from budeval_migrations.execution.sender import PROBED, Refused

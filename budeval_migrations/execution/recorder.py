@@ -25,7 +25,7 @@ from budeval_migrations.clickhouse.cluster.ddl_queue import newest_entry
 from budeval_migrations.clickhouse.cluster.topology import Arrangement
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import key, take
-from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE
+from budeval_migrations.execution.reconcile.reconciler import BACKFILL, REPEATABLE
 from budeval_migrations.execution.task import Task
 from budeval_migrations.sql.access_set import NOTHING, reads
 from budeval_migrations.sql.changes import Kind

@@ -32,7 +32,8 @@ from budeval_migrations.events import Interrupting, Listener, Notice
 from budeval_migrations.execution import mutations
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import Reconciled, Reconciler, unknown
+from budeval_migrations.execution.reconcile.reconciler import Reconciled, Reconciler
+from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.task import Task
 from budeval_migrations.interrupts import interrupts

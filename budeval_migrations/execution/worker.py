@@ -7,7 +7,7 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.events import Listener
 from budeval_migrations.execution.backfill import Backfiller
 from budeval_migrations.execution.barrier import Barrier
-from budeval_migrations.execution.reconcile.ladder import Reconciler
+from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.sender import Sender
 from budeval_migrations.execution.task import Task

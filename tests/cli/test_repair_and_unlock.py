@@ -69,7 +69,7 @@ def test_a_statement_in_doubt_is_shown_with_both_commands(shell: Shell, doubt: F
         "rows more than before, and whether that is all that it inserts is not known\n"
         f"  {FILL}\n"
         f"  Nothing was sent for it again. If it took effect: budeval-migrate {REPAIR} --applied\n"
-        f"  if it did not, or you have taken it back: budeval-migrate {REPAIR} --not-applied\n"
+        f"  if it did not, or you have reverted it: budeval-migrate {REPAIR} --not-applied\n"
         "  hint: Look at the data, run one of these two commands, then run again what stopped here.\n"
     )
     status = shell.ok("status")

@@ -1,4 +1,4 @@
-"""The ladder, rung by rung: what became of a statement whose outcome is not known."""
+"""What became of a statement whose outcome is unknown: each question, one after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.ladder import BACKFILL, REPEATABLE, Reconciler
+from budeval_migrations.execution.reconcile.reconciler import BACKFILL, REPEATABLE, Reconciler
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.state.lock.lock import Lock, NoLock

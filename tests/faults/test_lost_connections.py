@@ -24,7 +24,7 @@ from budeval_migrations.errors import (
     StatementOutcomeUnknown,
 )
 from budeval_migrations.events import Event, Notice, StatementWaiting
-from budeval_migrations.execution.reconcile.ladder import Reconciler
+from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.services import api
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy

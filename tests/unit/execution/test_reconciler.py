@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.execution.reconcile.ladder import _says
+from budeval_migrations.execution.reconcile.reconciler import _says
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.model import Direction, Operation, Statement, Step
 from budeval_migrations.state.journal import _values

@@ -1,9 +1,9 @@
 """Find out what became of a statement whose outcome is not known.
 
-The rungs of the ladder, each tried only when those above it say nothing: the
-server still works on it, the server's log knows how it ended, it may be run
-again without harm, the catalogue shows its effect or that there is none.
-Otherwise nobody can know, and a person is asked.
+It asks, one after the other, until one has an answer: does the server still work on
+it, does the server's log know how it ended, may it be run again without harm, does the
+catalogue show its effect or that there is none? Otherwise nobody can know, and a
+person is asked.
 """
 
 from __future__ import annotations
@@ -27,19 +27,15 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import BEFORE_RUNNING, UNFINISHED
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take
 from budeval_migrations.errors import (
-    DistributedDDLPending,
     EngineError,
-    StatementOutcomeUnknown,
     StatementSyntaxError,
 )
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
 from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
-from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
-from budeval_migrations.model import Statement
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Change, Name
 from budeval_migrations.sql.effects import Watch
@@ -83,11 +79,11 @@ class Reconciled:
 
 
 class Reconciler:
-    """Climbs the ladder for one statement at a time; read-only.
+    """Asks about one statement at a time; read-only.
 
     Args:
         hosts: Where a statement may have been sent to.
-        barrier: Brings them level, before they are compared.
+        barrier: Waits until they have the same, before they are compared.
         patience: Seconds to wait for a server that does not answer.
 
     """
@@ -122,13 +118,13 @@ class Reconciler:
 
         """
         began = clock.now()
-        found = self._climb(intent)
+        found = self._ask(intent)
         surely = found.outcome is not Outcome.NOT_APPLIED or found.error or intent.note == BACKFILL
         since = began if sent else self._lock.alone_since
         if surely or began >= since + self._session.late:
             return found
         self._wait_until_late(intent, since + self._session.late)
-        return self._climb(intent)
+        return self._ask(intent)
 
     def _wait_until_late(self, intent: JournalEntry, until: float) -> None:
         began = clock.now()
@@ -146,14 +142,15 @@ class Reconciler:
             self._lock.check()
             interrupts.sleep(min(_POLL, until - now))
 
-    def _climb(self, intent: JournalEntry) -> Reconciled:
-        rungs = [self._running, self._logged, self._harmless, self._shown]
+    def _ask(self, intent: JournalEntry) -> Reconciled:
+        about_server = [self._running, self._logged]
         if _queue(intent):
             # What the log knows of it is how it came into the queue.
-            rungs = [self._queued, self._running, self._queued, self._never_queued, *rungs[2:]]
+            about_server = [self._queued, self._running, self._queued, self._never_queued]
+        questions = [*about_server, self._harmless, self._shown]
         try:
-            for rung in rungs:
-                found = patiently(partial(rung, intent), self._lock, self._patience)
+            for question in questions:
+                found = patiently(partial(question, intent), self._lock, self._patience)
                 if found is not None:
                     return found
         except EngineError as error:
@@ -356,46 +353,6 @@ class Reconciler:
         if made and all(_says(intent.sql, mutation.command) for mutation in made):
             return evidence
         return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
-
-
-def unknown(
-    intent: JournalEntry, total: int | None, reconciled: Reconciled, statement: Statement | None
-) -> StatementOutcomeUnknown | DistributedDDLPending:
-    """Return the error that asks a person, with the commands that answer it.
-
-    What is pending in a cluster's queue needs no answer, only its hosts.
-    """
-    if reconciled.pending:
-        return DistributedDDLPending(
-            hosts=reconciled.pending,
-            revision=intent.revision,
-            index=intent.position,
-            total=total,
-            reason=f"{reconciled.why}\n  {short(intent.statement)}",
-            code=0,
-            file=statement.file if statement else None,
-            line=statement.line if statement else None,
-            outcome="It stays in the cluster's queue, where they find it when they are back.",
-            hint="Bring them back (restart those that are there and do not take it) and run again: "
-            "it waits for this same statement, and sends nothing twice.",
-        )
-    applied, not_applied = (
-        repair_command(intent.revision, intent.position, answer)
-        for answer in ("--applied", "--not-applied")
-    )
-    return StatementOutcomeUnknown(
-        revision=intent.revision,
-        index=intent.position,
-        total=total,
-        reason=f"it cannot be known whether this took effect: {reconciled.why}\n"
-        f"  {short(intent.statement)}",
-        code=reconciled.code,
-        file=statement.file if statement else None,
-        line=statement.line if statement else None,
-        outcome=f"Nothing was sent for it again. If it took effect: {applied}\n"
-        f"  if it did not, or you have taken it back: {not_applied}",
-        hint="Look at the data, run one of these two commands, then run again what stopped here.",
-    )
 
 
 def _queue(intent: JournalEntry) -> str:
