@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.effects import step_over_object
+from budeval_migrations.sql.created import step_over_object
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query, lexemes
 

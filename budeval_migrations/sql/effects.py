@@ -15,8 +15,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from budeval_migrations.sql.alter import all_elements, clauses, repeatable
-from budeval_migrations.sql.changes import Change, Effect, Element, Kind, Name, Watch
+from budeval_migrations.sql.changes import Change, Effect, Kind, Name, Watch
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.created import create_effect, index_effect, step_over_object, watching
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
@@ -24,23 +25,13 @@ from budeval_migrations.sql.reader import (
     NAMES,
     Lexeme,
     Reader,
-    begins_query,
     is_temporary,
     lexemes,
     read_head,
 )
 from budeval_migrations.sql.rows import count_rows
 
-__all__ = [
-    "Change",
-    "Effect",
-    "Name",
-    "Watch",
-    "effect",
-    "fills",
-    "step_over_object",
-    "step_over_renamed",
-]
+__all__ = ["Change", "Effect", "Name", "Watch", "effect", "step_over_renamed"]
 
 
 # OPTIMIZE moves rows, never changes them; KILL finds nothing the second time.
@@ -128,117 +119,12 @@ def _names(reader: Reader) -> tuple[Name, ...]:
     return tuple(found)
 
 
-_TABLE_LIKE = (("TABLE",), ("VIEW",), ("MATERIALIZED", "VIEW"), ("DICTIONARY",))
-_WATCHED = {
-    **dict.fromkeys(_TABLE_LIKE, Watch.TABLES),
-    ("DATABASE",): Watch.DATABASES,
-    ("FUNCTION",): Watch.FUNCTIONS,
-    ("NAMED", "COLLECTION"): None,
-}
-
-
-def step_over_object(reader: Reader) -> tuple[str, Watch | None]:
-    """Step over the word for what is created or dropped; say it and how it is watched."""
-    for words, watch in _WATCHED.items():
-        if reader.accept(*words):
-            return words[0], watch
-    return "", None
-
-
-def _watching(watch: Watch | None, targets: tuple[Name, ...]) -> tuple[Watch, ...]:
-    return (watch,) if watch is not None and targets else ()
-
-
-def _create(kind: Kind, reader: Reader) -> Effect:
-    replaces = reader.accept("REPLACE") or reader.accept("CREATE", "OR", "REPLACE")
-    if not replaces:
-        reader.accept("CREATE")
-    special = set()
-    while (word := reader.peek().word) in ("TEMPORARY", "LIVE", "WINDOW", "UNIQUE"):
-        special.add(word)
-        reader.at += 1
-    if reader.accept("INDEX"):
-        return _index(kind, reader, ("IF", "NOT", "EXISTS"))
-    what, watch = step_over_object(reader)
-    guarded = reader.accept("IF", "NOT", "EXISTS")
-    name = reader.name()
-    targets = (name,) if name and "TEMPORARY" not in special else ()
-    filled = fills(kind, reader)
-    again = guarded and not replaces
-    if replaces and not special:
-        again = what in ("VIEW", "FUNCTION", "DICTIONARY")  # they hold no rows
-    return Effect(
-        kind,
-        repeatable=again and name is not None and not filled,
-        watches=_watching(watch, targets),
-        targets=targets,
-        atomic=not filled,
-    )
-
-
-# Behind them comes an operand: TTL empty, NOT empty.
-_BEFORE_OPERAND = frozenset(
-    {"BY", "KEY", "TTL", "NOT", "AND", "OR", "XOR", "DIV", "MOD", "IN", "LIKE", "ILIKE", "BETWEEN"}
-    | {"IS", "CASE", "WHEN", "THEN", "ELSE", "INTERVAL", "WHERE", "SET", "GLOBAL", "DISTINCT"}
-    | {"FROM", "REGEXP", "CHECK", "ASSUME", "DEFAULT", "MATERIALIZED", "ALIAS", "USING", "SAMPLE"}
-)
-_OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
-
-
-def _ends_operand(found: Sequence[Lexeme]) -> bool:
-    """Tell whether what stands before EMPTY makes that a keyword, and no column of that name."""
-    return not found or (found[-1].kind in _OPERANDS and found[-1].word not in _BEFORE_OPERAND)
-
-
-def fills(kind: Kind, reader: Reader) -> bool:
-    """Tell whether a new table or view is filled by the same statement.
-
-    Args:
-        reader: Stands behind the name.
-
-    """
-    outer = [lexeme for lexeme in reader.left() if lexeme.depth == 0]
-    words = [lexeme.word for lexeme in outer]
-    if kind in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
-        return "POPULATE" in words
-    if kind is not Kind.CREATE_TABLE:
-        return False
-    for index, word in enumerate(words):
-        if word == "AS" and index + 1 < len(words):
-            before = words[index - 1] if index else ""
-            if begins_query(outer[index + 1 :]):
-                return before != "EMPTY" or not _ends_operand(outer[: index - 1])
-            if before == "CLONE":
-                return True
-    return False
-
-
-def _index(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
-    """Read ``[IF ...] i ON t``."""
-    dropped = kind is Kind.DROP
-    again = reader.accept(*guard) and reader.peek().kind in NAMES
-    index = reader.identifier(reader.peek())
-    reader.at += 1
-    reader.accept("ON")
-    reader.accept("TABLE")
-    table = reader.name()
-    return Effect(
-        kind,
-        repeatable=again and table is not None,
-        watches=(Watch.TABLES,) if table else (),
-        targets=(table,) if table else (),
-        elements=(Element("index", index, not dropped),) if table else (),
-        mutation=dropped,
-        atomic=not dropped,
-    )
-
-
 def _drop(kind: Kind, reader: Reader) -> Effect:
     """Read DROP, ATTACH, DETACH and UNDROP."""
     reader.at += 1
     temporary = reader.accept("TEMPORARY")
     if kind is Kind.DROP and reader.accept("INDEX"):
-        return _index(kind, reader, ("IF", "EXISTS"))
+        return index_effect(kind, reader, ("IF", "EXISTS"))
     what, watch = step_over_object(reader)
     if not what and not (reader.accept("WORKLOAD") or reader.accept("RESOURCE")):
         return Effect(kind, repeatable=False)  # what is still to come
@@ -253,7 +139,7 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
     return Effect(
         kind,
         repeatable=kind is Kind.DROP and guarded and bool(targets),
-        watches=() if temporary else _watching(watch, targets),
+        watches=() if temporary else watching(watch, targets),
         targets=() if temporary else targets,
         # A database goes table by table, and one of them may refuse.
         atomic=not several and what != "DATABASE",
@@ -420,7 +306,7 @@ def _never(kind: Kind, reader: Reader) -> Effect:
 
 
 _READERS: dict[Kind, Callable[[Kind, Reader], Effect]] = {
-    **{kind: _create for kind in Kind if kind.value.startswith("create ")},
+    **{kind: create_effect for kind in Kind if kind.value.startswith("create ")},
     **dict.fromkeys((Kind.DROP, Kind.ATTACH, Kind.DETACH, Kind.UNDROP), _drop),
     **dict.fromkeys((Kind.RENAME, Kind.EXCHANGE), _rename),
     **dict.fromkeys((Kind.DELETE, Kind.UPDATE), _change_rows),

@@ -15,7 +15,8 @@ from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.effects import fills, step_over_object, step_over_renamed
+from budeval_migrations.sql.created import fills, step_over_object
+from budeval_migrations.sql.effects import step_over_renamed
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, is_temporary

@@ -28,19 +28,17 @@ from budeval_migrations.clickhouse.failures import BEFORE_RUNNING, UNFINISHED
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take
 from budeval_migrations.errors import (
     EngineError,
-    StatementSyntaxError,
 )
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
+from budeval_migrations.execution.reconcile.commands import may_have_made
 from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Change, Name
 from budeval_migrations.sql.effects import Watch
-from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry
 
@@ -350,7 +348,7 @@ class Reconciler:
         database = name.database or self._session.database
         known = before.mutations.get(table, ())
         made = watch.mutations(self._session, database, name.name, known)
-        if made and all(_says(intent.sql, mutation.command) for mutation in made):
+        if made and all(may_have_made(intent.sql, mutation.command) for mutation in made):
             return evidence
         return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
 
@@ -358,48 +356,6 @@ class Reconciler:
 def _queue(intent: JournalEntry) -> str:
     """Return the newest entry of the cluster's queue before it was sent; empty for a server."""
     return Fingerprint.from_json(intent.before).queue
-
-
-def _says(statement: str, command: str) -> bool:
-    """Return whether a statement may have made a mutation with this command.
-
-    The server writes a command in its own way: with other brackets and spaces, and
-    ``_row_exists = 0`` for DELETE FROM. So the words between them are compared, to the
-    end of the clause.
-    """
-    try:
-        asked, made = _words(statement), _words(command)
-    except StatementSyntaxError:
-        return False
-    if "_row_exists" in made and "where" in made:
-        if asked[:1] != ["delete"]:
-            return False
-        made = made[len(made) - 1 - made[::-1].index("where") :]
-    ends = {"", ",", "settings", "format"}
-    return any(
-        asked[at : at + len(made)] == made and "".join(asked[at + len(made) :][:1]) in ends
-        for at in range(len(asked) - len(made) + 1)
-    )
-
-
-def _words(text: str) -> list[str]:
-    """Return the tokens of a text in one spelling, without brackets."""
-    reader = Reader(text)
-    found: list[str] = []
-    for lexeme in reader.rest:
-        if lexeme.kind in (TokenKind.OPEN, TokenKind.CLOSE):
-            continue
-        literal = lexeme.kind in NAMES or lexeme.kind is TokenKind.STRING
-        word = reader.identifier(lexeme) if literal else text[lexeme.start : lexeme.end]
-        both = f"{found[-1]}{word}" if found and not literal else ""
-        if both in _SPELLINGS:
-            found[-1] = _SPELLINGS[both]
-        else:
-            found.append(word.lower())
-    return found
-
-
-_SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
 
 
 def _with_views(session: Session, table: Name, evidence: Evidence) -> Evidence:

@@ -10,8 +10,8 @@ from budeval_migrations.linter.subject import Said, Subject, shown
 from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.created import step_over_object
 from budeval_migrations.sql.definition import Column
-from budeval_migrations.sql.effects import step_over_object
 from budeval_migrations.sql.reader import Reader
 
 _CLAUSES = {
