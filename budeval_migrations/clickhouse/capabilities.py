@@ -43,6 +43,11 @@ class Features:
         return self.version >= (20, 1)
 
     @property
+    def alias_tables(self) -> bool:
+        """Tables ``ENGINE = Alias`` may be there (25.10; in all of 25 to be sure)."""
+        return self.version >= (25, 1)
+
+    @property
     def drop_replica(self) -> bool:
         """``SYSTEM DROP REPLICA … FROM ZKPATH`` (20.5)."""
         return self.version >= (20, 5)

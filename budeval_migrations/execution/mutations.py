@@ -16,6 +16,8 @@ from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Name
+from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry
@@ -25,6 +27,8 @@ _LONGEST_POLL = 2.0
 _PATIENCE = 10.0
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
+# Settings with which the server does not wait for a mutation.
+WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
 
 
 def check(task: Task) -> None:
@@ -36,14 +40,40 @@ def check(task: Task) -> None:
     """
     if not task.effect.mutation:
         return
-    reader = Reader(task.statement.text)
-    names = {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
+    names = names_in(task)
     for name in _LIGHTWEIGHT:
         if name in names or name in dict(task.statement.settings):
             raise Unsupported(
                 f"With {name} it leaves no mutation that could be followed.",
                 hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
             )
+
+
+def names_in(task: Task) -> set[str]:
+    """Return every name in a statement, that of a setting among them."""
+    reader = Reader(task.statement.text)
+    return {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
+
+
+def real_table(session: Session, name: Name) -> Name:
+    """Return the table that a name stands for: an Alias passes its mutations on to another one.
+
+    The arguments of the engine are printed as strings (26.9): ``Alias('db', 't')``.
+    """
+    if not session.features.alias_tables:
+        return name
+    database = name.database or session.database
+    rows = session.query(
+        "SELECT engine_full FROM system.tables WHERE engine = 'Alias' AND "
+        f"database = {quote.string(database)} AND name = {quote.string(name.name)}"
+    )
+    if not rows:
+        return name
+    reader = Reader(str(rows[0][0]))
+    said = [reader.identifier(each) for each in reader.rest if each.kind is TokenKind.STRING]
+    if len(said) == 1 and "." in said[0]:
+        said = said[0].split(".", 1)
+    return Name(said[-1], said[0] if len(said) > 1 else database) if said else name
 
 
 def wait(
@@ -63,7 +93,7 @@ def wait(
     changes = effect_of(intent)
     if not changes.mutation or not changes.targets:
         return
-    name = changes.targets[0]
+    name = real_table(session, changes.targets[0])
     database = name.database or session.database
     table = key(name, session)
     known = Fingerprint.from_json(intent.before).mutations.get(table, ())

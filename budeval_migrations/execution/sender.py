@@ -221,10 +221,28 @@ class Sender:
                 and not Fingerprint.from_json(intent.before).mutations
             )
             wait = "2" if passed_on else "0"
+            if passed_on:
+                self._let_it_wait(task, settings)
             settings["mutations_sync"] = wait
             if self._session.features.lightweight_deletes_sync:
                 settings["lightweight_deletes_sync"] = wait
         return settings
+
+    def _let_it_wait(self, task: Task, settings: dict[str, str]) -> None:
+        """See to it that the server waits for a mutation that we cannot follow.
+
+        Raises:
+            Unsupported: The statement says that it shall not.
+
+        """
+        for name in mutations.WAITING:
+            if name in mutations.names_in(task):
+                raise Unsupported(
+                    f"It is not known which table's mutation this is, and with {name} the server "
+                    "does not wait for it.",
+                    hint=f"Leave {name} out, or write the name of the table itself.",
+                )
+            settings.pop(name, None)
 
     def _refused(self, task: Task, intent: JournalEntry, error: EngineError) -> Refused:
         """Say whether a refusal left anything behind, and whether it will pass."""

@@ -9,6 +9,7 @@ from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader
+from budeval_migrations.sql.redact import excerpt
 
 _ENDS = frozenset({"GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "SETTINGS"})
 _NOT_HERE = frozenset(
@@ -102,6 +103,6 @@ def _star(query: str, found: Sequence[Lexeme]) -> bool:
 
 def _other_form(query: str) -> ConfigError:
     return ConfigError(
-        f"This SELECT cannot be given a condition: {' '.join(query.split())[:80]!r}.",
+        f"This SELECT cannot be given a condition: {excerpt(query)!r}.",
         hint=f"It has to be {_SHAPE}: one table, no JOIN, no *.",
     )

@@ -26,6 +26,7 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.stand_in import stand_in
 
 # A macro that only a stage has: a revision that waits for other writers may ask for it.
@@ -182,7 +183,7 @@ class ShadowEngine:
         """
         refused = self._make([_Wanted("", text) for text in texts], [])
         for wanted, why in refused.items():
-            raise EngineError(f"{why} ({' '.join(wanted.text.split())[:80]})")
+            raise EngineError(f"{why} ({excerpt(wanted.text)})")
 
     def load_others(self, *, without: Collection[tuple[str, str]]) -> None:
         """Make what other databases have, as far as it can be made.

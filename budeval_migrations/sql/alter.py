@@ -264,8 +264,8 @@ def _clause(reader: Reader) -> Clause | None:
         return _of_parts(head, rule, reader)
     given = [guard for guard in _SAID if reader.accept(*guard.value.split())]
     guarded = rule.guard is _Guard.ALWAYS or rule.guard in given
-    if "REMOVE" in outer and head[1] == "COLUMN":
-        guarded = False  # refused the second time
+    if head[1] == "COLUMN" and ("REMOVE" in outer or "ENUM" in outer):
+        guarded = False  # refused the second time; ADD ENUM VALUES numbers on
     return Clause(head, rule, reader, guarded and reader.peek() is not END)
 
 

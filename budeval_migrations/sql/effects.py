@@ -66,7 +66,8 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
     kind = classify(text).kind
     if kind in _HARMLESS:
         # Rows that came in between are removed with the others the second time.
-        removes = kind is Kind.OPTIMIZE and any(lx.word == "DEDUPLICATE" for lx in lexemes(text))
+        words = {lx.word for lx in lexemes(text)} if kind is Kind.OPTIMIZE else set()
+        removes = bool(words & {"DEDUPLICATE", "CLEANUP"})
         return Effect(kind, repeatable=not (removes or _writes_file(text)))
     if kind is Kind.INSERT:
         return _insert(text)

@@ -113,8 +113,11 @@ class InsertHead:
             # Not FROM or SELECT: 1 IS NOT DISTINCT FROM 1 AS a, t.select AS b INSERT INTO ...
             if (self._before, word) == ("INSERT", "INTO"):
                 self._state, self.begun = _State.TARGET, True
-            named = self._before == "AS"  # a name, whatever the word: WITH 1 AS insert SELECT ...
-            self._before = "AS" if kind is TokenKind.COMMA else "" if named else word
+            # A name, whatever the word: WITH 1 AS insert SELECT ..., WITH t.as INSERT INTO ...
+            named = self._before in ("AS", ".")
+            self._before = "" if named else word
+            if kind in (TokenKind.COMMA, TokenKind.DOT):
+                self._before = "AS" if kind is TokenKind.COMMA else "."
         return InsertData.UNDECIDED
 
     def _open(self) -> InsertData:

@@ -20,6 +20,7 @@ from budeval_migrations.sql.effects import step_over_renamed
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, is_temporary
+from budeval_migrations.sql.redact import excerpt
 
 # They read, they belong to a session, or their rows reach the replicas by replication.
 _NOT_DISTRIBUTED = frozenset(
@@ -49,13 +50,13 @@ def put_on_cluster(text: str, cluster: str) -> str:
     if kind is Kind.PARALLEL:
         raise RevisionError(
             "On a cluster, what PARALLEL WITH joins would be followed in part only: "
-            + " ".join(text[:80].split()),
+            + excerpt(text),
             hint="Write its parts as statements of their own; or, where one host is meant, "
             "op.execute_here.",
         )
     if there or reader is None:
         return text
-    shown = " ".join(text[:80].split())
+    shown = excerpt(text)
     if not placed:
         raise RevisionError(
             "There is no place known for ON CLUSTER in this statement, and without it only one "

@@ -18,7 +18,6 @@ from budeval_migrations.sql.calls import COMMENT, GAP, LITERAL, Span
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
-from budeval_migrations.sql.reader import Lexeme, Reader
 from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
 
 HIDDEN = "[HIDDEN]"
@@ -106,6 +105,11 @@ def redact(text: str) -> str:
         parts += [text[at:start], replacement]
         at = end
     return "".join((*parts, text[at:]))
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a statement on one line for people, without its secrets."""
+    return " ".join(redact(text).split())[:80]
 
 
 def holds_secret(text: str) -> bool:
@@ -243,11 +247,10 @@ def _comments(text: str) -> list[Span]:
 
 def _odd_names(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the names whose quotes or escapes hide what they are, each as it is without."""
-    reader = Reader(text, ())
-    for start, end in _tokens(text, TokenKind.QUOTED_IDENTIFIER) if _ODD.search(text) else ():
-        name = reader.identifier(Lexeme(TokenKind.QUOTED_IDENTIFIER, start, end, "", 0))
-        if _WORD.fullmatch(name) and (_ODD_QUOTE.search(text, start, end) or is_clause(name)):
-            yield start, end, name
+    for found in _ODD_NAME.finditer(text):
+        name = _HEX.sub(lambda code: chr(int(code[1], 16)), found["name"])
+        if _ODD_QUOTE.search(found[0]) or is_clause(name):
+            yield *found.span(), name
 
 
 def _strings(text: str) -> list[Span]:
@@ -266,9 +269,9 @@ def _tokens(text: str, wanted: TokenKind) -> list[Span]:
         return []
 
 
-_ODD = re.compile('["`\u201c]')
-_ODD_QUOTE = re.compile(r"[\u201c\\]")
-_WORD = re.compile(r"\w+")
+_ODD_NAME = re.compile('["`\u201c](?P<name>(?:\\w|\\\\x[0-9A-Fa-f]{2}){1,200})["`\u201d]')
+_HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
+_ODD_QUOTE = re.compile("[\u201c\\\\]")
 _COMMENT_SIGN = re.compile(r"--|/\*|//|#[ !]")
 
 

@@ -9,7 +9,7 @@ process list of ClickHouse 26.9. May import ``sql.lexer``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -146,7 +146,7 @@ _ANCHOR = re.compile(
 )
 # A table that is called as a function is: CREATE TABLE s3 (…), INSERT INTO mysql (…).
 _A_NAME = re.compile(
-    rf"(?i)(?:\b(?:CREATE|ATTACH|REPLACE)\b[^;(]*\b(?:TABLE|VIEW|DICTIONARY){GAP}(?:IF{GAP}NOT{GAP}EXISTS)?"
+    rf"(?i)(?:\b(?:CREATE|ATTACH|REPLACE)\b(?:(?!\b(?:AS|PARALLEL|DESC|DESCRIBE)\b)[^;(])*\b(?:TABLE|VIEW|DICTIONARY){GAP}(?:IF{GAP}NOT{GAP}EXISTS)?"
     rf"|\bINSERT{GAP}INTO{GAP}(?:TABLE\b)?){GAP}(?:[\w`\"]+\.)?[`\"]?\Z"
 )
 _BEFORE = 400  # characters before a call that tell what it is a part of
@@ -253,11 +253,15 @@ def _hidden(arguments: _Arguments, at: int, secret: Sequence[int]) -> list[int]:
 
 def _values(pieces: Sequence[Piece], is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """Yield the values of ``key = value`` and of ``VALUE value``, in whatever brackets."""
-    for at in range(1, len(pieces) - 1):
-        key, sign, value = pieces[at - 1 : at + 2]
-        if sign.text == "=" and is_secret(key.text.strip("`\"'\\").lower()):
-            end = _value_end(pieces, at + 1)
-            nested = any(piece.text == "=" for piece in pieces[at + 1 : end])
+    closes = _closes(pieces)
+    signs = [at for at, piece in enumerate(pieces) if piece.text == "="]
+    for which, at in enumerate(signs):
+        if not 0 < at < len(pieces) - 1:
+            continue
+        key, value = pieces[at - 1], pieces[at + 1]
+        if is_secret(key.text.strip("`\"'\\").lower()):
+            end = _value_end(pieces, closes, at + 1)
+            nested = which + 1 < len(signs) and signs[which + 1] < end
             if not nested and (value.kind != "name" or end > at + 2):
                 yield value.start, pieces[end - 1].end
     for key, value in pairwise(pieces):
@@ -265,16 +269,27 @@ def _values(pieces: Sequence[Piece], is_secret: Callable[[str], bool]) -> Iterat
             yield value.start, value.end
 
 
-def _value_end(pieces: Sequence[Piece], at: int) -> int:
+def _value_end(pieces: Sequence[Piece], closes: Mapping[int, int], at: int) -> int:
     """Return the index behind a value: at a comma, a closing bracket or a word behind it."""
-    depth = 0
-    for index in range(at, len(pieces)):
+    index = at
+    while index < len(pieces):
         piece = pieces[index]
         word = piece.text.upper() in ("OVERRIDABLE", "NOT", "DELETE")
-        if depth == 0 and (piece.kind in ("comma", "close") or (word and index > at)):
+        if piece.kind in ("comma", "close") or (word and index > at):
             return index
-        depth += (piece.kind == "open") - (piece.kind == "close")
+        index = closes.get(index, len(pieces)) + 1 if piece.kind == "open" else index + 1
     return len(pieces)
+
+
+def _closes(pieces: Sequence[Piece]) -> dict[int, int]:
+    """Return where each bracket closes, by where it opens."""
+    found, opened = {}, []
+    for index, piece in enumerate(pieces):
+        if piece.kind == "open":
+            opened.append(index)
+        elif piece.kind == "close" and opened:
+            found[opened.pop()] = index
+    return found
 
 
 def _every_literal(text: str, start: int) -> Iterator[Secret]:

@@ -10,8 +10,8 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import replace
+from typing import NoReturn
 
 from budeval_migrations.errors import RevisionCompileError
 from budeval_migrations.model import PARAMETER, Statement
@@ -20,7 +20,7 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes, read_head
-from budeval_migrations.sql.redact import redact
+from budeval_migrations.sql.redact import excerpt
 
 Values = dict[str, str | None]
 """By name the value, as it stands in a URL; None for what the profile says (DEFAULT)."""
@@ -31,7 +31,21 @@ _NUMBER = re.compile(r"[+-]?(?:0[xX](?P<hex>[0-9A-Fa-f_]+)|(?P<plain>[0-9._]+(?:
 
 _ONE = "holds for one connection alone, and the statements after it may go over another"
 _CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.ATTACH})
-_ASYNC_INSERT = "wait_for_async_insert"
+# Settings with which an answer proves nothing: why, and the values that a server has by itself.
+_EARLY = "the server answers before it is done"
+_NO_PROOF = {
+    "async": (_EARLY, (None, "0", "false")),
+    "wait_for_async_insert": (_EARLY, (None, "1", "true")),
+    "ignore_drop_queries_probability": (
+        "the server says that it dropped what it did not",
+        (None, "0"),
+    ),
+}
+_IN_STATEMENTS = {
+    **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), "async"),
+    **dict.fromkeys((Kind.DROP, Kind.DETACH, Kind.TRUNCATE), "ignore_drop_queries_probability"),
+    Kind.INSERT: "wait_for_async_insert",
+}
 _TRANSACTIONS = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK"})
 
 
@@ -45,72 +59,75 @@ def carried(text: str) -> Values:
     """
     kind = classify(text).kind
     if kind is Kind.SET:
-        found = read_settings(text)
-        if found is None:
-            raise RevisionCompileError(
-                f"What this SET says cannot be read: {_shown(text)}",
-                hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
-            )
-        _check_waits(text, {name for name, value in found.items() if value == "0"})
-        return found
+        return _carried_by_set(text)
     if kind is Kind.USE:
         raise RevisionCompileError(
-            f"USE {_ONE}: {_shown(text)}",
+            f"USE {_ONE}: {excerpt(text)}",
             hint="Write the database before the name, as in other.table.",
         )
     if kind is Kind.PARALLEL:
         for part in parts(text):
             if classify(part.text).kind in (Kind.SET, Kind.USE):
                 raise RevisionCompileError(
-                    f"SET and USE cannot be a part of PARALLEL WITH: {_shown(text)}",
+                    f"SET and USE cannot be a part of PARALLEL WITH: {excerpt(text)}",
                     hint="Write SET as a statement before it, and the database before each name.",
                 )
             carried(part.text)
         return {}
     if kind in _CREATES and is_temporary(lexemes(text)):
         raise RevisionCompileError(
-            f"A temporary table {_ONE}: {_shown(text)}",
+            f"A temporary table {_ONE}: {excerpt(text)}",
             hint="Create an ordinary table, and drop it in a later statement.",
         )
     if kind is Kind.ACCESS and (reader := Reader(text)).accept("SET", "ROLE"):
         raise RevisionCompileError(
-            f"SET ROLE {_ONE}: {_shown(text)}",
+            f"SET ROLE {_ONE}: {excerpt(text)}",
             hint=f"Connect as a user who has {reader.text[reader.peek().start :].strip()} as a "
             "default role.",
         )
     if kind is Kind.OTHER and Reader(text).peek().word in _TRANSACTIONS:
         raise RevisionCompileError(
-            f"A transaction {_ONE}: {_shown(text)}",
+            f"A transaction {_ONE}: {excerpt(text)}",
             hint="Write its statements without it: each of them is recorded by itself.",
         )
-    _check_waits(text, _named_in(kind, text))
+    _check_answer(text, kind)
     if kind is Kind.OTHER and Reader(text).accept("EXECUTE", "AS"):
         raise RevisionCompileError(
-            f"EXECUTE AS hides what the statement does: {_shown(text)}",
+            f"EXECUTE AS hides what the statement does: {excerpt(text)}",
             hint="Connect as that user, and write the statement without EXECUTE AS.",
         )
     return {}
 
 
-def _named_in(kind: Kind, text: str) -> Collection[str]:
-    """Return the names of settings that could let a statement go on when it was answered."""
-    if kind in (Kind.BACKUP, Kind.RESTORE):
-        return {lexeme.word.lower() for lexeme in lexemes(text) if not lexeme.depth}
-    if kind is not Kind.INSERT or _ASYNC_INSERT not in text:
-        return ()
-    head, _ = read_head(text)
-    reader = Reader(text, head)
-    return {reader.identifier(lexeme) for lexeme in head if lexeme.kind in NAMES}
+def _carried_by_set(text: str) -> Values:
+    found = read_settings(text)
+    if found is None:
+        raise RevisionCompileError(
+            f"What this SET says cannot be read: {excerpt(text)}",
+            hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
+        )
+    for name in found.keys() & _NO_PROOF:
+        if found[name] not in _NO_PROOF[name][1]:
+            _refuse(text, name)
+    return found
 
 
-def _check_waits(text: str, settings: Collection[str]) -> None:
-    for name in ("async", _ASYNC_INSERT):
-        if name in settings:
-            raise RevisionCompileError(
-                f"With {name.upper() if name == 'async' else name} the server answers before it "
-                f"is done: {_shown(text)}",
-                hint="Leave it out: nobody would know whether it failed afterwards.",
-            )
+def _check_answer(text: str, kind: Kind) -> None:
+    """Raise where a statement names a setting by which its answer is no proof."""
+    setting = _IN_STATEMENTS.get(kind)
+    if setting is None:
+        return
+    reader = Reader(text, read_head(text)[0] if kind is Kind.INSERT else None)
+    names = {reader.identifier(lx) for lx in reader.rest if lx.kind in NAMES and not lx.depth}
+    if setting in {name.lower() for name in names}:
+        _refuse(text, setting)
+
+
+def _refuse(text: str, setting: str) -> NoReturn:
+    raise RevisionCompileError(
+        f"With {setting} {_NO_PROOF[setting][0]}: {excerpt(text)}",
+        hint="Leave it out: nobody would know what became of the statement.",
+    )
 
 
 class Carrier:
@@ -136,7 +153,7 @@ class Carrier:
         said = carried(statement.text)
         if said and statement.unless:
             raise RevisionCompileError(
-                f"SET cannot have a probe: {_shown(statement.text)}",
+                f"SET cannot have a probe: {excerpt(statement.text)}",
                 hint="Write it with op.execute.",
             )
         for name, value in said.items():
@@ -144,10 +161,6 @@ class Carrier:
             if value is not None:
                 self._held[name] = value
         return replace(statement, settings=settings)
-
-
-def _shown(text: str) -> str:
-    return redact(" ".join(text[:80].split()))
 
 
 def read_settings(text: str) -> Values | None:

@@ -8,6 +8,7 @@ import budeval_migrations as bm
 from budeval_migrations.errors import (
     ChecksumMismatch,
     LedgerError,
+    MigrationError,
     MutationFailed,
     RevisionError,
     StatementFailed,
@@ -496,6 +497,43 @@ def test_rows_behind_a_view_are_changed_when_the_upgrade_returns(
     bm.upgrade(**stage.options)
     found = stage.rows("SELECT v, count() FROM v GROUP BY v ORDER BY v")
     assert [(v, int(n)) for v, n in found] == [("new", 5), ("old", 5)]
+
+
+@modern
+@pytest.mark.parametrize(
+    ("settings", "statement"),
+    [
+        ("", "ALTER TABLE other MODIFY COLUMN v Int32"),
+        ("", "ALTER TABLE other MODIFY COLUMN v Int32 SETTINGS alter_sync = 0"),
+        ("SET alter_sync = 0", "ALTER TABLE other MODIFY COLUMN v Int32"),
+        (
+            "SET alter_sync = 0; SET param_t = 't'",
+            "ALTER TABLE {t:Identifier} MODIFY COLUMN v Int32",
+        ),
+        (
+            "",
+            "ALTER TABLE other UPDATE v = toString(throwIf(1)) WHERE 1 SETTINGS mutations_sync = 0",
+        ),
+        ("", "ALTER TABLE v UPDATE v = toString(throwIf(1)) WHERE 1 SETTINGS mutations_sync = 0"),
+    ],
+)
+def test_a_mutation_that_fails_behind_another_name_is_not_taken_as_applied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, settings: str, statement: str
+) -> None:
+    monkeypatch.setattr("budeval_migrations.execution.mutations._PATIENCE", 0.5)
+    made = [
+        f"CREATE TABLE t {PARTS}",
+        "INSERT INTO t SELECT number, 'x' FROM numbers(10)",
+        "CREATE TABLE other ENGINE = Alias('t')",
+        "CREATE MATERIALIZED VIEW v TO t AS SELECT k, v FROM t WHERE 0",
+    ]
+    said = [each for each in settings.split("; ") if each]
+    stage.project.write_revision("001_a", None, made)
+    stage.project.write_revision("002_b", "001_a", [*said, statement])
+
+    with pytest.raises(MigrationError):
+        bm.upgrade(**stage.options)
+    assert "002_b" not in bm.status(**stage.options).current
 
 
 @modern

@@ -59,7 +59,9 @@ def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
     """
     if not effect.watches:
         return Evidence(Outcome.UNKNOWN, "nothing in the catalogue tells whether it ran")
-    if effect.kind in _PASSED_ON and before.objects.get(keys[0], "").startswith("Alias "):
+    if (effect.kind in _PASSED_ON or effect.elements) and before.objects.get(
+        keys[0], ""
+    ).startswith("Alias "):
         return Evidence(Outcome.UNKNOWN, f"{keys[0]} is another name of a table that was not seen")
     found = [_READ[watch](effect, keys, before, now) for watch in effect.watches]
     outcomes = {evidence.outcome for evidence in found}

@@ -49,7 +49,7 @@ def _losses(said: Said) -> Iterator[str]:
         yield "may lose rows or columns of what a parameter names"
     elif said.kind is Kind.OPTIMIZE:
         for name in _deduplicated(said):
-            yield f"removes rows of {shown(name)} that it takes for duplicates"
+            yield f"removes rows of {shown(name)} for good"
     elif said.kind in (Kind.DROP, Kind.DETACH):
         yield from _dropped(said)
     elif said.kind in _VERBS:
@@ -77,7 +77,8 @@ def _deduplicated(said: Said) -> Iterator[Name]:
     reader.at = 1
     reader.accept("TABLE")
     name = reader.name()
-    if name and "DEDUPLICATE" in reader.outer() and not _is_own(said, said.before.get(name)):
+    removes = {"DEDUPLICATE", "CLEANUP"} & set(reader.outer())
+    if name and removes and not _is_own(said, said.before.get(name)):
         yield name
 
 

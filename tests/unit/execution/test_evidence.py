@@ -46,6 +46,12 @@ TABLES = {
     "not altered": (ADD, SOME, SOME, NOT_APPLIED),
     "altered, and there is no table": (ADD, NONE, NONE, NOT_APPLIED),
     "altered by another name": (ADD, objects(t="Alias x y"), objects(t="Alias x y"), UNKNOWN),
+    "an index dropped by another name": (
+        "DROP INDEX i ON t",
+        objects(t="Alias x y"),
+        objects(t="Alias x y"),
+        UNKNOWN,
+    ),
     "another name dropped": (DROP, objects(t="Alias x y"), NONE, APPLIED),
     "dropped": (DROP, SOME, NONE, APPLIED),
     "not dropped": (DROP, SOME, SOME, NOT_APPLIED),

@@ -132,13 +132,12 @@ CASES = {
             "what looks like a duplicate goes",
             [
                 "OPTIMIZE TABLE events FINAL DEDUPLICATE BY id",
+                "OPTIMIZE TABLE events FINAL CLEANUP",
                 "CREATE TABLE mine (a Int8) ENGINE = Log",
                 "OPTIMIZE TABLE mine DEDUPLICATE",
             ],
-            [
-                "the upgrade removes rows of events that it takes for duplicates, and the file does "
-                "not say that it may"
-            ],
+            ["the upgrade removes rows of events for good, and the file does not say that it may"]
+            * 2,
         ),
         Case(
             "what MOVE PARTITION brought into the helper is the old table's",

@@ -45,6 +45,8 @@ from budeval_migrations.sql.classify import Classified, classify
         ("FROM t SELECT a", Kind.SELECT),
         ("WITH insert AS (SELECT 1) SELECT * FROM insert", Kind.SELECT),
         ("WITH 1 AS insert SELECT insert", Kind.SELECT),
+        ("WITH y.as INSERT INTO t SELECT 1", Kind.INSERT),
+        ("WITH 1 AS x, y.as INSERT INTO t SELECT 1", Kind.INSERT),
         ("WITH 1 IS NOT DISTINCT FROM 1 AS z INSERT INTO t SELECT z", Kind.INSERT),
         ("WITH CAST(a, 'Tuple(from Int8)').from AS z INSERT INTO t SELECT z", Kind.INSERT),
         ("WITH a.select AS z, (SELECT 1) AS y INSERT INTO t SELECT z", Kind.INSERT),

@@ -384,6 +384,21 @@ def test_a_secret_in_a_comment_is_hidden_too() -> None:
     assert redact("-- password = 'TOPSECRET'\nSELECT 1") == "-- password = '[HIDDEN]'\nSELECT 1"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE x (a Int8) ENGINE=“S3”('http://h','k','hunter2','CSV') COMMENT '{}'",
+        "Syntax error: failed at position 8 ('“s3”'): “s3”('http://h','k','hunter2') {}",
+        "EXECUTE AS u SELECT * FROM “s3”('http://h','k','hunter2') -- {}",
+        "SELECT * FROM “s3” ('http://h','k','hunter2",
+        "CREATE TABLE y AS t PARALLEL WITH DESC TABLE s3('http://h','k','hunter2','CSV','a Int8') {}",
+    ],
+)
+@pytest.mark.parametrize("long", ["", "x" * 110_000])
+def test_a_name_in_odd_quotes_is_read_in_any_text(text: str, long: str) -> None:
+    assert "hunter2" not in redact(text.replace("{}", long))
+
+
 def test_a_comment_that_tells_of_parallel_is_read() -> None:
     text = "-- password = 'x', sent in parallel\nSELECT 1 /* ; token = 'y' parallel */"
     assert redact(text) == (
@@ -411,6 +426,8 @@ def test_a_key_in_a_literal_leaves_its_quote() -> None:
         "SELECT '" + "BY -- " * 20_000 + "'",
         "SELECT '" + "url/* " * 20_000 + "'",
         "headers(" * 20_000,
+        "SETTINGS disk=" + "disk(a=" * 2_000,
+        "SOURCE(PASSWORD " * 2_000,
     ],
     ids=lambda text: text[:24],
 )
