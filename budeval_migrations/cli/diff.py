@@ -29,7 +29,7 @@ def diff(
     """Write the revision that leads from the revisions to a wanted schema.
 
     \b
-    Both are made on an embedded server, and the way is tried there and back. No other
+    Both are built on an embedded server, which also tests upgrade and downgrade. No other
     server is asked. Without --to, the setting schema says what is wanted.
     Example: budeval-migrate diff --to schema.sql --message "add status"
     """

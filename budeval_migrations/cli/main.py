@@ -249,12 +249,12 @@ def repair(
 ) -> None:
     """Correct the records; never change the schema.
 
-    Without --revision and --forget, the applied revisions are listed whose files
-    differ from the record, and, once you say yes, their checksums are recorded anew,
+    Without --revision and --forget, list the applied revisions whose files
+    differ from the record, ask, and then record the checksums of the current files,
     with who did it and when. With --statement, it is recorded
     whether a statement of an unfinished revision took effect: --not-applied says that
     it did not or was reverted, and the next up sends it. With --cluster, the hosts
-    are compared, and the statements are shown that bring them level.
+    are compared, and the statements that would make them equal are shown.
 
     \b
     Example: budeval-migrate repair --revision 003_add_status
