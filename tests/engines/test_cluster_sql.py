@@ -78,7 +78,7 @@ def test_the_queue_of_a_modern_cluster_is_asked_by_names_that_there_are(session:
     assert distributed.newest_entry(fake) == distributed.START
     assert distributed.find_entry(fake, "CREATE TABLE t (a Int8) ENGINE = Log", "query-1") is None
     assert distributed.is_forgotten(fake, "query-1")
-    assert distributed.read_answers(fake, distributed.JournalEntry("query-1", "", ())) == []
+    assert distributed.read_answers(fake, distributed.QueueEntry("query-1", "", ())) == []
     assert len(session.asked) == 4
     assert all("distributed_ddl_queue" in sql for sql in session.asked)
 

@@ -238,8 +238,8 @@ def test_the_plugin_costs_other_suites_no_import() -> None:
         check=True,
     )
     assert done.stdout.strip() == (
-        "['budeval_migrations.forks', 'budeval_migrations.integrations.pytest_plugin', "
-        "'budeval_migrations.version']"
+        "['budeval_migrations.forks', 'budeval_migrations.integrations', "
+        "'budeval_migrations.integrations.pytest_plugin', 'budeval_migrations.version']"
     )
 
 
