@@ -14,6 +14,7 @@ from mako.template import Template
 from budeval_migrations.model import LedgerRow
 from budeval_migrations.page.graph import Row, lay_out
 from budeval_migrations.page.overview import Overview
+from budeval_migrations.visible import visible
 
 LANE = 14  # pixels between two lanes
 HEIGHT = 30  # of a revision's row, in pixels
@@ -73,7 +74,7 @@ def render(overview: Overview) -> str:
         HEIGHT=HEIGHT,
         BAR=BAR,
     )
-    return page
+    return visible(page)
 
 
 def runs_of(attempts: Sequence[LedgerRow]) -> list[Run]:
