@@ -58,6 +58,19 @@ def test_the_page_is_drawn_and_runs_nothing_that_an_error_says(
     assert shot.stat().st_size > 10_000
 
 
+def test_a_control_character_of_a_docstring_is_shown_as_text(
+    project: Project, tmp_path: Path
+) -> None:
+    project.configure(url=f"chdb:///{tmp_path}/data", database="shop")
+    path = project.write_revision("001_first", None, CREATE.format(n=1))
+    path.write_text(f'"""Red \\x1b[31m."""\n{path.read_text()}')
+    page = project.path / "report.html"
+    assert project.cli("report", "--html", str(page)).returncode == 0
+    text = page.read_text("utf-8")
+    assert "\x1b" not in text
+    assert "Red \\x1b[31m" in text
+
+
 @pytest.mark.parametrize("width", [1200, 700])
 def test_no_table_is_wider_than_the_page(failed: Project, tmp_path: Path, width: int) -> None:
     file = failed.revision_file("001_first")
