@@ -27,8 +27,9 @@ _LONGEST_POLL = 2.0
 _PATIENCE = 10.0
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
-# Settings with which the server does not wait for a mutation.
+# Settings that say whether the server waits for a mutation, and the values with which it does.
 WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
+_WAITS = ("1", "2", "3")
 
 
 def check(task: Task) -> None:
@@ -53,6 +54,18 @@ def names_in(task: Task) -> set[str]:
     """Return every name in a statement, that of a setting among them."""
     reader = Reader(task.statement.text)
     return {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
+
+
+def not_waited_for(task: Task) -> str:
+    """Return the setting by which a statement says that its mutation is not waited for."""
+    reader = Reader(task.statement.text)
+    for at, each in enumerate(reader.rest):
+        name = reader.identifier(each) if each.kind in NAMES else ""
+        if name in WAITING:
+            value = reader.rest[at + 2 : at + 3]
+            if [reader.text[lx.start : lx.end] for lx in value] not in [[n] for n in _WAITS]:
+                return name
+    return ""
 
 
 def real_table(session: Session, name: Name) -> Name:

@@ -235,13 +235,14 @@ class Sender:
             Unsupported: The statement says that it shall not.
 
         """
+        name = mutations.not_waited_for(task)
+        if name:
+            raise Unsupported(
+                f"It is not known which table's mutation this is, and with this {name} the server "
+                "does not wait for it.",
+                hint=f"Leave {name} out, or write the name of the table itself.",
+            )
         for name in mutations.WAITING:
-            if name in mutations.names_in(task):
-                raise Unsupported(
-                    f"It is not known which table's mutation this is, and with {name} the server "
-                    "does not wait for it.",
-                    hint=f"Leave {name} out, or write the name of the table itself.",
-                )
             settings.pop(name, None)
 
     def _refused(self, task: Task, intent: JournalEntry, error: EngineError) -> Refused:

@@ -155,8 +155,7 @@ def test_what_to_do_with_a_newer_database_is_one_of_two_words(call: Callable[...
 
 
 def test_the_env_py_of_an_earlier_project_still_finds_its_function() -> None:
-    from budeval_migrations.alembic_ext.environment import run_env
-
     from budeval_migrations.alembic_env import environment
+    from budeval_migrations.bridge.environment import run_env
 
     assert run_env is environment.run_env
