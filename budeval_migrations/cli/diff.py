@@ -6,7 +6,7 @@ import click
 
 from budeval_migrations.cli.app import App
 from budeval_migrations.cli.completion import revision_ids
-from budeval_migrations.services import scaffold as author
+from budeval_migrations.services import scaffold
 
 
 @click.command()
@@ -35,7 +35,7 @@ def diff(
     """
 
     def work() -> int:
-        found = author.diff(
+        found = scaffold.diff(
             to,
             message=message,
             name=name,

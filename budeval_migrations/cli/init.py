@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from budeval_migrations.cli.app import App
-from budeval_migrations.services import scaffold as author
+from budeval_migrations.services import scaffold
 
 
 @click.command("init")
@@ -23,7 +23,7 @@ def init(app: App, directory: str, env_prefix: str | None) -> None:
 
     def work() -> int:
         database = app.settings["database"] or ""
-        app.output.new_project(author.init(directory, database, env_prefix or ""))
+        app.output.new_project(scaffold.init(directory, database, env_prefix or ""))
         return 0
 
     app.run(work)

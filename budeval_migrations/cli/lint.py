@@ -14,7 +14,7 @@ from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.linter import formats
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.model.findings import Finding, LintReport, Severity
-from budeval_migrations.services import preview as ahead
+from budeval_migrations.services import preview
 
 _STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
@@ -57,7 +57,7 @@ def lint(
             return 0
         annotations = Annotations(app)
         with annotations.of_errors() if shown == "github" else nullcontext():
-            report = ahead.lint(files, select=select, ignore=ignore, **app.settings)
+            report = preview.lint(files, select=select, ignore=ignore, **app.settings)
         if shown == "github":
             annotations.of_findings(report.findings)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from budeval_migrations.cli import preview as ahead
+from budeval_migrations.cli import preview
 from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import completion, revision_ids
 from budeval_migrations.cli.diff import diff
@@ -356,7 +356,7 @@ def adopt(app: App) -> None:
     app.run(lambda: _run(app, api.adopt))
 
 
-for _command in (ahead.plan, ahead.drift, ahead.verify, completion, lint, init, new, diff):
+for _command in (preview.plan, preview.drift, preview.verify, completion, lint, init, new, diff):
     cli.add_command(_command)
 cli.add_command(report)
 cli.add_command(schema)

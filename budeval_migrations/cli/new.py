@@ -9,7 +9,7 @@ import click
 
 from budeval_migrations.cli.app import App, Commands
 from budeval_migrations.cli.completion import revision_ids
-from budeval_migrations.services import scaffold as author
+from budeval_migrations.services import scaffold
 
 _Options = dict[str, Any]
 
@@ -187,7 +187,7 @@ def _command(
             found = {name: value for name, value in given.items() if value not in (None, "", ())}
             if "sleep" in found:
                 found["pause"] = found.pop("sleep")
-            app.output.new_revision(author.new(kind, **found, **app.settings))
+            app.output.new_revision(scaffold.new(kind, **found, **app.settings))
             return 0
 
         app.run(work)

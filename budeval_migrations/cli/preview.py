@@ -11,7 +11,7 @@ from budeval_migrations.cli.app import App
 from budeval_migrations.cli.completion import revision_ids
 from budeval_migrations.cli.forecast import Forecast
 from budeval_migrations.errors import ConfigError, DriftDetected, RevisionError, StatementFailed
-from budeval_migrations.services import preview as ahead
+from budeval_migrations.services import preview
 
 
 @click.command()
@@ -58,7 +58,7 @@ def plan(
             )
         annotations = Annotations(app)
         with annotations.of_errors() if github else nullcontext():
-            found = ahead.plan(
+            found = preview.plan(
                 revision, stage=not (quick or sql), rehearse=rehearse, sample=sample, **app.settings
             )
         if github:
@@ -85,7 +85,7 @@ def drift(app: App) -> None:
     """
 
     def work() -> int:
-        found = ahead.drift(**app.settings)
+        found = preview.drift(**app.settings)
         Forecast(app.output).drift(found)
         return 0 if found.ok else DriftDetected.exit_code
 
@@ -108,7 +108,7 @@ def verify(app: App, form: str | None) -> None:
         github = chosen(app, form) == "github"
         annotations = Annotations(app)
         with annotations.of_errors() if github else nullcontext():
-            found = ahead.verify(**app.settings)
+            found = preview.verify(**app.settings)
         if github:
             annotations.of_verification(found)
         else:

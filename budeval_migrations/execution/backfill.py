@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take_partitions
@@ -212,7 +212,7 @@ class Backfiller:
                 self._stop_strays(work)
                 self._drop_staging(work)
             except BaseException:
-                watch.kill_queries(self._session, query_id)
+                queries.kill_queries(self._session, query_id)
                 raise
         [[rows]] = self._session.query(f"SELECT count() FROM {_sql(staging)}")
         state = {"chunk": work.done, "staging": staging.name, "rows": int(rows)}
@@ -296,7 +296,7 @@ class Backfiller:
     def _stop_strays(self, work: _Work) -> None:
         """Stop INSERTs that a killed run left behind on the server."""
         if not self._session.embedded:
-            watch.kill_queries(self._session, work.prefix)
+            queries.kill_queries(self._session, work.prefix)
 
     def _drop_staging(self, work: _Work) -> None:
         database = work.into.database or self._session.database

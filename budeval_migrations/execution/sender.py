@@ -10,7 +10,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.cluster.ddl_queue import SUBMIT
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
@@ -287,7 +287,7 @@ class Sender:
                 "A second interrupt stops the waiting."
             )
         )
-        watch.kill_queries(self._session, intent.query_id)
+        queries.kill_queries(self._session, intent.query_id)
         reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
             self._recorder.note(task, _taken(intent, reconciled))

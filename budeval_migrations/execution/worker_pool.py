@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.execution.scheduler import Item
 from budeval_migrations.execution.worker import Worker
@@ -85,7 +85,7 @@ class WorkerPool:
         self._halt.set()
         for query_id in [worker.session.at for worker in self.busy.values()]:
             if query_id and not session.embedded:  # chDB runs a statement to its end
-                watch.kill_queries(session, query_id)
+                queries.kill_queries(session, query_id)
 
     def last_words(self, each: Callable[[], None]) -> list[Result]:
         """Return what they have to say in the end.

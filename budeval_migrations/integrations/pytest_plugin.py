@@ -64,11 +64,11 @@ class _Item(pytest.Item):
 
     def found(self) -> Verification:
         """Return what there is to say of all revisions; tried once a session."""
-        from budeval_migrations.services import preview as ahead
+        from budeval_migrations.services import preview
 
         stash = self.session.stash
         if _FOUND not in stash:
-            stash[_FOUND] = ahead.verify(**self._settings)
+            stash[_FOUND] = preview.verify(**self._settings)
         return stash[_FOUND]
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from budeval_migrations.alembic_ext.catalogue import Catalogue
 from budeval_migrations.clickhouse.capabilities import Features, parse_version
-from budeval_migrations.clickhouse.cluster import ddl_queue as distributed
+from budeval_migrations.clickhouse.cluster import ddl_queue
 from budeval_migrations.clickhouse.cluster.topology import Arrangement, Host, Topology
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.transports.base import Row
@@ -75,10 +75,10 @@ def session(embedded_directory: Path) -> Iterator[Analysed]:
 
 def test_the_queue_of_a_modern_cluster_is_asked_by_names_that_there_are(session: Analysed) -> None:
     fake: Session = session  # type: ignore[assignment]
-    assert distributed.newest_entry(fake) == distributed.START
-    assert distributed.find_entry(fake, "CREATE TABLE t (a Int8) ENGINE = Log", "query-1") is None
-    assert distributed.is_forgotten(fake, "query-1")
-    assert distributed.read_answers(fake, distributed.QueueEntry("query-1", "", ())) == []
+    assert ddl_queue.newest_entry(fake) == ddl_queue.START
+    assert ddl_queue.find_entry(fake, "CREATE TABLE t (a Int8) ENGINE = Log", "query-1") is None
+    assert ddl_queue.is_forgotten(fake, "query-1")
+    assert ddl_queue.read_answers(fake, ddl_queue.QueueEntry("query-1", "", ())) == []
     assert len(session.asked) == 4
     assert all("distributed_ddl_queue" in sql for sql in session.asked)
 
@@ -93,7 +93,7 @@ def test_hosts_are_looked_at_by_names_that_there_are(session: Analysed) -> None:
 
 def test_the_settings_that_are_sent_are_settings(session: Analysed) -> None:
     fake: Session = session  # type: ignore[assignment]
-    names = {*quorum.writing(fake), *distributed.SUBMIT}
+    names = {*quorum.writing(fake), *ddl_queue.SUBMIT}
     assert names == {
         "distributed_ddl_task_timeout",
         "insert_quorum",

@@ -156,12 +156,12 @@ def test_records_alone_and_rehearsals_call_no_hook(
     from alembic import command
     from alembic.config import Config
 
-    from budeval_migrations.services import preview as ahead
+    from budeval_migrations.services import preview
 
     stage.write_three()
     name, seen = write_hooks(stage, tmp_path, monkeypatch)
     monkeypatch.setenv("BUDEVAL_MIGRATIONS_HOOKS", name)
-    assert ahead.plan(rehearse=True, **stage.options).rehearsal is not None
+    assert preview.plan(rehearse=True, **stage.options).rehearsal is not None
     command.stamp(Config(stage.project.ini), "003_three")
     bm.repair(forget=["003_three"], **stage.options)
     assert seen == []

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from budeval_migrations import clock
-from budeval_migrations.clickhouse import queries as watch
+from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.cluster.ddl_queue import (
     HostAnswer,
     find_entry,
@@ -271,7 +271,7 @@ class Reconciler:
         """Wait until the server does not work on it any more; says nothing by itself."""
         looks, told = 0, float("-inf")
         while looks < _LOOKS and not self._session.embedded:
-            running = self._first(lambda host: watch.running_query(host, intent.query_id))
+            running = self._first(lambda host: queries.running_query(host, intent.query_id))
             if running is None:
                 looks += 1
             else:
@@ -296,7 +296,7 @@ class Reconciler:
         """Take the outcome from ``system.query_log``."""
         if self._session.embedded:
             return None  # chDB has none
-        logged = self._first(lambda host: watch.logged_query(host, intent.query_id))
+        logged = self._first(lambda host: queries.logged_query(host, intent.query_id))
         if logged is None:
             return None
         if logged.finished:
@@ -347,7 +347,7 @@ class Reconciler:
         name = effect_of(intent).targets[0]
         database = name.database or self._session.database
         known = before.mutations.get(table, ())
-        made = watch.mutations(self._session, database, name.name, known)
+        made = queries.mutations(self._session, database, name.name, known)
         if made and all(may_have_made(intent.sql, mutation.command) for mutation in made):
             return evidence
         return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
