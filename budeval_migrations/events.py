@@ -235,5 +235,26 @@ class RevisionFailed(Event):
 Listener = Callable[[Event], None]
 
 
+class Notices:
+    """A listener that passes events on to another, each notice once, and keeps what they say.
+
+    Attributes:
+        messages: The sentences, in order.
+
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.messages: list[str] = []
+        self._listener = listener
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Notice):
+            if event.message in self.messages:
+                return
+            self.messages.append(event.message)
+        self._listener(event)
+
+
 def ignore(event: Event) -> None:
     """Drop an event; the listener of callers who did not ask to be told."""

@@ -12,7 +12,7 @@ from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.queries import running_query
 from budeval_migrations.errors import RevisionError
-from budeval_migrations.events import Event, Listener, Notice
+from budeval_migrations.events import Listener, Notice, Notices
 from budeval_migrations.execution.planner import Files, Graph, Position
 from budeval_migrations.model import Direction, LedgerRow, Operation, Report
 from budeval_migrations.sql import quote
@@ -52,16 +52,10 @@ def record_answer(
     """
     began = time.monotonic()
     run_id = str(uuid.uuid4())
-    notices: dict[str, None] = {}
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Notice):
-            notices.setdefault(event.message)
-        emit(event)
-
+    notices = Notices(emit)
     ledger = Ledger(session)
     _recorded(ledger.read_state(), answer)
-    lock = make_lock(session, listen)
+    lock = make_lock(session, notices)
     lock.acquire()
     try:
         state = ledger.read_state()
@@ -80,7 +74,7 @@ def record_answer(
         position = Position(ledger.read_state(), files, graph)
     finally:
         lock.release()
-    listen(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
+    notices(Notice(f"{last.revision} statement {last.position} {word}: recorded."))
     return Report(
         operation="repair",
         database=session.database,
@@ -88,7 +82,7 @@ def record_answer(
         current=position.heads,
         elapsed_ms=int((time.monotonic() - began) * 1000),
         run_id=run_id,
-        notices=tuple(notices),
+        notices=tuple(notices.messages),
     )
 
 

@@ -198,7 +198,7 @@ class Backfiller:
                     self._session.execute(
                         f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
                         query_id=query_id,
-                        settings=dict(work.task.statement.settings),
+                        settings=work.task.said,
                         patient=True,
                     )
                 break

@@ -28,7 +28,7 @@ _PATIENCE = 10.0
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # Settings that say whether the server waits for a mutation, and the values with which it does.
-WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
+_WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
 _WAITS = ("1", "2", "3")
 
 
@@ -41,34 +41,38 @@ def check(task: Task) -> None:
     """
     if not task.effect.mutation:
         return
-    names = names_in(task)
+    reader = Reader(task.statement.text)
+    names = {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
     for name in _LIGHTWEIGHT:
-        if name in names or name in dict(task.statement.settings):
+        if name in names or name in task.said:
             raise Unsupported(
                 f"With {name} it leaves no mutation that could be followed.",
                 hint="Write it as UPDATE t SET … WHERE …, or without that setting.",
             )
 
 
-def names_in(task: Task) -> set[str]:
-    """Return every name in a statement, that of a setting among them."""
-    reader = Reader(task.statement.text)
-    return {reader.identifier(each) for each in reader.rest if each.kind in NAMES}
+def check_waited_for(task: Task) -> None:
+    """Refuse a mutation that we cannot follow and that the server is told not to wait for.
 
+    Raises:
+        Unsupported: A setting in the statement says so.
 
-def not_waited_for(task: Task) -> str:
-    """Return the setting by which a statement says that its mutation is not waited for."""
+    """
     reader = Reader(task.statement.text)
     for at, each in enumerate(reader.rest):
         name = reader.identifier(each) if each.kind in NAMES else ""
-        if name in WAITING:
-            value = reader.rest[at + 2 : at + 3]
-            if [reader.text[lx.start : lx.end] for lx in value] not in [[n] for n in _WAITS]:
-                return name
-    return ""
+        if name not in _WAITING:
+            continue
+        value = reader.peek(at + 2)
+        if reader.text[value.start : value.end] not in _WAITS:
+            raise Unsupported(
+                f"It is not known which table's mutation this is, and with this {name} the server "
+                "does not wait for it.",
+                hint=f"Leave {name} out, or write the name of the table itself.",
+            )
 
 
-def real_table(session: Session, name: Name) -> Name:
+def _real_table(session: Session, name: Name) -> Name:
     """Return the table that a name stands for: an Alias passes its mutations on to another one.
 
     The arguments of the engine are printed as strings (26.9): ``Alias('db', 't')``.
@@ -106,10 +110,13 @@ def wait(
     changes = effect_of(intent)
     if not changes.mutation or not changes.targets:
         return
-    name = real_table(session, changes.targets[0])
+    name = changes.targets[0]
+    seen = Fingerprint.from_json(intent.before).mutations
+    if key(name, session) not in seen:  # of those that have mutations of their own
+        name = _real_table(session, name)
     database = name.database or session.database
     table = key(name, session)
-    known = Fingerprint.from_json(intent.before).mutations.get(table, ())
+    known = seen.get(table, ())
     if session.topology.shards > 1:
         known = ()  # each shard numbers its own
     began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0

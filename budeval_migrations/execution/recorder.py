@@ -28,7 +28,6 @@ from budeval_migrations.clickhouse.fingerprint import key, take
 from budeval_migrations.execution.reconcile.reconciler import BACKFILL, REPEATABLE
 from budeval_migrations.execution.task import Task
 from budeval_migrations.sql.access_set import NOTHING, reads
-from budeval_migrations.sql.changes import Kind
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.lock.lock import Lock
@@ -36,16 +35,6 @@ from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _TOGETHER = 50
 _LONGEST_WAIT = 0.25  # seconds
-# What they make depends on other things, also when they are done again.
-_READING = frozenset(
-    {
-        Kind.CREATE_VIEW,
-        Kind.CREATE_MATERIALIZED_VIEW,
-        Kind.CREATE_DICTIONARY,
-        Kind.CREATE_FUNCTION,
-        Kind.ALTER,
-    }
-)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -141,7 +130,7 @@ class Recorder:
         self.record(entry)
         self._unsure = self._unsure or not task.quick
         self._changed |= self._touched(task)
-        if task.repeatable and task.effect.kind in _READING:
+        if task.reads_again:
             self._read |= reads(task.statement.text)
         # The Python between two statements of a dynamic revision may take long.
         if self._prompt or self._old() or task.total is None:

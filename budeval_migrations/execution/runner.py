@@ -18,7 +18,7 @@ from budeval_migrations.clickhouse.cluster.topology import Arrangement
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.identity import check_one_server
 from budeval_migrations.errors import MigrationError, StatementError
-from budeval_migrations.events import Event, Interrupting, Listener, Notice, RunStarted
+from budeval_migrations.events import Interrupting, Listener, Notice, Notices, RunStarted
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
 from budeval_migrations.execution.cost_estimate import CostEstimate
@@ -82,8 +82,7 @@ class Runner:
         self._session = session
         self._ledger = Ledger(session)
         self._hosts = Hosts(session)
-        self._listener = emit
-        self._notices: list[str] = []
+        self._emit = Notices(emit)
         self._found_before: list[str] = []  # what was wrong, and tolerated
 
     def run(self, request: Request, state: LedgerState | None = None) -> Report:
@@ -97,7 +96,7 @@ class Runner:
 
         """
         began = time.monotonic()
-        self._notices = []
+        self._emit.messages.clear()
         run_id = str(uuid.uuid4())
         position = self._position(request, state or self._ledger.read_state())
         steps = self._decide(request, position)
@@ -142,19 +141,19 @@ class Runner:
             MigrationError: What :meth:`run` would refuse before its first statement.
 
         """
-        self._notices = []
+        self._emit.messages.clear()
         position = self._position(request, self._ledger.read_state())
         steps = self._decide(request, position)
         self._preflight(steps)
         estimate = CostEstimate(self._session)
         wanted = {step.revision for step in steps}
         goes_on = [each for each in unfinished(position) if each.revision in wanted]
-        self._notices += [each.message for each in goes_on]
+        self._emit.messages += [each.message for each in goes_on]
         return Plan(
             self._session.database,
             str(self._session.topology),
             tuple(self._planned(step, position.state, estimate) for step in steps),
-            tuple(self._notices),
+            tuple(self._emit.messages),
         )
 
     def _planned(self, step: Step, state: LedgerState, estimate: CostEstimate) -> PlannedRevision:
@@ -301,17 +300,10 @@ class Runner:
             for problem in found
         }
         mended = {*self._found_before} - after
-        return tuple(notice for notice in self._notices if notice not in mended)
+        return tuple(notice for notice in self._emit.messages if notice not in mended)
 
     def _interrupting(self, sentence: str, number: int) -> None:
         self._emit(Interrupting(sentence, number))
-
-    def _emit(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            if event.message in self._notices:
-                return
-            self._notices.append(event.message)
-        self._listener(event)
 
 
 def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:

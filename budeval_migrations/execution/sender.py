@@ -135,7 +135,7 @@ class Sender:
             unless = task.statement.unless
             if unless:
                 with self._connection(task) as session:
-                    done = session.query(unless, settings=_said(task), patient=True)
+                    done = session.query(unless, settings=task.said, patient=True)
                 if done:
                     return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
@@ -193,7 +193,7 @@ class Sender:
 
         Nothing takes a query parameter back that was set on a connection to chDB.
         """
-        parameters = any(name.startswith(PARAMETER) for name in _said(task))
+        parameters = any(name.startswith(PARAMETER) for name in task.said)
         alone = task.effect.kind is Kind.SET or (parameters and self._session.embedded)
         return self._session.twin() if alone else nullcontext(self._session)
 
@@ -211,7 +211,7 @@ class Sender:
 
     def _settings(self, task: Task, intent: JournalEntry) -> dict[str, str]:
         """Return what the revision sets, and what makes the server answer where we poll."""
-        settings = {**_said(task), **(SUBMIT if task.queued else {})}
+        settings = {**task.said, **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
             # The table may be a parameter; a view passes a mutation on to a table whose
             # mutations we do not look at.
@@ -220,30 +220,14 @@ class Sender:
                 and intent.before
                 and not Fingerprint.from_json(intent.before).mutations
             )
-            wait = "2" if passed_on else "0"
             if passed_on:
-                self._let_it_wait(task, settings)
+                mutations.check_waited_for(task)
+                settings.pop("alter_sync", None)
+            wait = "2" if passed_on else "0"
             settings["mutations_sync"] = wait
             if self._session.features.lightweight_deletes_sync:
                 settings["lightweight_deletes_sync"] = wait
         return settings
-
-    def _let_it_wait(self, task: Task, settings: dict[str, str]) -> None:
-        """See to it that the server waits for a mutation that we cannot follow.
-
-        Raises:
-            Unsupported: The statement says that it shall not.
-
-        """
-        name = mutations.not_waited_for(task)
-        if name:
-            raise Unsupported(
-                f"It is not known which table's mutation this is, and with this {name} the server "
-                "does not wait for it.",
-                hint=f"Leave {name} out, or write the name of the table itself.",
-            )
-        for name in mutations.WAITING:
-            settings.pop(name, None)
 
     def _refused(self, task: Task, intent: JournalEntry, error: EngineError) -> Refused:
         """Say whether a refusal left anything behind, and whether it will pass."""
@@ -301,11 +285,6 @@ class Sender:
     def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> None:
         """See :func:`.mutations.wait`."""
         mutations.wait(self._session, self._hosts, self._lock, self._emit, intent, total)
-
-
-def _said(task: Task) -> dict[str, str]:
-    """Return what the SETs before a statement say."""
-    return dict(task.statement.settings)
 
 
 def said_of(task: Task, error: EngineError) -> str:

@@ -26,6 +26,8 @@ _ADDING = frozenset(
         Kind.ALTER,
     }
 )
+# Of these, what is made depends on other things, also when they are done again.
+_READING = _ADDING - {Kind.CREATE_TABLE, Kind.CREATE_INDEX}
 _AT_ONCE = frozenset({Watch.TABLES, Watch.FUNCTIONS})
 
 
@@ -81,6 +83,16 @@ class Task:
         """
         plain = self.statement.backfill is None and self.effect.repeatable
         return not plain or self.queued or self.step.direction is Direction.DOWN
+
+    @cached_property
+    def said(self) -> dict[str, str]:
+        """What the SETs before it say."""
+        return dict(self.statement.settings)
+
+    @property
+    def reads_again(self) -> bool:
+        """Done again, it comes out by what it reads by then."""
+        return self.repeatable and self.effect.kind in _READING
 
     @cached_property
     def quick(self) -> bool:

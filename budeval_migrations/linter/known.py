@@ -201,14 +201,13 @@ class Tables:
     def _with_rows_moved(self, read: Reading) -> Tables:
         """Count a table that gets another one's rows as made by who made that one."""
         assert read.alteration is not None
-        found: dict[Name, Table] = {}
-        for clause in read.alteration.clauses:
-            source = self.get(read.alteration.table)
-            for name in read.effect.targets[1:] if clause.head[0] == "MOVE" else ():
-                table = self.get(name)
-                if table is not None:
-                    found[name] = replace(table, maker=source.maker if source else _UNKNOWN)
-        return self._with(found)
+        if not any(clause.head[0] == "MOVE" for clause in read.alteration.clauses):
+            return self
+        source = self.get(read.alteration.table)
+        maker = source.maker if source else _UNKNOWN
+        others = {name: self.get(name) for name in read.effect.targets[1:]}
+        received = {name: replace(t, maker=maker) for name, t in others.items() if t is not None}
+        return self._with(received)
 
 
 def nested(column: Column) -> list[Column]:

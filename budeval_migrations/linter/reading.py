@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from budeval_migrations.sql.alteration import Alteration, read_alteration
-from budeval_migrations.sql.changes import Effect
+from budeval_migrations.sql.changes import Effect, Name
 from budeval_migrations.sql.definition import Definition, read_definition
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.reader import Lexeme, is_temporary, lexemes
+from budeval_migrations.sql.reader import Lexeme, Reader, is_temporary, lexemes
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class Reading:
     def lexemes(self) -> Sequence[Lexeme]:
         """Its significant tokens; not for an INSERT, whose rows may be anything."""
         return lexemes(self.text)
+
+    @property
+    def optimized(self) -> tuple[Name | None, list[str]]:
+        """The table of an OPTIMIZE, None where it is a parameter; and the words behind it."""
+        reader = Reader(self.text, self.lexemes)
+        reader.at = 1
+        reader.accept("TABLE")
+        return reader.name(), reader.outer()
 
     @property
     def temporary(self) -> bool:

@@ -156,4 +156,4 @@ def _insert(text: str, tokens: _Tokens) -> Classified:
         if data is InsertData.VALUES:
             following = next(tokens, (TokenKind.SEMICOLON, 0, 0))[0]
             return Classified(Kind.INSERT, following is not TokenKind.SEMICOLON)
-    return Classified(Kind.INSERT if head.begun or head.is_insert else Kind.SELECT)
+    return Classified(Kind.INSERT if head.is_insert else Kind.SELECT)

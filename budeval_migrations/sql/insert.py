@@ -45,6 +45,8 @@ class _State(Enum):
 _QUERY_WORDS = frozenset({"SELECT", "WITH", "FROM"})
 # Behind a column that is called ``format``.
 _BEHIND_A_COLUMN = frozenset({"FROM", "AS", "AND", "OR", "IN", "IS", "LIKE", "DESC", "ASC"})
+# What a name may stand behind, whatever the word.
+_MARKS = {TokenKind.COMMA: "AS", TokenKind.DOT: "."}
 _NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
 
 
@@ -70,7 +72,7 @@ class InsertHead:
 
     @property
     def is_insert(self) -> bool:
-        """Whether the first word is INSERT."""
+        """Whether it is an INSERT, as far as it was read."""
         return self._state is not _State.START and self._state is not _State.WITH
 
     def feed(self, kind: TokenKind, text: str) -> InsertData:
@@ -115,9 +117,7 @@ class InsertHead:
                 self._state, self.begun = _State.TARGET, True
             # A name, whatever the word: WITH 1 AS insert SELECT ..., WITH t.as INSERT INTO ...
             named = self._before in ("AS", ".")
-            self._before = "" if named else word
-            if kind in (TokenKind.COMMA, TokenKind.DOT):
-                self._before = "AS" if kind is TokenKind.COMMA else "."
+            self._before = _MARKS.get(kind, "" if named else word)
         return InsertData.UNDECIDED
 
     def _open(self) -> InsertData:
@@ -158,11 +158,9 @@ class InsertHead:
             self._state = _State.READS_INPUT
         clause = before == "FORMAT" and kind in _NAMES and self._before not in _BEHIND_A_COLUMN
         reads_input = self._state is _State.READS_INPUT
-        return (
-            InsertData.FORMAT
-            if clause and reads_input and not self._depth
-            else InsertData.UNDECIDED
-        )
+        if clause and reads_input and not self._depth:
+            return InsertData.FORMAT
+        return InsertData.UNDECIDED
 
     def _outside(self, kind: TokenKind, text: str) -> InsertData:
         word = text.upper() if kind is TokenKind.WORD else ""

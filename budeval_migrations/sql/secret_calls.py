@@ -177,14 +177,15 @@ def secret_arguments(text: str) -> Iterator[Secret]:
     """Yield what is secret because of where it stands."""
     read = 0
     for found in _ANCHOR.finditer(text):
-        if _A_NAME.search(before_of(text, found.start(), _BEFORE)):
+        before = before_of(text, found.start(), _BEFORE)
+        if _A_NAME.search(before):
             continue
         if read > _MOST_IN_ALL:
             yield from _every_literal(text, found.start())
             return
         pieces = read_pieces(text, found.end())
         read += len(pieces)
-        yield from _of_call(text, found, pieces)
+        yield from _of_call(found["name"], pieces, before)
     for anchor, secrets in _CLAUSES:
         for found in anchor.finditer(text):
             if read > _MOST_IN_ALL:
@@ -195,7 +196,7 @@ def secret_arguments(text: str) -> Iterator[Secret]:
             yield from (Secret(*span) for span in secrets(pieces))
 
 
-def _of_call(text: str, found: re.Match[str], pieces: Sequence[Piece]) -> Iterator[Secret]:
+def _of_call(name: str, pieces: Sequence[Piece], before: str) -> Iterator[Secret]:
     if len(pieces) >= MOST_TOKENS:
         yield from (Secret(piece.start, piece.end) for piece in pieces if piece.kind == "literal")
         return
@@ -209,8 +210,8 @@ def _of_call(text: str, found: re.Match[str], pieces: Sequence[Piece]) -> Iterat
             yield Secret(piece.start + start, piece.start + end, within=True)
     if not arguments or _is_named_collection(arguments):
         return
-    reader, at = _CALLS[found["name"].lower()]
-    secret = reader(arguments, at, before_of(text, found.start(), _BEFORE))
+    reader, at = _CALLS[name.lower()]
+    secret = reader(arguments, at, before)
     for index in _hidden(arguments, at, secret):
         yield Secret(*arguments[index].span)
 

@@ -90,12 +90,12 @@ def carried(text: str) -> Values:
             f"A transaction {_ONE}: {excerpt(text)}",
             hint="Write its statements without it: each of them is recorded by itself.",
         )
-    _check_answer(text, kind)
     if kind is Kind.OTHER and Reader(text).accept("EXECUTE", "AS"):
         raise RevisionCompileError(
             f"EXECUTE AS hides what the statement does: {excerpt(text)}",
             hint="Connect as that user, and write the statement without EXECUTE AS.",
         )
+    _check_answer(text, kind)
     return {}
 
 

@@ -28,7 +28,6 @@ from budeval_migrations.sql.reader import (
 from budeval_migrations.sql.replicated import engine_of, named_engine
 
 NOTHING = "SELECT 1"
-_MOST_DISKS = 100  # of one statement; the stage refuses more
 _DISK = "the default disk stands for disk(…)"
 _REPLICATED = re.compile(r"(?:Replicated|Shared)(?=\w*MergeTree$)")
 # They are made of what is in the server alone.
@@ -83,10 +82,7 @@ def stand_in(text: str) -> StandIn:
     if kind is Kind.INSERT:
         return StandIn(text)
     plain = text
-    for _ in range(_MOST_DISKS):
-        less = _without_disk(plain)
-        if less == plain:
-            break
+    while (less := _without_disk(plain)) != plain:
         plain = less
     if plain != text:
         told = stand_in(plain)

@@ -41,6 +41,9 @@ _FILLED = (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW)
 _UUID = re.compile(r" (?!0{8}-)[0-9a-f]{8}-[0-9a-f-]{27} ")
 
 _Found = Mapping[str, str]
+# The name of a part, and what of a partition's value is but its spelling.
+_PART = re.compile(r"(?P<partition>.+?)_\d+_\d+_\d+(?:_\d+)?")
+_NO_VALUE = re.compile(r"[\s'\"`]")
 _Partitions = Mapping[str, Partition]
 _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Evidence]
 
@@ -252,10 +255,6 @@ def _named(words: str, held: _Partitions) -> list[str]:
 
 def _bare(value: str) -> str:
     return _NO_VALUE.sub("", value)
-
-
-_PART = re.compile(r"(?P<partition>.+?)_\d+_\d+_\d+(?:_\d+)?")
-_NO_VALUE = re.compile(r"[\s'\"`]")
 
 
 def _read_copy(table: str, held: _Partitions, holds: _Partitions, source: _Partitions) -> Evidence:

@@ -73,12 +73,12 @@ def _is_unnamed(said: Said) -> bool:
 
 
 def _deduplicated(said: Said) -> Iterator[Name]:
-    reader = Reader(said.text, said.lexemes)
-    reader.at = 1
-    reader.accept("TABLE")
-    name = reader.name()
-    removes = {"DEDUPLICATE", "CLEANUP"} & set(reader.outer())
-    if name and removes and not _is_own(said, said.before.get(name)):
+    name, words = said.optimized
+    if (
+        name
+        and {"DEDUPLICATE", "CLEANUP"} & set(words)
+        and not _is_own(said, said.before.get(name))
+    ):
         yield name
 
 
@@ -92,8 +92,8 @@ def _replaced(said: Said) -> Iterator[str]:
     if said.definition is None:
         return
     clauses = said.definition.clauses
-    replaces = "REFRESH" in clauses and "APPEND" not in clauses
-    filled = Reader(clauses.get("TO", "")).name() if replaces else None
+    refills = "REFRESH" in clauses and "APPEND" not in clauses
+    filled = Reader(clauses.get("TO", "")).name() if refills else None
     if filled is not None and not _is_own(said, said.before.get(filled)):
         yield f"replaces the rows of {shown(filled)} at every refresh"
     table = said.before.get(said.definition.name)

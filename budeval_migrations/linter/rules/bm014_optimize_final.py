@@ -8,18 +8,13 @@ from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Subject, shown
 from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.reader import Reader
 
 
 def _check(subject: Subject) -> Iterator[Spot]:
     for said in subject.statements:
         if said.kind is not Kind.OPTIMIZE:
             continue
-        reader = Reader(said.text, said.lexemes)
-        reader.at = 1
-        reader.accept("TABLE")
-        name = reader.name()
-        words = reader.outer()
+        name, words = said.optimized
         if name is None or "FINAL" not in words or said.makes(said.before.get(name)):
             continue
         where = " in one partition" if "PARTITION" in words else ""
