@@ -118,14 +118,12 @@ class _Evolution:
         gone = [n for n in was if n not in same_kind]
         new = [n for n in now if n not in same_kind]
         views = self._in_order([n for n in changed if not self._is_table(now[n])], now)
-        in_place = [n for n in views if self._changes(n)]
-        anew = [n for n in views if n not in in_place]
-        self._make_functions()
         leaving = [n for n in gone if not self._is_table(was[n])]
         replaced = [n for n in gone if n in now and self._is_table(was[n])]
-        first = [*leaving, *replaced]
-        anew += [n for n in was if n in same_kind and n not in anew and self._reads(n, first)]
-        in_place = [n for n in in_place if n not in anew]
+        blocking = {n for n in same_kind if self._reads(n, [*leaving, *replaced])}
+        in_place = [n for n in views if self._changes(n) and n not in blocking]
+        anew = {*views, *blocking}.difference(in_place)
+        self._make_functions()
         for name in reversed(self._in_order([*leaving, *anew], was)):
             self._drop(name)
         for name in replaced:
