@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
+from budeval_migrations.errors import LedgerError
 from budeval_migrations.model import (
     ChecksumState,
     Direction,
@@ -19,6 +21,20 @@ from budeval_migrations.state.unfinished import UnfinishedRun
 
 Files = Mapping[str, RevisionFile]
 Graph = Mapping[str, RevisionNode]
+
+
+def _parents_first(strangers: Iterable[str], recorded: Mapping[str, LedgerRow]) -> Iterable[str]:
+    """Sort revisions without a file; a repair writes a parent's row after its child's."""
+    above = {n: recorded[n].parents if n in recorded else () for n in strangers}
+    try:
+        ordered = tuple(TopologicalSorter(above).static_order())
+    except CycleError as error:
+        circle = ", ".join(error.args[1][:-1])
+        raise LedgerError(
+            f"By the rows of the ledger, these revisions build on each other: {circle}.",
+            hint="Correct the column parents of their newest rows, or restore their files.",
+        ) from error
+    return [name for name in ordered if name in above]
 
 
 @dataclass(frozen=True)
@@ -37,12 +53,17 @@ class Position:
 
     @cached_property
     def applied(self) -> Mapping[str, LedgerRow | None]:
-        """The applied revisions, parents first; None where another tool recorded only a head."""
+        """The applied revisions, parents first; None where another tool recorded only a head.
+
+        Raises:
+            LedgerError: By the rows, revisions without a file build on each other in a circle.
+
+        """
         recorded = self.state.recorded
         names = dict.fromkeys((*recorded, *self.ancestors(self.state.foreign_heads or ())))
         known = [name for name in self.graph if name in names]
         strangers = [name for name in names if name not in self.graph]
-        return {name: recorded.get(name) for name in (*known, *strangers)}
+        return {name: recorded.get(name) for name in (*known, *_parents_first(strangers, recorded))}
 
     @cached_property
     def heads(self) -> tuple[str, ...]:

@@ -78,6 +78,21 @@ def test_every_way_to_name_the_target_knows_them(stage: Stage, target: str, left
 
 
 @modern
+@pytest.mark.parametrize("target", ["001_one", "002_two", "-1"])
+def test_a_repaired_parent_is_found_below_its_child(stage: Stage, target: str) -> None:
+    stage.write_three()
+    bm.upgrade(**stage.options)
+    stage.project.write_revision("002_two", "001_one", [LOG, TABLE.format(name="t2")], "SELECT 1")
+    bm.repair(["002_two"], **stage.options)
+    unlink(stage, "002_two", "003_three")
+
+    report = bm.downgrade(target, **stage.options)
+
+    assert report.applied[0] == "003_three"
+    assert report.current == ("001_one" if target == "001_one" else "002_two",)
+
+
+@modern
 def test_alembic_takes_them_back_as_well(stage: Stage) -> None:
     stage.write_three()
     bm.upgrade(**stage.options)

@@ -107,6 +107,20 @@ def test_a_revision_under_an_applied_one_can_be_pending() -> None:
     assert (late.heads, late.pending) == (("003_c",), ("002_b",))
 
 
+def test_what_has_no_file_comes_after_its_parents_however_the_rows_were_written() -> None:
+    rows = (row("003_c", 1, ("002_b",)), row("002_b", 2, ("001_a",)), row("001_a", 3))
+
+    assert list(position(rows, {}).applied) == ["001_a", "002_b", "003_c"]
+    assert list(position(rows, {"001_a": ()}).applied) == ["001_a", "002_b", "003_c"]
+
+
+def test_rows_that_build_on_each_other_are_told() -> None:
+    circle = position((row("001_a", 1, ("002_b",)), row("002_b", 2, ("001_a",))), {})
+
+    with pytest.raises(LedgerError, match=r"build on each other: 00[12]_[ab], 00[12]_[ab]"):
+        _ = circle.applied
+
+
 def test_the_head_of_another_tool_stands_for_all_below_it() -> None:
     foreign = position((), CHAIN, ground=Ground.EMPTY, foreign_heads=("002_b",))
 
