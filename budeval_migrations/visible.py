@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 # Control characters but for the end of a line and the tab, what turns the direction of
@@ -13,6 +14,20 @@ _CONTROLS = re.compile(
     r"\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# GitHub's runner obeys a line that begins so, and the older form anywhere in a line
+# (https://docs.github.com/actions/reference/workflow-commands-for-github-actions). Tags of
+# rich's markup, which are gone when the runner reads the line, may stand before and inside.
+_RUNNER_COMMANDS = re.compile(r"(?m)^((?:\s|\[[^\[\]]*\])*):(?=:)|#(?=#\\?\[)")
+
+
+def printable(text: str) -> str:
+    """Return a text for a command's output: visible, and nothing that a CI runner obeys."""
+    shown = visible(text)
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return shown
+    return _RUNNER_COMMANDS.sub(
+        lambda found: f"{found[1]}\\x3a" if found[1] is not None else "\\x23", shown
+    )
 
 
 def visible(text: str) -> str:
@@ -21,8 +36,12 @@ def visible(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    """Return a JSON text with each control character in JSON's own escape."""
-    return _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    """Return a JSON text with each control character in JSON's own escape.
+
+    So is the first character of what GitHub's runner would obey inside a line.
+    """
+    shown = _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return shown.replace("##[", "\\u0023#[")
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.revisions.versions import Versions
 from budeval_migrations.services.fast_check import heads_if_applied
 from budeval_migrations.settings import Settings, load_settings
-from budeval_migrations.visible import visible
+from budeval_migrations.visible import printable
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
@@ -45,7 +45,7 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
         _run(proxy, target_metadata)
     except MigrationError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise CommandError(visible(f"{error.message}{hint}")) from error
+        raise CommandError(printable(f"{error.message}{hint}")) from error
     except AttributeError as error:
         # Alembic asks a file for downgrade() without looking whether there is one.
         if error.name not in ("upgrade", "downgrade") or not isinstance(error.obj, ModuleType):
@@ -113,5 +113,5 @@ def _configure_logging(proxy: EnvironmentContext) -> None:
 
 def _show_controls(record: logging.LogRecord) -> bool:
     """Let a terminal interpret nothing of a docstring, or of what a server says."""
-    record.msg, record.args = visible(record.getMessage()), ()
+    record.msg, record.args = printable(record.getMessage()), ()
     return True

@@ -22,7 +22,7 @@ from budeval_migrations.model.previews import (
     Verification,
     Verified,
 )
-from budeval_migrations.visible import visible
+from budeval_migrations.visible import printable
 
 
 class Forecast:
@@ -40,7 +40,7 @@ class Forecast:
         """
         if script:
             for notice in plan.notices:
-                write(visible(f"-- note: {' '.join(notice.split())}\n"))
+                write(printable(f"-- note: {' '.join(notice.split())}\n"))
             for revision in plan.revisions:
                 self._script(revision)
             return
@@ -120,7 +120,7 @@ class Forecast:
         if revision.dynamic:
             lines.append("-- It reads the database while it runs: its statements are not known.")
         lines += [f"{statement.sql};" for statement in revision.statements]
-        write(visible("\n".join(lines)) + "\n")
+        write(printable("\n".join(lines)) + "\n")
 
     def _revision(self, revision: PlannedRevision) -> None:
         self._print(f"[cyan]{escape(revision.revision)}[/]  {escape(revision.doc)}")

@@ -34,7 +34,7 @@ from budeval_migrations.model import (
     Validation,
 )
 from budeval_migrations.revisions.directory import shown_path
-from budeval_migrations.visible import visible, visible_json
+from budeval_migrations.visible import printable, visible_json
 
 if TYPE_CHECKING:
     from budeval_migrations.scaffold.kinds import NewRevision
@@ -349,7 +349,7 @@ class Output:
         self._table((*_HISTORY, _BY) if self._verbose else _HISTORY, cells)
 
     def _table(self, columns: Sequence[OutputColumn], rows: Sequence[Sequence[str]]) -> None:
-        shown = [[visible(cell) for cell in row] for row in rows]
+        shown = [[printable(cell) for cell in row] for row in rows]
         found = table(columns, shown, self._out.width)
         self._out.print(found.text, end="", soft_wrap=True)
         if found.left_out:

@@ -16,7 +16,7 @@ from budeval_migrations.events import (
     StatementStarted,
     StatementWaiting,
 )
-from budeval_migrations.visible import visible
+from budeval_migrations.visible import printable
 
 # Seconds between two lines about a statement where there is no terminal.
 _PAUSE = 10.0
@@ -105,7 +105,7 @@ class LiveView:
             self._console.print(text, markup=False)
 
     def _show(self, place: _Place, text: str, done: int = 0, total: int = 0) -> None:
-        text = visible(text)
+        text = printable(text)
         if self._view is None:
             self._view = Progress(
                 TextColumn(

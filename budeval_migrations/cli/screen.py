@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from budeval_migrations.visible import visible
+from budeval_migrations.visible import printable, visible
 
 # What stdout could not take; of a reader that has gone nothing is kept.
 _lost: list[str] = []
@@ -33,7 +33,7 @@ class Screen(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; a text's control characters are shown, and an output that is full is noted."""
-        shown = [visible(each) if isinstance(each, str) else each for each in objects]
+        shown = [printable(each) if isinstance(each, str) else each for each in objects]
         try:
             super().print(*shown, **options)
         except OSError as error:

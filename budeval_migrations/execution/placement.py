@@ -29,7 +29,7 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import Name, effect
 from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
 from budeval_migrations.sql.parallel_with import parts
-from budeval_migrations.sql.replicated import engine_of, replicate
+from budeval_migrations.sql.replicated import engine_of, replicate, server_chooses_engine
 from budeval_migrations.sql.stand_in import stand_in
 
 # Rows that one host is given reach the others.
@@ -120,6 +120,7 @@ class Placement:
         if statement.backfill is not None:
             return text  # who runs it makes sure that there is nothing to move
         if statement.reach is Reach.EVERYWHERE:
+            _require_engine(text)
             path = "" if topology.uuids else self._path(step, position, statement)
             text = replicate(text, path, topology.replica)
         return put_on_cluster(text, topology.cluster) if topology.on_cluster else text
@@ -188,6 +189,18 @@ class Placement:
 
     def _pair(self, name: Name) -> tuple[str, str]:
         return name.database or self._database, name.name
+
+
+def _require_engine(text: str) -> None:
+    """Refuse a table whose engine the server would choose: it would not be replicated."""
+    joined = classify(text).kind is Kind.PARALLEL
+    each = [part.text for part in parts(text)] if joined else [text]
+    if any(server_chooses_engine(one) for one in each):
+        raise RevisionError(
+            "The table has no ENGINE: each host would make one that does not share its rows.",
+            hint="Write the engine, say ENGINE = MergeTree, which is replicated here. To send "
+            "it as it is, say op.execute_unreplicated.",
+        )
 
 
 def placement_on(session: Session) -> Placement:

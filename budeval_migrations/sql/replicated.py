@@ -12,7 +12,8 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import Lexeme, Reader, begins_query
+from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, is_temporary
 
 _FAMILY = re.compile(
     r"(Replacing|Summing|Aggregating|(Versioned)?Collapsing|Graphite|Coalescing)?MergeTree"
@@ -34,9 +35,13 @@ def replicate(text: str, path: str, replica: str) -> str:
         StatementSyntaxError: Something that had to be read is not closed.
 
     """
-    if classify(text).kind not in _WITH_ENGINE:
+    kind = classify(text).kind
+    if kind is Kind.PARALLEL:
+        for part in reversed(parts(text)):
+            end = part.offset + len(part.text)
+            text = f"{text[: part.offset]}{replicate(part.text, path, replica)}{text[end:]}"
         return text
-    engine = _engine(Reader(text))
+    engine = _engine(Reader(text)) if kind in _WITH_ENGINE else None
     if engine is None:
         return text
     name, bracket, empty = engine
@@ -54,6 +59,25 @@ def engine_of(text: str) -> str:
         return ""
     found = named_engine(Reader(text))
     return Reader(text).identifier(found[0]) if found else ""
+
+
+def server_chooses_engine(text: str) -> bool:
+    """Tell whether a new table's engine is the server's ``default_table_engine``.
+
+    That is MergeTree from 23.x on; before, such a statement fails. A copy of another
+    table (``AS t``, ``CLONE AS t``) has its engine, and a table function needs none.
+    """
+    kind, reader = classify(text).kind, Reader(text)
+    if kind not in (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW):
+        return False
+    if is_temporary(reader.rest) or named_engine(Reader(text)) is not None:
+        return False
+    outer = [lexeme for lexeme in reader.rest if lexeme.depth == 0]
+    words = [lexeme.word for lexeme in outer]
+    end = words.index("AS") if "AS" in words else len(words)
+    if kind is Kind.CREATE_MATERIALIZED_VIEW:
+        return "TO" not in words[:end]
+    return end == len(words) or begins_query(outer[end + 1 :])
 
 
 def _engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:

@@ -63,6 +63,33 @@ def test_no_command_writes_a_control_character_or_an_emoji(hostile: Project) -> 
     assert controls(done.stdout + done.stderr) == ""
 
 
+def test_github_s_runner_finds_no_command_of_others(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.configure(url="chdb:///./data", database="d")
+    project.write_revision("001_a", None, "SELECT 1")
+    assert project.cli("up").returncode == 0
+    obeyed = "\n  ::add-mask::e\n::debug::[b]\n##[warning]x"
+    project.write_revision(
+        "002_b", "001_a", [f"SELECT '{obeyed}'", f"SELECT throwIf(1, '{obeyed}')"]
+    )
+    file = project.revision_file("002_b")
+    file.write_text(file.read_text().replace('"""002_b"""', f'"""about\n\n{obeyed}"""'))
+    runner = {"GITHUB_ACTIONS": "true"}
+    for words in (("status",), ("plan",), ("plan", "--json"), ("lint",), ("up", "--verbose")):
+        done = project.cli(*words, env=runner)
+        assert runner_commands(done.stdout + done.stderr) == [], (words, done.output)
+    done = project.run("upgrade", "head", env=runner)
+    assert done.returncode != 0
+    assert runner_commands(done.stdout + done.stderr) == []
+    assert "\\x3a:debug::[b]" in project.cli("plan", env=runner).stdout
+    assert "\n    ::debug::[b]" in project.cli("plan").stdout
+
+
+def runner_commands(text: str) -> list[str]:
+    lines = text.splitlines()
+    return [each for each in lines if each.lstrip().startswith(("::add", "::deb")) or "##[" in each]
+
+
 def test_what_is_shown_is_what_is_sent(hostile: Project) -> None:
     done = hostile.cli("plan")
     assert "formatDateTimeInJodaSyntax(now(), 'H:m:s') AS `t\\x1b[2Jx:bomb:[b]`" in done.stdout

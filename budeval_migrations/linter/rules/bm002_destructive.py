@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from budeval_migrations.linter.known import Table, applied
 from budeval_migrations.linter.registry import Rule, Spot
 from budeval_migrations.linter.subject import Said, Subject, shown
 from budeval_migrations.model.findings import Severity
 from budeval_migrations.sql.alteration import column_of
-from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.created import step_over_object
 from budeval_migrations.sql.definition import Column
 from budeval_migrations.sql.reader import Reader
@@ -22,6 +22,12 @@ _CLAUSES = {
     ("CLEAR", "COLUMN"): "empties a column of",
     ("DELETE", "WHERE"): "deletes rows of",
     ("DELETE", "IN"): "deletes rows of",
+    ("UNFREEZE", ""): "removes frozen parts of",
+}
+_SYSTEM = {
+    ("UNFREEZE",): "removes frozen parts",
+    ("DROP", "REPLICA"): "removes a replica from Keeper",
+    ("DROP", "DATABASE", "REPLICA"): "removes a replica from Keeper",
 }
 _VERBS = {Kind.TRUNCATE: "truncates", Kind.DELETE: "deletes rows of"}
 # What makes a statement of each kind lose something.
@@ -47,21 +53,10 @@ def _check(subject: Subject) -> Iterator[Spot]:
 def _losses(said: Said) -> Iterator[str]:
     if _is_unnamed(said):
         yield "may lose rows or columns of what a parameter names"
-    elif said.kind is Kind.OPTIMIZE:
-        for name in _deduplicated(said):
-            yield f"removes rows of {shown(name)} for good"
-    elif said.kind in (Kind.DROP, Kind.DETACH):
-        yield from _dropped(said)
-    elif said.kind in _VERBS:
-        for name in said.effect.targets:
-            if not _is_own(said, said.before.get(name)):
-                yield f"{_VERBS[said.kind]} {shown(name)}"
-        if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.temporary:
-            yield "truncates every table of a database"
-    elif said.kind in _TABLE_LIKE:
-        yield from _replaced(said)
     elif said.alteration is not None:
         yield from _altered(said)
+    elif said.kind in _BY_KIND:
+        yield from _BY_KIND[said.kind](said)
 
 
 def _is_unnamed(said: Said) -> bool:
@@ -72,14 +67,25 @@ def _is_unnamed(said: Said) -> bool:
     return by_parameter and bool(_LOSING[said.kind] & set(said.words))
 
 
-def _deduplicated(said: Said) -> Iterator[Name]:
+def _optimized(said: Said) -> Iterator[str]:
     name, words = said.optimized
-    if (
-        name
-        and {"DEDUPLICATE", "CLEANUP"} & set(words)
-        and not _is_own(said, said.before.get(name))
-    ):
-        yield name
+    removes = {"DEDUPLICATE", "CLEANUP"} & set(words)
+    if name and removes and not _is_own(said, said.before.get(name)):
+        yield f"removes rows of {shown(name)} for good"
+
+
+def _emptied(said: Said) -> Iterator[str]:
+    for name in said.effect.targets:
+        if not _is_own(said, said.before.get(name)):
+            yield f"{_VERBS[said.kind]} {shown(name)}"
+    if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.temporary:
+        yield "truncates every table of a database"
+
+
+def _system(said: Said) -> Iterator[str]:
+    for words, what in _SYSTEM.items():
+        if tuple(said.words[1 : 1 + len(words)]) == words:
+            yield what
 
 
 def _is_own(said: Said, table: Table | None) -> bool:
@@ -157,6 +163,15 @@ def _computed(said: Said, table: Table | None, declared: Column) -> Iterator[str
     ):
         yield f"drops the values of the column {declared.name} of {shown(said.alteration.table)}"
 
+
+_BY_KIND: dict[Kind, Callable[[Said], Iterator[str]]] = {
+    Kind.OPTIMIZE: _optimized,
+    Kind.DROP: _dropped,
+    Kind.DETACH: _dropped,
+    Kind.SYSTEM: _system,
+    **dict.fromkeys(_VERBS, _emptied),
+    **dict.fromkeys(_TABLE_LIKE, _replaced),
+}
 
 RULE = Rule(
     "BM002",

@@ -92,6 +92,52 @@ def test_a_database_that_replicates_itself_gets_no_on_cluster() -> None:
     assert not statement.placed.queued
 
 
+def test_every_table_that_parallel_with_makes_is_replicated() -> None:
+    [statement] = place(ITSELF, f"{CREATE} PARALLEL WITH {CREATE.replace('t (', 'u (')}")
+    assert statement.sent == (
+        "CREATE TABLE t (a Int8) ENGINE = ReplicatedMergeTree ORDER BY a PARALLEL WITH "
+        "CREATE TABLE u (a Int8) ENGINE = ReplicatedMergeTree ORDER BY a"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t (a Int8) ORDER BY a",
+        "CREATE TABLE IF NOT EXISTS `engine` (a Int8 DEFAULT (1 AS x))",
+        "CREATE OR REPLACE TABLE t (a Int8) PRIMARY KEY a",
+        "CREATE TABLE t (a Int8) ORDER BY a EMPTY AS SELECT 1 AS a",
+        "CREATE MATERIALIZED VIEW m ORDER BY a AS SELECT 1 AS a",
+        f"{CREATE} PARALLEL WITH CREATE TABLE u (a Int8) ORDER BY a",
+    ],
+)
+def test_a_table_without_an_engine_is_refused_on_a_cluster(text: str) -> None:
+    for topology in (ATOMIC, ITSELF):
+        with pytest.raises(RevisionError, match="The table has no ENGINE: each host would make"):
+            place(topology, text)
+    [alone] = place(Topology(), text)
+    [as_written] = place(ITSELF, text, reach=Reach.UNREPLICATED)
+    assert alone.sent == as_written.sent == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t AS u",
+        "CREATE TABLE t ORDER BY a AS u",
+        "CREATE TABLE t AS numbers(3)",
+        "CREATE TEMPORARY TABLE t (a Int8)",
+        "CREATE MATERIALIZED VIEW m TO t AS SELECT 1 AS a",
+        "CREATE MATERIALIZED VIEW m REFRESH EVERY 1 DAY TO t AS SELECT 1 AS a",
+        "CREATE VIEW v AS SELECT 1 AS a",
+        "CREATE DICTIONARY c (a Int8) PRIMARY KEY a SOURCE(NULL()) LAYOUT(FLAT()) LIFETIME(0)",
+    ],
+)
+def test_what_needs_no_engine_of_its_own_is_sent_as_it_is(text: str) -> None:
+    [statement] = place(ITSELF, text)
+    assert statement.sent == text
+
+
 def test_what_makes_it_the_same_statement_is_what_the_file_says() -> None:
     [statement] = place(OLD, CREATE)
     assert statement.parts() == [CREATE]

@@ -55,6 +55,24 @@ CASES = {
             ],
         ),
         Case(
+            "frozen parts and replicas go",
+            [
+                "ALTER TABLE events UNFREEZE WITH NAME 'monday'",
+                "ALTER TABLE events UNFREEZE PARTITION 202601 WITH NAME 'monday'",
+                "SYSTEM UNFREEZE WITH NAME 'monday'",
+                "SYSTEM DROP REPLICA 'b' FROM TABLE events",
+                "SYSTEM DROP DATABASE REPLICA 'b'",
+                "SYSTEM DROP DNS CACHE",
+            ],
+            [
+                "the upgrade removes frozen parts of events, and the file does not say that it may",
+                "the upgrade removes frozen parts of events, and the file does not say that it may",
+                "the upgrade removes frozen parts, and the file does not say that it may",
+                "the upgrade removes a replica from Keeper, and the file does not say that it may",
+                "the upgrade removes a replica from Keeper, and the file does not say that it may",
+            ],
+        ),
+        Case(
             "rows go",
             [
                 "TRUNCATE TABLE IF EXISTS events",
