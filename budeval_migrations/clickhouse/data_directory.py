@@ -9,7 +9,35 @@ import os
 import re
 from contextlib import suppress
 
-from budeval_migrations.errors import ConnectionFailed
+from budeval_migrations.clickhouse.failures import UNKNOWN_DATABASE
+from budeval_migrations.errors import ConnectionFailed, EngineError
+from budeval_migrations.forks import lost_chdb
+
+
+def open_directory(path: str, shown: str, *, create: bool) -> None:
+    """Make the directory of a chDB where there is none.
+
+    Args:
+        create: Otherwise one that is not there is an error.
+
+    Raises:
+        EngineError: code 81: there is none.
+        ConnectionFailed: chDB cannot use it.
+
+    """
+    if lost_chdb():
+        raise ConnectionFailed(
+            f"{shown} cannot be opened in this process: it was forked from one that had "
+            "loaded chDB, whose threads ended with that.",
+            hint="Load chDB after the fork, or start the process anew (multiprocessing: "
+            'set_start_method("spawn")), or use a server.',
+        )
+    if not create and not os.path.exists(path):
+        raise EngineError(f"There is no chDB directory at {shown} yet.", code=UNKNOWN_DATABASE)
+    if path != os.curdir:
+        check_directory(path, shown)
+        with suppress(OSError):  # chDB says what is wrong
+            os.makedirs(path, mode=0o700, exist_ok=True)  # it holds what revisions insert
 
 
 def check_directory(path: str, shown: str) -> None:

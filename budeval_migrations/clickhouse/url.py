@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -162,6 +163,16 @@ def know_dialect(url: URL) -> None:
 def is_embedded(url: URL) -> bool:
     """Return whether the URL means ClickHouse in this process."""
     return url.get_backend_name() == "chdb"
+
+
+def embedded_path(url: URL) -> str:
+    """Return the directory of a chdb URL as chdb-sqlalchemy reads it."""
+    path = str(url.database or "")
+    if path == ":memory:":
+        return os.curdir  # is always there
+    if path.startswith(("./", "../")):
+        return os.path.abspath(path)
+    return path if path.startswith("/") else "/" + path
 
 
 def database_name(settings: Settings, url: URL) -> str:

@@ -19,6 +19,7 @@ from budeval_migrations.clickhouse import waiting
 from budeval_migrations.clickhouse.cluster import keeper
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import BEHIND, NO_QUORUM
+from budeval_migrations.clickhouse.fenced_insert import insert_fenced
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
 from budeval_migrations.clickhouse.transports.base import Row
 from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
@@ -98,7 +99,7 @@ def append_fenced(
     keeper_wait = _KeeperWait(session, fence)
     while True:
         try:
-            if not session.insert_fenced(table, rows, types, fence, settings=settings):
+            if not insert_fenced(session, table, rows, types, fence, settings=settings):
                 raise LockLost(
                     "Another runner has taken the lock over. Nothing more was sent.",
                     hint="Look with: budeval-migrate status. Then run the upgrade again.",

@@ -7,7 +7,7 @@ given a Keeper, or lose it, between two runs, or during one.
 
 from __future__ import annotations
 
-from budeval_migrations.clickhouse.connection import Session, embedded_path
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.data_directory import check_directory
 from budeval_migrations.clickhouse.failures import (
     ACCESS_DENIED,
@@ -15,6 +15,7 @@ from budeval_migrations.clickhouse.failures import (
     NO_ELEMENTS_IN_CONFIG,
     UNKNOWN_STORAGE,
 )
+from budeval_migrations.clickhouse.url import embedded_path
 from budeval_migrations.errors import EngineError, LockError
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.state import replication, schema

@@ -609,7 +609,7 @@ def machine(embedded_directory: Path, tmp_path: Path) -> Iterator[type[Migration
     Migrations.directory = embedded_directory.parent
     url = f"chdb:///{embedded_directory}"
     with Session(Settings(url=url, database="default")) as session:
-        session._may_create = True
+        session._link.may_create = True
         session.query("SELECT 1")
         Migrations.holder = session
         with mock.patch.object(recorder, "_LONGEST_WAIT", 1e9):

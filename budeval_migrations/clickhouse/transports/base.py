@@ -21,8 +21,6 @@ Settings = Mapping[str, str]
 NOTHING: Settings = {}
 # Seconds that a write of ours may take beside a read: a majority of a cluster needs some.
 _WRITE = 30.0
-# What the server says when it refuses rows because their fence does not hold.
-FENCED_OFF = "budeval_migrations: the lock is held by another runner"
 
 
 @dataclass(frozen=True)
@@ -108,31 +106,8 @@ class Context:
 def insert_text(table: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return an INSERT with its rows as JSONEachRow, which every version reads."""
     columns = ", ".join(quote.identifier(name) for name in rows[0])
-    data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
+    data = "\n".join(json.dumps(row, default=json_value, ensure_ascii=False) for row in rows)
     return f"INSERT INTO {quote.identifier(table)} ({columns}) FORMAT JSONEachRow\n{data}"
-
-
-def fenced_insert_text(
-    table: str, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str], fence: str
-) -> str:
-    """Return an INSERT that appends all rows, or fails where a condition does not hold.
-
-    It fails loudly, since no count in an answer can be believed: proxies remove
-    ``X-ClickHouse-Summary``, and servers up to 22.x count no rows of an INSERT there.
-
-    Args:
-        types: The ClickHouse types of the columns; needs 22.4.
-        fence: An SQL expression.
-
-    """
-    columns = ", ".join(quote.identifier(name) for name in rows[0])
-    structure = ", ".join(f"{quote.identifier(name)} {types[name]}" for name in rows[0])
-    data = "\n".join(json.dumps(row, default=_json, ensure_ascii=False) for row in rows)
-    return (
-        f"INSERT INTO {quote.identifier(table)} ({columns}) SELECT {columns} "
-        f"FROM format(JSONEachRow, {quote.string(structure)}, {quote.string(data)}) "
-        f"WHERE throwIf(NOT ({fence}), {quote.string(FENCED_OFF)}) = 0"
-    )
 
 
 def rows_of(body: bytes) -> list[Row]:
@@ -141,7 +116,8 @@ def rows_of(body: bytes) -> list[Row]:
     return rows
 
 
-def _json(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """Return what JSON has no form for as JSONEachRow reads it."""
     # An epoch is the same moment in every server's time zone; a text is not.
     # DateTime of old servers takes whole seconds only.
     if isinstance(value, datetime):

@@ -6,7 +6,8 @@ import threading
 import time
 from datetime import datetime, timezone
 
-from budeval_migrations.clickhouse.connection import Session, embedded_path
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.url import embedded_path
 from budeval_migrations.errors import LockTimeout
 from budeval_migrations.events import Listener, LockAcquired, LockWaiting
 from budeval_migrations.state.lock.lease import holder_name
