@@ -19,6 +19,7 @@ from rich.markup import escape
 from budeval_migrations import events
 from budeval_migrations.cli.json_schema import VERSION
 from budeval_migrations.cli.progress import LiveView
+from budeval_migrations.cli.rows import BY, HISTORY, STATEMENTS, STATUS, history_cells, status_cells
 from budeval_migrations.cli.screen import Screen, takes, write
 from budeval_migrations.cli.table import OutputColumn, table
 from budeval_migrations.counting import counted
@@ -41,32 +42,6 @@ if TYPE_CHECKING:
     from budeval_migrations.scaffold.project import NewProject
     from budeval_migrations.state.lock.lease import Holder
 
-_STATES = {
-    RevisionState.APPLIED.value: "green",
-    RevisionState.PENDING.value: "yellow",
-    RevisionState.FAILED.value: "bold red",
-    RevisionState.RUNNING.value: "cyan",
-    RevisionState.UNKNOWN.value: "bold red",
-}
-_NAME = 24  # cells of a revision's id that are left to it
-_STATEMENTS = OutputColumn("statements", right=True, spare=4)
-_STATUS = (
-    OutputColumn("revision", least=_NAME),
-    OutputColumn("state", styles=_STATES),
-    OutputColumn("checksum", spare=1),
-    OutputColumn("executed (UTC)", spare=2),
-    OutputColumn("ms", right=True, spare=3),
-)
-_HISTORY = (
-    OutputColumn("#", right=True, spare=3),
-    OutputColumn("executed (UTC)", spare=1),
-    OutputColumn("operation"),
-    OutputColumn("revision", least=_NAME),
-    OutputColumn("result", styles={"ok": "green", "failed": "red"}),
-    OutputColumn("ms", right=True, spare=2),
-    _STATEMENTS,
-)
-_BY = OutputColumn("by", spare=4)
 _HALFWAY = frozenset({RevisionState.FAILED, RevisionState.RUNNING, RevisionState.UNKNOWN})
 _DONE = {
     "upgrade": "applied",
@@ -216,8 +191,8 @@ class Output:
             self.answer("status", status.as_dict())
             return
         halfway = any(line.state in _HALFWAY for line in status.revisions)
-        columns = (*_STATUS, _STATEMENTS._replace(spare=0) if halfway else _STATEMENTS)
-        self._table(columns, [_status_cells(line) for line in status.revisions])
+        columns = (*STATUS, STATEMENTS._replace(spare=0) if halfway else STATEMENTS)
+        self._table(columns, [status_cells(line) for line in status.revisions])
         for line in status.revisions:
             if line.holder:
                 at = f" statement {line.statement}" if line.statement else ""
@@ -343,17 +318,17 @@ class Output:
         if not rows:
             self._out.print("the ledger is empty")
             return
-        cells = [_history_cells(row) for row in rows]
+        cells = [history_cells(row) for row in rows]
         if self._verbose:
             cells = [(*shown, row.by or "-") for shown, row in zip(cells, rows, strict=True)]
-        self._table((*_HISTORY, _BY) if self._verbose else _HISTORY, cells)
+        self._table((*HISTORY, BY) if self._verbose else HISTORY, cells)
 
     def _table(self, columns: Sequence[OutputColumn], rows: Sequence[Sequence[str]]) -> None:
         shown = [[printable(cell) for cell in row] for row in rows]
         found = table(columns, shown, self._out.width)
         self._out.print(found.text, end="", soft_wrap=True)
         if found.left_out:
-            self.note(f"left out for want of room: {', '.join(found.left_out)}")
+            self.note(f"columns hidden (terminal too narrow): {', '.join(found.left_out)}")
 
     def _person_error(self, error: MigrationError) -> None:
         # The terminal wraps it: what is to be typed next is copied as one line.
@@ -409,32 +384,3 @@ class Output:
         """Write a JSON object to stdout."""
         text = visible_json(json.dumps(value, ensure_ascii=False, indent=2))
         write((text if takes(text) else json.dumps(value, indent=2)) + "\n")
-
-
-def _status_cells(line: RevisionStatus) -> tuple[str, ...]:
-    total = line.statements_total
-    return (
-        line.revision,
-        line.state.value,
-        line.checksum.value if line.checksum.value != "none" else "-",
-        f"{line.executed_at:%Y-%m-%d %H:%M:%S}" if line.executed_at else "-",
-        str(line.execution_time_ms) if line.execution_time_ms is not None else "-",
-        f"{line.statements_applied}/{total}" if total else "-",
-    )
-
-
-def _history_cells(row: LedgerRow) -> tuple[str, ...]:
-    total = 0 if row.legacy else row.statements_total
-    counts = f"{row.statements_applied}/{total}" if total else "-"
-    operation = row.operation.value
-    if row.direction.value == "down" and operation != "downgrade":
-        operation += " (down)"
-    return (
-        str(row.sequence) if row.sequence else "-",
-        f"{row.executed_at:%Y-%m-%d %H:%M:%S}",
-        operation,
-        row.version,
-        "failed" if row.failed else "noted" if row.answers else "ok",
-        str(row.execution_time_ms),
-        counts,
-    )

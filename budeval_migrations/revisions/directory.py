@@ -23,7 +23,7 @@ _CALL = "execute_file"
 def not_known() -> ConfigError:
     """Return what is said where there is no project."""
     return ConfigError(
-        "It is not known where the revision files are.",
+        "No alembic.ini found in this directory.",
         hint="Run where alembic.ini is, name it with --config, or set versions.",
     )
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from budeval_migrations.errors import ConfigError, HookFailed
+from budeval_migrations.errors import ConfigError
+from budeval_migrations.observers.listener import heard
 from budeval_migrations.settings import DEFAULT_URL, Given, Settings, check_on_ahead, load_settings
 
 if TYPE_CHECKING:
@@ -21,14 +21,8 @@ if TYPE_CHECKING:
 
     from budeval_migrations.alembic_ext.catalogue import Catalogue
     from budeval_migrations.clickhouse.connection import Session
-    from budeval_migrations.events import Event, Listener
-    from budeval_migrations.model import (
-        HostDifference,
-        LedgerRow,
-        Report,
-        Status,
-        Validation,
-    )
+    from budeval_migrations.events import Listener
+    from budeval_migrations.model import HostDifference, LedgerRow, Report, Status, Validation
     from budeval_migrations.page.overview import Overview
     from budeval_migrations.revisions.versions import Versions
     from budeval_migrations.state.lock.lease import Holder
@@ -63,11 +57,13 @@ def upgrade(
         MigrationError: See :mod:`budeval_migrations.errors`.
 
     """
+    from budeval_migrations.services.fast_check import report_at_head
+
     check_on_ahead(on_ahead)
     began = time.monotonic()
-    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+    with _session(load_settings(**settings)) as session, heard(on_event) as emit:
         versions = _versions(session)
-        report = _at_head("upgrade", session, versions, target, began)
+        report = report_at_head("upgrade", session, versions, target, began)
         if report is not None:
             return report
         from budeval_migrations.services import migrate
@@ -97,7 +93,7 @@ def downgrade(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+    with _session(load_settings(**settings)) as session, heard(on_event) as emit:
         return migrate.downgrade(session, _catalogue(session), target, emit)
 
 
@@ -111,7 +107,7 @@ def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+    with _session(load_settings(**settings)) as session, heard(on_event) as emit:
         return migrate.adopt(session, _catalogue(session), emit)
 
 
@@ -170,7 +166,7 @@ def repair(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+    with _session(load_settings(**settings)) as session, heard(on_event) as emit:
         return migrate.repair(session, _catalogue(session), tuple(revisions), tuple(forget), emit)
 
 
@@ -200,7 +196,7 @@ def repair_statement(
     """
     from budeval_migrations.services import migrate
 
-    with _session(load_settings(**settings)) as session, _heard(on_event) as emit:
+    with _session(load_settings(**settings)) as session, heard(on_event) as emit:
         return migrate.answer(
             session, _catalogue(session), revision, statement, emit, applied=applied
         )
@@ -278,7 +274,7 @@ def reset(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     from budeval_migrations.model import Report
     from budeval_migrations.state.reset import forget_everything
 
-    with _session(resolved) as session, _heard(on_event) as emit:
+    with _session(resolved) as session, heard(on_event) as emit:
         dropped = forget_everything(session, emit)
         notices = (f"Dropped {', '.join(dropped)}; every other table is as it was.",)
         nothing = ("There was no bookkeeping.",)
@@ -362,11 +358,13 @@ def check(*, on_ahead: str = "warn", **settings: Unpack[Given]) -> Report:
         ConfigError: ``on_ahead`` is neither of the two.
 
     """
+    from budeval_migrations.services.fast_check import report_at_head
+
     check_on_ahead(on_ahead)
     began = time.monotonic()
     with _session(load_settings(**settings)) as session:
         versions = _versions(session)
-        report = _at_head("check", session, versions, "heads", began)
+        report = report_at_head("check", session, versions, "heads", began)
         if report is not None:
             return report
         from budeval_migrations.services.inspect import review_pending
@@ -396,54 +394,3 @@ def _catalogue(session: Session) -> Catalogue:
     from budeval_migrations.services.migrate import open_catalogue
 
     return open_catalogue(session, read_files(session.settings))
-
-
-def _at_head(
-    operation: str, session: Session, versions: Versions, target: str, began: float
-) -> Report | None:
-    """Return the report of a run that had nothing to do; None where there may be something."""
-    from budeval_migrations.model import Report
-    from budeval_migrations.services.fast_check import heads_if_applied
-
-    heads = heads_if_applied(session, versions, target)
-    if heads is None:
-        return None
-    elapsed = int((time.monotonic() - began) * 1000)
-    return Report(operation, session.database, current=heads, elapsed_ms=elapsed)
-
-
-@contextmanager
-def _heard(on_event: Listener | None) -> Iterator[Listener]:
-    """Yield a listener that never stops a run; what it raised is raised behind the run."""
-    if on_event is None:
-        from budeval_migrations.observers.logs import log_event
-
-        yield log_event
-        return
-    failed: list[HookFailed] = []
-
-    def told(event: Event) -> None:
-        if failed:
-            return
-        try:
-            on_event(event)
-        except Exception as error:
-            failed.append(_listener_failed(event, error))
-
-    yield told
-    if failed:
-        raise failed[0]
-
-
-def _listener_failed(event: Event, error: Exception) -> HookFailed:
-    from budeval_migrations.sql.redact import redact
-
-    said = redact(f"{type(error).__name__}: {error}")
-    failure = HookFailed(
-        f"on_event failed at {type(event).__name__}, {said}; the run went on to its end "
-        "without it, and what it did is recorded.",
-        hint="Mend on_event. See: budeval-migrate status",
-        hook="on_event",
-    )
-    failure.__cause__ = error
-    return failure

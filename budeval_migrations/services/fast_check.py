@@ -5,7 +5,10 @@ May not import Alembic: a start-up at head comes through here.
 
 from __future__ import annotations
 
+import time
+
 from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.model import Report
 from budeval_migrations.revisions.versions import Versions
 from budeval_migrations.state.fast_check import fast_check
 
@@ -39,3 +42,19 @@ def heads_if_applied(
         session.topology  # noqa: B018  refuses a cluster that is not there
     # ``head`` means one of several heads, and has to be refused.
     return seen.heads if target == "heads" or len(seen.heads) == 1 else None
+
+
+def report_at_head(
+    operation: str, session: Session, versions: Versions, target: str, began: float
+) -> Report | None:
+    """Return the report of a run that had nothing to do; None where there may be something.
+
+    Args:
+        began: When the run began, by ``time.monotonic``.
+
+    """
+    heads = heads_if_applied(session, versions, target)
+    if heads is None:
+        return None
+    elapsed = int((time.monotonic() - began) * 1000)
+    return Report(operation, session.database, current=heads, elapsed_ms=elapsed)

@@ -171,7 +171,7 @@ def diff(
     source = to or settings.schema
     if not source:
         raise ConfigError(
-            "Which schema is wanted was not said.",
+            "No target schema given.",
             hint="Name it with --to schema.sql, or set schema = schema.sql.",
         )
     with Session(settings) as session:
@@ -305,7 +305,7 @@ class _Surroundings:
         except EngineError as error:
             if strict and error.code in _WRONG:
                 raise ConfigError(
-                    f"ClickHouse does not take it: {_OUR_QUESTION.sub('', error.message)}",
+                    f"ClickHouse rejected the statement: {_OUR_QUESTION.sub('', error.message)}",
                     hint="Correct it; nothing was written.",
                 ) from error
             self._away = error.code == _UNKNOWN_DATABASE

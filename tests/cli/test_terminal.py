@@ -113,7 +113,7 @@ def test_a_narrow_status_says_how_far_it_came_and_what_it_leaves_out(slow: Proje
         "revision                           state    checksum  statements",
         "001_a                              applied  ok               2/2",
         "002_add_a_column_with_…_long_name  failed   -                1/2",
-        "note left out for want of room: executed (UTC), ms",
+        "note columns hidden (terminal too narrow): executed (UTC), ms",
     ]
     assert max(map(cell_len, lines(shown))) <= 64
     _, shown = on_a_terminal(slow, "status", width=40)

@@ -246,7 +246,7 @@ def test_where_there_is_no_project_nothing_is_said_of_a_server_that_nobody_named
     nowhere.ini.unlink()
     for words in (("history",), ("unlock", "--yes"), ("status",)):
         done = nowhere.cli(*words)
-        refused(done, 2, "It is not known where the revision files are.")
+        refused(done, 2, "No alembic.ini found in this directory.")
 
 
 QUIET = (

@@ -242,7 +242,7 @@ def test_models_of_sqlalchemy_say_what_is_wanted(shop: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "Which schema is wanted was not said."),
+        ([], 2, "No target schema given."),
         (["--to", "missing.sql"], 2, "missing.sql cannot be read: No such file or directory."),
         (["--to", "no.such:module"], 2, "no.such cannot be imported: ModuleNotFoundError"),
         (["--to", "schema.sql", "--head", "009"], 3, "009 names no head."),

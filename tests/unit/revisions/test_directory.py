@@ -103,7 +103,7 @@ def test_it_has_to_be_known_where_the_files_are() -> None:
     with pytest.raises(ConfigError) as caught:
         read()
 
-    assert caught.value.message == "It is not known where the revision files are."
+    assert caught.value.message == "No alembic.ini found in this directory."
     assert "--config" in caught.value.hint
 
 
