@@ -9,7 +9,7 @@ import re
 # Control characters but for the end of a line and the tab, what turns the direction of
 # writing (https://www.unicode.org/reports/tr9/), what ends a line or has no width, and halves
 # of characters, which no encoding takes.
-_CONTROLS = re.compile(
+CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f]"
@@ -32,7 +32,7 @@ def printable(text: str) -> str:
 
 def visible(text: str) -> str:
     r"""Return a text with each control character as ``\x1b`` or ``\u202e``."""
-    return _CONTROLS.sub(_escaped, text)
+    return CONTROLS.sub(_escaped, text)
 
 
 def visible_json(text: str) -> str:
@@ -40,7 +40,7 @@ def visible_json(text: str) -> str:
 
     So is the first character of what GitHub's runner would obey inside a line.
     """
-    shown = _CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    shown = CONTROLS.sub(lambda found: json.dumps(found[0])[1:-1], text)
     return shown.replace("##[", "\\u0023#[")
 
 

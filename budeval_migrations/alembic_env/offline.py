@@ -10,6 +10,7 @@ from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.model import PARAMETER, Operation, Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.script import terminated
 from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.state import schema
 from budeval_migrations.state.stored_statements import stored_statements
@@ -39,18 +40,18 @@ def write_script(session: Session, write: Callable[[str], None], steps: Sequence
         return
     # A script does not know its server; the setting says what it is written for.
     features = Features(parse_version(session.settings.server_version))
-    write(_terminated(schema.create_journal(features)))
-    write(_terminated(schema.create_ledger(features)))
-    write(_terminated(schema.create_version_view()))
+    write(terminated(schema.create_journal(features)))
+    write(terminated(schema.create_ledger(features)))
+    write(terminated(schema.create_version_view()))
     for step in steps:
         write(f"-- Running {step.operation.value} {_movement(step)}")
         if step.work is not None:
             for statement in step.work.statements:
-                write(_terminated(statement.text))
+                write(terminated(statement.text))
             ended = _settings_ended(step.work.statements)
             if ended:
                 write(f"SET {ended};")
-        write(_terminated(_ledger_row(session, step, features)))
+        write(terminated(_ledger_row(session, step, features)))
 
 
 def _check(step: Step) -> None:
@@ -86,12 +87,6 @@ def _movement(step: Step) -> str:
     if step.operation is Operation.DOWNGRADE:
         return f"{step.revision} -> {below}"
     return f"{below} -> {step.revision}"
-
-
-def _terminated(text: str) -> str:
-    # A comment on the last line would swallow the semicolon.
-    last = text.rsplit("\n", 1)[-1]
-    return f"{text}\n;" if any(sign in last for sign in ("--", "#", "//")) else f"{text};"
 
 
 def _ledger_row(session: Session, step: Step, features: Features) -> str:

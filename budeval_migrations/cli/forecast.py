@@ -22,7 +22,8 @@ from budeval_migrations.model.previews import (
     Verification,
     Verified,
 )
-from budeval_migrations.visible import printable
+from budeval_migrations.sql.script import printable_sql, terminated
+from budeval_migrations.visible import visible
 
 
 class Forecast:
@@ -40,7 +41,7 @@ class Forecast:
         """
         if script:
             for notice in plan.notices:
-                write(printable(f"-- note: {' '.join(notice.split())}\n"))
+                write(visible(f"-- note: {' '.join(notice.split())}\n"))
             for revision in plan.revisions:
                 self._script(revision)
             return
@@ -119,8 +120,11 @@ class Forecast:
         lines = [f"-- {revision.revision}  {revision.doc}"]
         if revision.dynamic:
             lines.append("-- It reads the database while it runs: its statements are not known.")
-        lines += [f"{statement.sql};" for statement in revision.statements]
-        write(printable("\n".join(lines)) + "\n")
+        head = visible("\n".join(lines))
+        write(
+            "\n".join((head, *(terminated(printable_sql(s.sql)) for s in revision.statements)))
+            + "\n"
+        )
 
     def _revision(self, revision: PlannedRevision) -> None:
         self._print(f"[cyan]{escape(revision.revision)}[/]  {escape(revision.doc)}")

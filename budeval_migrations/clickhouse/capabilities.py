@@ -48,6 +48,11 @@ class Features:
         return self.version >= (25, 1)
 
     @property
+    def lazy_tables(self) -> bool:
+        """Databases may load their tables when they are read (26.x; 25.1 to be sure)."""
+        return self.version >= (25, 1)
+
+    @property
     def drop_replica(self) -> bool:
         """``SYSTEM DROP REPLICA … FROM ZKPATH`` (20.5)."""
         return self.version >= (20, 5)

@@ -51,7 +51,17 @@ BEFORE_RUNNING = frozenset(
     | {34, 35, 51, 52, 167, 168, 174, 179, 184, 206, 207, 215, 229, 258, 318, 352, 403, 418, 440}
     | {452, 456, 457, 471, 472, 557, 558}
 )
+# What a server adds to its words when a part of the work was under way already.
+_UNDER_WAY = re.compile(r"(?i)\bwhile (?:executing|pushing|processing|reading|writing)\b")
 TOO_MANY_PARTS = 252
+
+
+def is_from_analysis(error: EngineError) -> bool:
+    """Return whether a server refused a single change when it analysed it, as far as its words say.
+
+    A statement of several changes may have made some of them before.
+    """
+    return error.code in BEFORE_RUNNING and not _UNDER_WAY.search(error.message)
 
 
 def is_passing(error: EngineError) -> bool:

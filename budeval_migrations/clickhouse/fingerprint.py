@@ -201,14 +201,23 @@ def _definitions(session: Session, names: set[_Pair]) -> dict[str, _Definition]:
     if not names:
         return {}
     uuid = "toString(uuid)" if session.features.atomic_databases else "''"
+    engine = f"if({_LAZY}, 'Lazy', engine)" if session.features.lazy_tables else "engine"
     rows = session.query(
-        f"SELECT database, name, {uuid}, create_table_query, engine FROM system.tables "
+        f"SELECT database, name, {uuid}, create_table_query, {engine} FROM system.tables "
         f"WHERE {_where(names, 'name')}"
     )
     return {
         f"{database}.{name}": _Definition(f"{engine} {uid} {_hash(str(text))}", str(text))
         for database, name, uid, text, engine in rows
     }
+
+
+# There, a table has another engine until somebody reads it, and system.parts lacks it for good
+# (26.9): as if it were no MergeTree table.
+_LAZY = (
+    "database IN (SELECT name FROM system.databases "
+    "WHERE position(engine_full, 'lazy_load_tables = 1') > 0)"
+)
 
 
 def _elements(

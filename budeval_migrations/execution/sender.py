@@ -16,7 +16,6 @@ from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import (
     AMBIGUOUS,
-    BEFORE_RUNNING,
     CANNOT_ASSIGN_ALTER,
     STOPPED,
     is_passing,
@@ -231,16 +230,10 @@ class Sender:
 
     def _refused(self, task: Task, intent: JournalEntry, error: EngineError) -> Refused:
         """Say whether a refusal left anything behind, and whether it will pass."""
-        if isinstance(error, Unsupported) or error.code in BEFORE_RUNNING:
-            return Refused(error, task, intent)
-        if not (task.effect.atomic or task.repeatable) and intent.before:
-            try:
-                shown = self._reconciler.compare(intent)
-            except EngineError as gone:
-                why = f"what it left behind cannot be looked up: {gone.message}"
+        if not (isinstance(error, Unsupported) or task.effect.atomic or task.repeatable):
+            why = self._reconciler.left_behind(intent, error)
+            if why:
                 return Refused(error, task, intent, clean=False, why=why)
-            if shown.outcome is not Outcome.NOT_APPLIED:
-                return Refused(error, task, intent, clean=False, why=shown.why)
         return Refused(error, task, intent, passing=is_passing(error))
 
     def _rejoin(self, task: Task, intent: JournalEntry, error: EngineError) -> JournalEntry:
@@ -254,6 +247,9 @@ class Sender:
         reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
             return _taken(intent, reconciled)
+        if _goes_on(task, error):
+            why = "the server may insert the rows after it has answered so"
+            reconciled = Reconciled(Outcome.UNKNOWN, why)
         if reconciled.outcome is Outcome.UNKNOWN:
             raise unknown(intent, task.total, reconciled, task.statement) from error
         # A change of type that the data does not fit is made all the same, and hangs.
@@ -293,6 +289,11 @@ def said_of(task: Task, error: EngineError) -> str:
     A server quotes a statement from its middle, where a secret has no name.
     """
     return Redactor(secrets_in(task.statement.sent))(error.message)
+
+
+def _goes_on(task: Task, error: EngineError) -> bool:
+    """Tell whether the server gave up waiting for its own queue of asynchronous inserts (159)."""
+    return task.effect.kind is Kind.INSERT and "async insert" in error.message.lower()
 
 
 def _taken(intent: JournalEntry, reconciled: Reconciled) -> JournalEntry:

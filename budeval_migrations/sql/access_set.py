@@ -9,26 +9,30 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 
 # What these change is what they name first, and the tables that are tied to it.
 _CLEAR = frozenset(
     {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
 )
-# They read tables that they do not name ({p:Identifier} too), or what every statement changes.
+# They read tables that they do not name, or what every statement changes.
 _FAR_READING = frozenset(
-    {"merge", "system", "information_schema", "generateserialid", "identifier"}
+    {"merge", "system", "information_schema", "generateserialid", "remote", "remotesecure"}
+    | {"cluster", "clusterallreplicas", "eval", "executable", "viewifpermitted", "loop"}
 )
+# These take the name of a table, or of a dictionary, as a text that may be made up.
+_BY_TEXT = re.compile(r"(?i)(?:joinget|dictget|dicthas|dictis|hascolumnintable|dictionary)\w*")
 # What a materialized view keeps its rows in: in Ordinary databases, and in Atomic ones by UUID.
 _INNER, _INNER_ID = ".inner.", ".inner_id."
 _STRINGS = frozenset({TokenKind.STRING, TokenKind.HEREDOC})
+_ENDS_ARGUMENT = frozenset({TokenKind.COMMA, TokenKind.CLOSE, TokenKind.DOT})
 _WORD = re.compile(r"\w+")
 
 
@@ -75,9 +79,10 @@ def reads(text: str) -> AccessSet:
     """Return what a query, or an expression, may read."""
     try:
         names = frozenset(_names(text))
+        made_up = _names_made_up(text)
     except StatementSyntaxError:
         return _UNCLEAR  # rows inline that are not read here
-    return _UNCLEAR if _reads_far(names) else AccessSet(names=names)
+    return _UNCLEAR if made_up or _reads_far(names) else AccessSet(names=names)
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,26 @@ def dependencies_of(tables: Iterable[tuple[str, str, str]]) -> Dependencies:
 
 def _reads_far(names: Iterable[str]) -> bool:
     return any(name.lower() in _FAR_READING for name in names)
+
+
+def _names_made_up(text: str) -> bool:
+    """Tell whether a table's name may be a parameter, or the result of an expression."""
+    found = lexemes(text)
+    for at, lexeme in enumerate(found):
+        if text[lexeme.start : lexeme.end] == "{" and lexeme.kind is TokenKind.OPEN:
+            return True
+        called = lexeme.kind in NAMES and _BY_TEXT.fullmatch(text[lexeme.start : lexeme.end])
+        if called and not _is_literal(found[at + 1 : at + 4]):
+            return True
+    return False
+
+
+def _is_literal(found: Sequence[Lexeme]) -> bool:
+    """Tell whether a call's first argument is a text or a name as it stands."""
+    if not found or found[0].kind is not TokenKind.OPEN:
+        return True  # no call
+    plain = found[1:2] and (found[1].kind in _STRINGS or found[1].kind in NAMES)
+    return bool(plain and found[2:3]) and found[2].kind in _ENDS_ARGUMENT
 
 
 def _names(text: str) -> Iterator[str]:

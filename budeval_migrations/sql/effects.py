@@ -68,14 +68,15 @@ def effect(text: str, *, on_one_host: bool = False) -> Effect:
         # Rows that came in between are removed with the others the second time.
         words = {lx.word for lx in lexemes(text)} if kind is Kind.OPTIMIZE else set()
         removes = bool(words & {"DEDUPLICATE", "CLEANUP"})
-        return Effect(kind, repeatable=not (removes or _writes_file(text)))
+        runs = kind is Kind.EXPLAIN and _says(lexemes(text), "EXPLAIN", "ANALYZE")
+        return Effect(kind, repeatable=not (removes or runs or _writes_file(text)))
     if kind is Kind.INSERT:
         return _insert(text)
     if kind is Kind.PARALLEL:
         return _together([effect(part.text) for part in parts(text)])
     read = _READERS.get(kind)
     if read is None:
-        return Effect(kind, repeatable=False)
+        return Effect(kind, repeatable=False, atomic=False)
     reader = Reader(text)
     found = read(kind, reader)
     if not on_one_host and _says(reader.rest, "ON", "CLUSTER"):
@@ -135,8 +136,8 @@ def _drop(kind: Kind, reader: Reader) -> Effect:
     reader.accept("IF", "EMPTY")
     targets = _names(reader)
     several = any(lx.kind is TokenKind.COMMA and lx.depth == 0 for lx in reader.rest)
-    if reader.peek(-1).kind is TokenKind.COMMA:
-        targets = ()  # the next name is a parameter
+    if any(lx.kind is TokenKind.OPEN and lx.depth == 0 for lx in reader.left()):
+        targets = ()  # one of the names is a parameter
     return Effect(
         kind,
         repeatable=kind is Kind.DROP and guarded and bool(targets),
@@ -181,13 +182,16 @@ def _rename(kind: Kind, reader: Reader) -> Effect:
     )
 
 
+_NAMED = NAMES | {TokenKind.OPEN}  # {table:Identifier}
+
+
 def _truncate(kind: Kind, reader: Reader) -> Effect:
     reader.at += 1
     temporary = is_temporary(reader.rest)
     reader.at += temporary
-    several = reader.peek().word in ("ALL", "TABLES", "DATABASE") and reader.peek(1).kind in NAMES
-    # Without a name behind it, the word is the table's name.
-    if reader.peek().word in ("TABLE", "VIEW", "DICTIONARY") and reader.peek(1).kind in NAMES:
+    several = reader.peek().word in ("ALL", "TABLES", "DATABASE") and reader.peek(1).kind in _NAMED
+    # Without a name or a parameter behind it, the word is the table's name.
+    if reader.peek().word in ("TABLE", "VIEW", "DICTIONARY") and reader.peek(1).kind in _NAMED:
         reader.at += 1
     reader.accept("IF", "EXISTS")
     table = None if several or temporary else reader.name()
@@ -209,14 +213,14 @@ def _change_rows(kind: Kind, reader: Reader) -> Effect:
         reader.accept("FROM")
     table = reader.name()
     if table is None:
-        return Effect(kind, repeatable=False, mutation=deletes, atomic=not deletes)
+        return Effect(kind, repeatable=False, mutation=deletes, atomic=False)
     return Effect(
         kind,
         repeatable=False,
         watches=(Watch.MUTATIONS if deletes else Watch.PARTS,),
         targets=(table,),
         mutation=deletes,
-        atomic=not deletes,
+        atomic=False,  # UPDATE writes a patch part for each block
     )
 
 
@@ -272,8 +276,25 @@ def _access(kind: Kind, reader: Reader) -> Effect:
     again = words[:1] in (["GRANT"], ["REVOKE"], ["SET"])
     again |= re.match(r"CREATE (\w+ ){1,3}?(IF NOT EXISTS|OR REPLACE)\b", said) is not None
     again |= re.match(r"CREATE OR REPLACE \w|DROP (\w+ ){1,3}?IF EXISTS\b", said) is not None
-    several = any(lexeme.kind is TokenKind.COMMA for lexeme in reader.rest)
-    return Effect(kind, again, atomic=not several)
+    return Effect(kind, again, atomic=not _names_several(reader.rest))
+
+
+# What is said of a user, a role, a quota or a policy begins with one of these.
+_SAID_OF = frozenset(
+    {"IDENTIFIED", "HOST", "SETTINGS", "DEFAULT", "GRANTEES", "VALID", "USING", "RENAME", "NOT"}
+    | {"KEYED", "FOR", "AS", "TO", "ADD", "MODIFY", "WITH", "IN"}
+)
+
+
+def _names_several(found: Sequence[Lexeme]) -> bool:
+    """Tell whether a statement about access names more than one thing: it goes one by one."""
+    behind = 4 if found[2:3] and found[2].word == "IF" else 2
+    for lexeme in found[behind:]:
+        if lexeme.word in _SAID_OF:
+            return False
+        if lexeme.kind is TokenKind.COMMA and lexeme.depth == 0:
+            return True
+    return False
 
 
 _STOPPED = frozenset(

@@ -101,7 +101,17 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
         return bytes([int(char[1:], 16)])
     if char[0] in _CONTROLS:
         return bytes([_CONTROLS[char[0]]])
+    if char == b"N":
+        return b""  # stands for NULL, as in ClickHouse's ReadHelpers.cpp
     return char if char in b"\\'\"`/=" or char < b" " else found[0]
+
+
+_NO_NUMBER = re.compile(r"(?<!\\)(?:\\\\)*\\x(?![0-9A-Fa-f]{2})")
+
+
+def _unquoted(raw: str) -> bytes:
+    inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
+    return _ESCAPE.sub(_unescaped, inside)
 
 
 class Reader:
@@ -151,19 +161,33 @@ class Reader:
         raw = self.text[lexeme.start : lexeme.end]
         if lexeme.kind is TokenKind.WORD or not raw:
             return raw
-        inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
-        return _ESCAPE.sub(_unescaped, inside).decode("utf-8", "backslashreplace")
+        if raw[0] in "\u2018\u201c":
+            return raw[1:-1]  # between them nothing is an escape
+        return _unquoted(raw).decode("utf-8", "backslashreplace")
+
+    def _is_name(self, lexeme: Lexeme) -> bool:
+        """Tell whether it is a name that is read here as the server reads it."""
+        if lexeme.kind is TokenKind.WORD:
+            return True
+        raw = self.text[lexeme.start : lexeme.end]
+        if lexeme.kind not in NAMES or raw[0] == "\u201c" or "\\" not in raw:
+            return lexeme.kind in NAMES
+        try:
+            _unquoted(raw).decode()
+        except UnicodeDecodeError:
+            return False
+        return _NO_NUMBER.search(raw) is None
 
     def name(self) -> Name | None:
         """Step over ``[db.]name [ON CLUSTER c]``; None if there is no plain name."""
         first = self.peek()
-        if first.kind not in NAMES:
+        if not self._is_name(first):
             return None
         self.at += 1
         name = Name(self.identifier(first))
         if self.peek().kind is TokenKind.DOT:
             second = self.peek(1)
-            if second.kind not in NAMES:
+            if not self._is_name(second):
                 return None
             self.at += 2
             name = Name(self.identifier(second), name.name)

@@ -18,6 +18,7 @@ from budeval_migrations.sql.calls import COMMENT, GAP, LITERAL, Span
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
+from budeval_migrations.sql.reader import NAMES, lexemes
 from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
 
 HIDDEN = "[HIDDEN]"
@@ -38,6 +39,7 @@ _XML_VALUE = re.compile(r">(?P<v>[^<]+)")
 _COLUMN_COMMENT = re.compile(r"(?i)\bCOMMENT\s+COLUMN\s+(?:IF\s+EXISTS\s+)?`?\Z")
 _BY = re.compile(rf"(?i)\b(?:(?:BY(?:{GAP}KEY)?|SALT){GAP}|IDENTIFIED{GAP})(?P<v>{_LITERAL})")
 _COMMENT = re.compile(COMMENT)
+_INSERT = re.compile(r"(?i)\binsert\b")
 # BY 'x' belongs to IDENTIFIED, unless one of these words says otherwise; in prose, something
 # is controlled, referenced or caused by it.
 _NOT_IDENTIFIED = re.compile(
@@ -127,6 +129,12 @@ def secrets_in(text: str) -> tuple[str, ...]:
     return tuple(secret for secret in found if secret)
 
 
+# Characters of a secret that are told from other text.
+_CUT_OFF = 4
+# What stands before a place where a text was cut off.
+_CUT = re.compile(r"(?s)[^\n]+?(?=\.\.\.|\u2026|\n|\Z)")
+
+
 class Redactor:
     """Redacts, and hides what is known to be secret wherever it occurs.
 
@@ -136,7 +144,7 @@ class Redactor:
 
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_long")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms: set[str] = set()
@@ -150,12 +158,25 @@ class Redactor:
             for form in sorted(forms - {HIDDEN}, key=lambda form: (-len(form), form))
         ]
         self._known = re.compile("|".join([re.escape(HIDDEN), *patterns])) if patterns else None
+        self._long = tuple(form for form in forms if len(form) > _CUT_OFF)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without its secrets; never raises."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
+            text = _CUT.sub(self._without_beginning, text)
         return redact(text)
+
+    def _without_beginning(self, cut: re.Match[str]) -> str:
+        """Hide a secret of which a server quotes the beginning: it cuts statements off."""
+        shown = cut[0]
+        for form in self._long:
+            at = shown.find(form[:_CUT_OFF], max(0, len(shown) - len(form)))
+            while at >= 0:
+                if form.startswith(shown[at:]):
+                    return shown[:at] + HIDDEN
+                at = shown.find(form[:_CUT_OFF], at + 1)
+        return shown
 
     def __repr__(self) -> str:
         """Say nothing about the secrets."""
@@ -200,7 +221,7 @@ def _secrets(text: str) -> Iterator[tuple[int, int, str]]:
             yield start, end, HIDDEN
         elif not within:
             yield from _value(text, start, end, "'")
-    for start, end in chain(_named(text), _identified(text)):
+    for start, end in chain(_named(text), _identified(text), _inserted(text)):
         yield from _value(text, start, end, "")
     lower = text.lower()
     for needles, pattern in _PLAIN:
@@ -307,6 +328,35 @@ def _identified(text: str) -> Iterator[Span]:
         before = _COMMENT.sub(" ", before_of(text, start, 300))
         if not _NOT_IDENTIFIED.search(before):
             yield found.span("v")
+
+
+def _inserted(text: str) -> Iterator[Span]:
+    """Yield the literals that ``INSERT INTO t (…, password, …) VALUES`` puts into such columns."""
+    if len(text) > _LEXED or not (_INSERT.search(text) and _NAME_PART.search(text)):
+        return
+    try:
+        found = lexemes(text)
+    except StatementSyntaxError:
+        return
+    words = [lexeme.word for lexeme in found]
+    if "VALUES" not in words:
+        return
+    data = words.index("VALUES")
+    names = [lx for lx in found[:data] if lx.depth == 1 and lx.kind in NAMES]
+    secret = {at for at, lx in enumerate(names) if _is_secret_name(text[lx.start : lx.end])}
+    at = 0
+    for lexeme in found[data + 1 :] if secret else ():
+        if lexeme.depth == 0:
+            at = 0
+        elif lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA:
+            at += 1
+        elif lexeme.kind is TokenKind.STRING and at in secret:
+            yield lexeme.start, lexeme.end
+
+
+def _is_secret_name(name: str) -> bool:
+    found = _NAME_PART.search(name)
+    return found is not None and not _ABOUT.search(found[0].strip('`"'))
 
 
 def _content(literal: str) -> str:

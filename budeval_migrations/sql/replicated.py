@@ -18,6 +18,8 @@ from budeval_migrations.sql.reader import Lexeme, Reader, begins_query, is_tempo
 _FAMILY = re.compile(
     r"(Replacing|Summing|Aggregating|(Versioned)?Collapsing|Graphite|Coalescing)?MergeTree"
 )
+# A name comes behind them, such as that of a table called engine.
+_BEFORE_NAME = frozenset({"TABLE", "EXISTS", "VIEW", "AS", "TO", "ON", "CLUSTER"})
 _WITH_ENGINE = frozenset({Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW, Kind.ATTACH})
 
 
@@ -96,7 +98,7 @@ def named_engine(reader: Reader) -> tuple[Lexeme, Lexeme | None, bool] | None:
         if lexeme.word == "AS" and begins_query(reader.rest[index + 1 : index + 2]):
             return None  # behind it, ENGINE is a column
         before = reader.rest[index - 1] if index else lexeme
-        named = before.word in ("TABLE", "EXISTS", "VIEW") or before.kind is TokenKind.DOT
+        named = before.word in _BEFORE_NAME or before.kind in (TokenKind.DOT, TokenKind.COMMA)
         if lexeme.word != "ENGINE" or named:  # a table may be called so
             continue
         reader.at = index + 1

@@ -35,12 +35,14 @@ _CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.ATTACH})
 _EARLY = "the server answers before it is done"
 _NO_PROOF = {
     "async": (_EARLY, (None, "0", "false")),
+    "run_query_in_background": (_EARLY, (None, "0", "false")),
     "wait_for_async_insert": (_EARLY, (None, "1", "true")),
     "ignore_drop_queries_probability": (
         "the server says that it dropped what it did not",
         (None, "0"),
     ),
 }
+_IN_ANY = "run_query_in_background"
 _IN_STATEMENTS = {
     **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), "async"),
     **dict.fromkeys((Kind.DROP, Kind.DETACH, Kind.TRUNCATE), "ignore_drop_queries_probability"),
@@ -114,13 +116,14 @@ def _carried_by_set(text: str) -> Values:
 
 def _check_answer(text: str, kind: Kind) -> None:
     """Raise where a statement names a setting by which its answer is no proof."""
-    setting = _IN_STATEMENTS.get(kind)
-    if setting is None:
+    settings = {_IN_ANY, _IN_STATEMENTS.get(kind, _IN_ANY)}
+    if "\\" not in text and not any(each in text.lower() for each in settings):
         return
     reader = Reader(text, read_head(text)[0] if kind is Kind.INSERT else None)
     names = {reader.identifier(lx) for lx in reader.rest if lx.kind in NAMES and not lx.depth}
-    if setting in {name.lower() for name in names}:
-        _refuse(text, setting)
+    for setting in settings:
+        if setting in {name.lower() for name in names}:
+            _refuse(text, setting)
 
 
 def _refuse(text: str, setting: str) -> NoReturn:

@@ -23,6 +23,9 @@ _HARMFUL = {
     ("max_insert_block_size", "0"),
     ("max_read_buffer_size", "0"),
 }
+# With it chDB reports progress without end, and no query ends; a server's HTTP interface has no
+# such loop.
+_ENDLESS = ("interactive_delay", "0")
 # Values of its settings that are words.
 _OLD_WORDS = ("break", "any", "throw", "deny", "local", "global", "allow", "ALL", "ANY")
 _NORMAL_LEDGER = [
@@ -60,6 +63,8 @@ def telling_values(server: ChdbFront | OldServer) -> Iterator[tuple[str, str]]:
     for line in rows.splitlines():
         name, kind, value, _ = line.split("\t")
         for each in _values(server, name, kind, value):
+            if (name, each) == _ENDLESS:
+                continue
             with contextlib.suppress(QueryError):  # no profile can have it
                 server.query(f"SET {name} = {each}")
                 yield name, each

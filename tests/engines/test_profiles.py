@@ -39,6 +39,10 @@ REFUSING = (
     {"max_ast_elements": "5"},
     {"max_expanded_ast_elements": "1"},
     {"memory_tracker_fault_probability": "1"},
+    {"max_memory_usage_for_user": "1"},
+    {"max_rows_to_read_leaf": "5"},
+    {"parts_to_throw_insert": "1"},
+    {"query_plan_max_optimizations_to_apply": "1"},
     {"allow_ddl": "0"},
 )
 OLD = tuple(
@@ -53,6 +57,9 @@ OLD = tuple(
         "join_overflow_mode",
         "limit",
         "max_expanded_ast_elements",
+        "max_rows_to_read_leaf",
+        "parts_to_throw_insert",
+        "query_plan_max_optimizations_to_apply",
         "memory_tracker_fault_probability",
         "offset",
         "use_query_cache",

@@ -630,3 +630,52 @@ def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(stage: Stag
     assert (shown.outcome, nothing.outcome) == (UNKNOWN, UNKNOWN)
     for evidence in (shown, nothing):
         assert "whether its views (mv) have got theirs is not known" in evidence.why
+
+
+@pytest.mark.parametrize("ran", [True, False])
+@pytest.mark.parametrize("text", ["INSERT INTO {}.t VALUES (1), (2)", "TRUNCATE TABLE {}.t"])
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
+def test_the_parts_of_a_table_that_is_loaded_when_it_is_read_tell_nothing(
+    stage: Stage, text: str, ran: bool
+) -> None:
+    lazy = f"lazy_{uuid.uuid4().hex[:8]}"
+    stage.prepare(
+        f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = 1",
+        f"CREATE TABLE {lazy}.t (a Int64) ENGINE = MergeTree ORDER BY a",
+        f"INSERT INTO {lazy}.t VALUES (0)",
+        f"DETACH DATABASE {lazy}",
+        f"ATTACH DATABASE {lazy}",
+    )
+    with stage.session() as session:
+        before = intent(session, text.format(lazy))
+        session.query(f"SELECT count() FROM {lazy}.t")
+        if ran:
+            session.execute(text.format(lazy))
+
+        reconciled = reconciler(session).reconcile(before)
+
+        session.execute(f"DROP DATABASE {lazy}")
+    assert reconciled.outcome is UNKNOWN
+    assert reconciled.why == f"{lazy}.t is no MergeTree table whose parts could be seen"
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
+def test_tables_that_are_loaded_when_they_are_read_are_told_apart(stage: Stage) -> None:
+    lazy = f"lazy_{uuid.uuid4().hex[:8]}"
+    stage.prepare(
+        f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = 1",
+        f"CREATE TABLE {lazy}.a (a Int64) ENGINE = MergeTree ORDER BY a",
+        f"CREATE TABLE {lazy}.b (b Int64) ENGINE = MergeTree ORDER BY b",
+        f"DETACH DATABASE {lazy}",
+        f"ATTACH DATABASE {lazy}",
+    )
+    with stage.session() as session:
+        before = intent(session, f"EXCHANGE TABLES {lazy}.a AND {lazy}.b")
+        session.query(f"SELECT count() FROM {lazy}.a")
+        session.query(f"SELECT count() FROM {lazy}.b")
+        not_run = reconciler(session).reconcile(before)
+        session.execute(before.statement)
+        run = reconciler(session).reconcile(before)
+
+        session.execute(f"DROP DATABASE {lazy}")
+    assert (not_run.outcome, run.outcome) == (NOT_APPLIED, APPLIED)

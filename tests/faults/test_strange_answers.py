@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.errors import MigrationError, StatementFailed
+from budeval_migrations.errors import MigrationError, StatementFailed, StatementOutcomeUnknown
 from tests.support.project import Project
 from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront
@@ -166,3 +166,16 @@ def test_no_run_depends_on_the_summary(place: Place, rewrite: Callable[[bytes], 
     assert place.up(_ROWS) is None
     assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]
     assert place.ledger() == ["001_c\t1\t0", "002_it\t1\t0"]
+
+
+def test_rows_that_the_server_has_not_flushed_in_time_are_not_taken_as_never_inserted(
+    place: Place,
+) -> None:
+    """A queue of asynchronous inserts goes on after 159; here it holds no rows that could be seen."""
+    said = "Wait for async insert timeout (120000 ms) exceeded. (TIMEOUT_EXCEEDED)"
+    place.proxy.add(Fault(How.REWRITTEN, _IT, rewrite=_exception(159, said)))
+
+    error = place.up(f"INSERT INTO c SELECT number FROM numbers(3) WHERE 0 {_IT}")
+
+    assert isinstance(error, StatementOutcomeUnknown), error
+    assert "the server may insert the rows after it has answered so" in error.message

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, Partition
@@ -28,10 +28,16 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """An outcome, and the sentence that says how it is known."""
+    """An outcome, and the sentence that says how it is known.
+
+    Attributes:
+        blind: It is unknown since nothing of it could be seen; no trace of it was found.
+
+    """
 
     outcome: Outcome
     why: str
+    blind: bool = field(default=False, compare=False)
 
 
 # Made first and filled afterwards, where a SELECT is given.
@@ -61,16 +67,23 @@ def judge(effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
 
     """
     if not effect.watches:
-        return Evidence(Outcome.UNKNOWN, "nothing in the catalogue tells whether it ran")
+        return _blind("nothing in the catalogue tells whether it ran")
     if (effect.kind in _PASSED_ON or effect.elements) and before.objects.get(
         keys[0], ""
     ).startswith("Alias "):
-        return Evidence(Outcome.UNKNOWN, f"{keys[0]} is another name of a table that was not seen")
+        return _blind(f"{keys[0]} is another name of a table that was not seen")
     found = [_READ[watch](effect, keys, before, now) for watch in effect.watches]
     outcomes = {evidence.outcome for evidence in found}
-    if len(outcomes) > 1:
+    if outcomes == {Outcome.APPLIED, Outcome.NOT_APPLIED}:
         return Evidence(Outcome.UNKNOWN, "only a part of it took effect")
+    if len(outcomes) > 1:
+        unknown = next(evidence for evidence in found if evidence.outcome is Outcome.UNKNOWN)
+        return replace(unknown, blind=unknown.blind and Outcome.APPLIED not in outcomes)
     return found[0]
+
+
+def _blind(why: str) -> Evidence:
+    return Evidence(Outcome.UNKNOWN, why, blind=True)
 
 
 def _things(names: Iterable[str], before: _Found, now: _Found) -> Outcome:
@@ -141,8 +154,7 @@ def _read_mutations(
     if table in before.missing and table in now.missing:
         return Evidence(Outcome.NOT_APPLIED, f"there is no table {table}")
     if table not in before.mutations or table not in now.mutations:
-        why = f"{table} is no MergeTree table whose mutations could be seen"
-        return Evidence(Outcome.UNKNOWN, why)
+        return _blind(f"{table} is no MergeTree table whose mutations could be seen")
     made = set(now.mutations[table]) - set(before.mutations[table])
     if not made:
         return Evidence(Outcome.NOT_APPLIED, f"{table} has no mutation that it did not have before")
@@ -156,7 +168,7 @@ def _read_parts(effect: Effect, keys: list[str], before: Fingerprint, now: Finge
     if table in before.missing and table in now.missing:
         return Evidence(Outcome.NOT_APPLIED, f"there is no table {table}")
     if table not in before.partitions or table not in now.partitions:
-        return Evidence(Outcome.UNKNOWN, f"{table} is no MergeTree table whose parts could be seen")
+        return _blind(f"{table} is no MergeTree table whose parts could be seen")
     held, holds = before.partitions[table], now.partitions[table]
     if effect.change is Change.INSERT:
         return _read_insert(effect, table, held, holds)
@@ -188,7 +200,7 @@ def _read_partition(
         gone = set(before.detached.get(table, ())) - set(now.detached.get(table, ()))
         return _both(table, _grown(held, holds), bool(gone))
     if effect.change is Change.OTHER:
-        return Evidence(Outcome.UNKNOWN, f"the parts of {table} do not tell")
+        return Evidence(Outcome.UNKNOWN, f"the parts of {table} do not tell", held == holds)
     if len(keys) < 2 or keys[1] not in now.partitions or keys[1] not in before.partitions:
         return Evidence(Outcome.UNKNOWN, f"the parts of {table}'s counterpart cannot be seen")
     other_held, other_holds = before.partitions[keys[1]], now.partitions[keys[1]]

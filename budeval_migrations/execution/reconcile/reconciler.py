@@ -24,11 +24,14 @@ from budeval_migrations.clickhouse.cluster.ddl_queue import (
 )
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.clickhouse.failures import BEFORE_RUNNING, UNFINISHED
-from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take
-from budeval_migrations.errors import (
-    EngineError,
+from budeval_migrations.clickhouse.failures import (
+    BEFORE_RUNNING,
+    SYNTAX_ERROR,
+    UNFINISHED,
+    is_from_analysis,
 )
+from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take
+from budeval_migrations.errors import EngineError
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
@@ -37,7 +40,7 @@ from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, j
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.changes import Change, Name
+from budeval_migrations.sql.changes import Change, Kind, Name
 from budeval_migrations.sql.effects import Watch
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry
@@ -163,6 +166,23 @@ class Reconciler:
         self._barrier.wait()
         return self._judge(intent, self._session)
 
+    def left_behind(self, intent: JournalEntry, error: EngineError) -> str:
+        """Return why a refused statement may have left something behind; empty where it did not.
+
+        For statements that can do a part of their work. An error of the analysis proves
+        nothing by its code: a view of the table, or another part of the statement, may have it.
+        """
+        from_analysis, effect = is_from_analysis(error), effect_of(intent)
+        if not (intent.before and effect.watches):
+            sure = error.code == SYNTAX_ERROR or (from_analysis and effect.kind is Kind.INSERT)
+            return "" if sure else "nothing in the catalogue tells what it did before that"
+        try:
+            shown = self.compare(intent)
+        except EngineError as gone:
+            return f"what it left behind cannot be looked up: {gone.message}"
+        nothing = shown.outcome is Outcome.NOT_APPLIED or (from_analysis and shown.blind)
+        return "" if nothing else shown.why
+
     def _judge(self, intent: JournalEntry, session: Session) -> Evidence:
         changes = effect_of(intent, on_one_host=True)
         [now] = take(session, [changes])
@@ -223,7 +243,7 @@ class Reconciler:
             return Reconciled(outcome, "no catalogue tells what it did", said, code)
         if any(answer.code in UNFINISHED for answer in refused):
             return self._finished(intent)
-        if code in BEFORE_RUNNING and len(refused) == len(answers):
+        if changes.atomic and code in BEFORE_RUNNING and len(refused) == len(answers):
             return Reconciled(Outcome.NOT_APPLIED, "every host refused it", said, code)
         shown = self._on_each_host(intent)
         until = time.monotonic() + _REPLICATION
@@ -311,15 +331,16 @@ class Reconciler:
             Outcome.NOT_APPLIED, "the server refused it", self._session.redact(logged.error),
             logged.code,
         )  # fmt: skip
-        if not logged.started or effect_of(intent).atomic:
+        effect = effect_of(intent)
+        # Only what has a pipeline starts: other statements fail before that, whatever they did.
+        if effect.atomic or (effect.kind is Kind.INSERT and not logged.started):
             return refused
-        shown = self.compare(intent)
-        if shown.outcome is Outcome.NOT_APPLIED:
+        why = self.left_behind(intent, EngineError(logged.error, code=logged.code))
+        if not why:
             return refused
         return Reconciled(
-            Outcome.UNKNOWN, f"the server stopped it halfway, and {shown.why}", refused.error,
-            logged.code,
-        )  # fmt: skip
+            Outcome.UNKNOWN, f"the server stopped it halfway, and {why}", refused.error, logged.code
+        )
 
     def _first(self, question: Callable[[Session], _T | None]) -> _T | None:
         """Return the answer of the host that has one; a proxy may have chosen any."""
@@ -372,4 +393,4 @@ def _with_views(session: Session, table: Name, evidence: Evidence) -> Evidence:
         return evidence
     names = ", ".join(str(view) for (view,) in views)
     why = f"{evidence.why}, and whether its views ({names}) have got theirs is not known"
-    return Evidence(Outcome.UNKNOWN, why)
+    return Evidence(Outcome.UNKNOWN, why, blind=evidence.outcome is Outcome.NOT_APPLIED)

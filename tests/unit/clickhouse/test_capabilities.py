@@ -19,6 +19,7 @@ SINCE = {
     "atomic_by_default": ("20.9.7", "20.10.3"),
     "fsync_of_inserts": ("20.9.7", "20.10.3"),
     "alias_tables": ("24.12.9", "25.1.1"),
+    "lazy_tables": ("24.12.9", "25.1.1"),
     "drop_replica": ("20.4.9", "20.5.2"),
     "format_row": ("20.4.9", "20.5.2"),
     "format_function": ("22.3.2", "22.4.2"),

@@ -382,7 +382,7 @@ def test_a_move_to_a_disk_leaves_the_same_parts() -> None:
         ("RENAME DATABASE t TO u", D, (t, u), True),
         ("EXCHANGE TABLES d.t AND u", T, (d_t, u), True),
         ("EXCHANGE DICTIONARIES t AND u", T, (t, u), True),
-        ("UPDATE t SET a = 1 WHERE b", P, (t,), True),
+        ("UPDATE t SET a = 1 WHERE b", P, (t,), False),
         ("ALTER DATABASE t MODIFY SETTING a = 1", D, (t,), True),
     ],
 )
@@ -503,11 +503,46 @@ def test_a_backup_is_neither_repeatable_nor_watched(text: str) -> None:
         (r"`\xE6\x97\xA5é`", "日é"),
         (r"`a\qb`", r"a\qb"),
         ("\u201ca b\u201d", "a b"),
+        ("\u201ca\\x62\u201d", "a\\x62"),
+        ("\u201ca\u201c\u201cb\u201d", "a\u201c\u201cb"),
+        (r'"d\Ne"', "de"),
         ("`a.b`", "a.b"),
     ],
 )
 def test_a_quoted_name_is_read_as_clickhouse_reads_it(written: str, name: str) -> None:
     assert effect(f"DROP TABLE {written}").targets == (Name(name),)
+
+
+@pytest.mark.parametrize("written", [r'"c\xff"', r"`a\xZZb`", r'd."a\\\xE6"', r'"x\x6"'])
+def test_a_name_of_bytes_that_are_no_text_is_no_known_name(written: str) -> None:
+    for text in (
+        f"INSERT INTO {written} VALUES (1)",
+        f"ALTER TABLE {written} UPDATE a = 1 WHERE 1",
+    ):
+        assert effect(text).targets == ()
+        assert effect(text).watches == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TRUNCATE TABLE {t:Identifier}",
+        "TRUNCATE VIEW {t:Identifier}",
+        "TRUNCATE TABLE {d:Identifier}.t",
+        "TRUNCATE DATABASE {d:Identifier}",
+        "DROP TABLE a, d.{t:Identifier}",
+        "DROP TABLE {t:Identifier}, a",
+    ],
+)
+def test_what_a_parameter_names_is_not_known(text: str) -> None:
+    assert effect(text).targets == ()
+
+
+def test_a_user_is_changed_as_a_whole_and_users_one_by_one() -> None:
+    assert effect("ALTER USER u SETTINGS a = 1, b = 2").atomic
+    assert effect("CREATE USER u IDENTIFIED BY 'x', sha256_password BY 'y'").atomic
+    assert not effect("CREATE USER u, v").atomic
+    assert not effect("DROP ROW POLICY p, q ON t").atomic
 
 
 def test_what_is_not_closed_is_refused_by_the_lexer() -> None:

@@ -446,3 +446,40 @@ def test_no_text_takes_for_ever(text: str) -> None:
 )
 def test_what_is_said_of_a_secret_is_none(text: str) -> None:
     assert redact(text) == text
+
+
+def test_the_beginning_of_a_secret_is_hidden_where_a_server_cuts_it_off() -> None:
+    hidden = Redactor(["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "x" * 200])
+
+    assert hidden("failed at 10 ('wJalrXUtnFEMI...). Expected") == (
+        "failed at 10 ('[HIDDEN]...). Expected"
+    )
+    assert hidden("failed at 10: wJal") == "failed at 10: [HIDDEN]"
+    assert hidden(f"at 'x{'x' * 158}... end") == "at '[HIDDEN]... end"
+    assert hidden("wJa... and wJalX... and wJal on") == "wJa... and wJalX... and wJal on"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (
+            "INSERT INTO users (name, password) VALUES ('bob', 'hunter2'), ('eve', 'x')",
+            "INSERT INTO users (name, password) VALUES ('bob', '[HIDDEN]'), ('eve', '[HIDDEN]')",
+        ),
+        (
+            "INSERT INTO d.t (`api_token`, n) VALUES (concat('a', 'b'), 'n')",
+            "INSERT INTO d.t (`api_token`, n) VALUES (concat('[HIDDEN]', '[HIDDEN]'), 'n')",
+        ),
+        *(
+            (text, text)
+            for text in (
+                "INSERT INTO t (n, token_type) VALUES ('password', 'bearer')",
+                "INSERT INTO tokens VALUES ('password')",
+                "INSERT INTO t (password) SELECT name FROM u",
+            )
+        ),
+    ],
+)
+def test_what_is_inserted_into_a_secret_column_is_hidden(text: str, hidden: str) -> None:
+    assert redact(text) == hidden
+    assert redact(hidden) == hidden

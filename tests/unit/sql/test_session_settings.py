@@ -53,6 +53,12 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
             "With async the server",
             "Leave it",
         ),
+        ("SET run_query_in_background = 1", "With run_query_in_background the server", "Leave it"),
+        (
+            "ALTER TABLE t UPDATE a = 1 WHERE 1 SETTINGS run_query_in_background = 1",
+            "With run_query_in_background the server",
+            "Leave it",
+        ),
         ("SET wait_for_async_insert = 0", "With wait_for_async_insert the server", "Leave it out"),
         (
             "INSERT INTO t SETTINGS async_insert = 1, `wait_for_async_insert` = 0 VALUES (1)",
