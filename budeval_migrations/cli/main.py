@@ -119,7 +119,8 @@ def up(
     """Apply what is pending, up to REVISION (default: all).
 
     A database that is newer than the files is refused, exit 4. With --on-ahead warn, up
-    prints a warning and changes nothing: for old pods that restart during a release.
+    prints a warning and applies only what these files still have pending, usually nothing:
+    for old pods that restart during a release.
 
     \b
     REVISION may be an id, the start of one, +1, head or heads.
