@@ -93,8 +93,29 @@ def rebuild(
     way_back = f"{mark} downgrade"
     back = _Direction(before.name, after, before, old, way_back, copy_back, by, chunk_rows, pause)
     refusal = why_not_exact(before)
-    table = named(before.name)
-    notes = (
+    renamed = Execute(f"RENAME TABLE IF EXISTS {named(there.work)} TO {named(trash)}")
+    return Rebuild(
+        upgrade=(*there.calls(), *there.end(renamed)),
+        downgrade=None
+        if refusal
+        else (
+            *back.calls(),
+            *back.end(
+                Execute(
+                    f"DROP TABLE IF EXISTS {named(back.work)}", "Every row of these two is copied."
+                ),
+                Execute(f"DROP TABLE IF EXISTS {named(trash)}"),
+            ),
+        ),
+        notes=_notes(named(before.name), named(trash), pause=pause),
+        lost=there.lost(),
+        irreversible=f"the copy back could not be exact: {refusal}" if refusal else "",
+    )
+
+
+def _notes(table: str, trash: str, *, pause: bool) -> tuple[str, ...]:
+    """Return the paragraphs of the docstring: what readers and writers see meanwhile."""
+    return (
         f"How no row is lost: an empty table of the new shape is put in the place of {table} "
         "(EXCHANGE TABLES). When every INSERT that began before that has ended, the old table "
         "does not change any longer, and its rows are copied by op.backfill, each exactly once; "
@@ -115,29 +136,9 @@ def rebuild(
         "half a minute, or a mutation of the old table is unfinished: run it again. Not seen: "
         "INSERTs that the server makes itself (Kafka, Buffer). ALTER … UPDATE and DELETE that "
         "are sent meanwhile do not reach rows that are not copied yet.",
-        f"Afterwards the old table is {named(trash)}; `budeval-migrate new drop-table --purge "
-        f"{named(trash)}` writes the revision that drops it. The downgrade drops it, and copies "
+        f"Afterwards the old table is {trash}; `budeval-migrate new drop-table --purge "
+        f"{trash}` writes the revision that drops it. The downgrade drops it, and copies "
         "every row back in the same way.",
-    )
-    return Rebuild(
-        upgrade=(
-            *there.calls(),
-            *there.end(Execute(f"RENAME TABLE IF EXISTS {named(there.work)} TO {named(trash)}")),
-        ),
-        downgrade=None
-        if refusal
-        else (
-            *back.calls(),
-            *back.end(
-                Execute(
-                    f"DROP TABLE IF EXISTS {named(back.work)}", "Every row of these two is copied."
-                ),
-                Execute(f"DROP TABLE IF EXISTS {named(trash)}"),
-            ),
-        ),
-        notes=notes,
-        lost=there.lost(),
-        irreversible=f"the copy back could not be exact: {refusal}" if refusal else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.recipes.creation import create_table
@@ -82,6 +83,23 @@ def materialized_view(
             "(created_at DateTime DEFAULT now()); --no-backfill begins with an empty view.",
         )
     listed = [e for text in columns for e in split_list(f"({piece(text, '--columns')})")]
+    create = _create(table, listed, engine, partition_by, order_by)
+    made = _View(name, table, query, source, alias, tuple(listed))
+    if backfill:
+        return made.with_history(create, time_column, by, chunk_rows)
+    return Draft(
+        title=f"Create the materialized view {name.name}",
+        slug=f"create_{name.name}",
+        upgrade=(Execute(create), Execute(made.create(query))),
+        downgrade=made.drops(),
+        notes=(f"It takes what is inserted into {source.name} from now on.",),
+    )
+
+
+def _create(
+    table: Name, listed: Sequence[str], engine: str, partition_by: str, order_by: str
+) -> str:
+    """Return the CREATE TABLE of the view's table."""
     if not listed:
         raise ConfigError(
             f"The columns of {named(table)} are not known: no server could be asked what the "
@@ -96,87 +114,129 @@ def materialized_view(
         "PARTITION BY": piece(partition_by, "--partition-by") if partition_by else "",
         "ORDER BY": piece(order_by, "--order-by") if order_by else "",
     }
-    create = create_table(
+    return create_table(
         f"CREATE TABLE t ({', '.join(listed)}) ENGINE = {piece(engine, '--engine')}", table, clauses
     )
-    drops: tuple[Call, ...] = (
-        Execute(f"DROP VIEW IF EXISTS {named(name)}"),
-        Execute(f"DROP TABLE IF EXISTS {named(table)}"),
-    )
-    head = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(name)} TO {named(table)} AS\n"
-    if not backfill:
-        return Draft(
-            title=f"Create the materialized view {name.name}",
-            slug=f"create_{name.name}",
-            upgrade=(Execute(create), Execute(head + query)),
-            downgrade=drops,
-            notes=(f"It takes what is inserted into {source.name} from now on.",),
+
+
+@dataclass(frozen=True)
+class _View:
+    """A view, the table that it fills, and its SELECT.
+
+    Attributes:
+        alias: The source's name in the SELECT.
+        listed: The table's columns, as they are declared.
+
+    """
+
+    name: Name
+    table: Name
+    query: str
+    source: Name
+    alias: str
+    listed: tuple[str, ...]
+
+    @property
+    def moments(self) -> Name:
+        """The helper table that keeps the moments that were chosen."""
+        return Name(f"{self.name.name}_moments", self.name.database)
+
+    def create(self, query: str) -> str:
+        """Return the statement that creates the view over a SELECT."""
+        return (
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self.name)} TO {named(self.table)} AS\n"
+            + query
         )
-    moments = Name(f"{name.name}_moments", name.database)
-    column = f"{alias}.{named(read_column_name(time_column))}"
-    since = with_condition(
-        query,
-        f"{column} >= cut_over.cut_over_moment",
-        f" CROSS JOIN (SELECT moment AS cut_over_moment FROM {named(moments)} WHERE kind = 'cut')"
-        " AS cut_over",
-    )
-    cut = f"(SELECT moment FROM {named(moments)} WHERE kind = 'cut')"
-    before = with_condition(query, f"{column} < {cut} AND {{chunk}}")
-    names = tuple(named(_column_name(element)) for element in listed)
-    from_source = named(source)
-    return Draft(
-        title=f"Create the materialized view {name.name} and fill it with what {source.name} holds",
-        slug=f"create_{name.name}",
-        upgrade=(
-            Execute(create),
+
+    def drops(self, *between: Call) -> tuple[Call, ...]:
+        """Return the downgrade: the view goes first, its table last."""
+        return (
+            Execute(f"DROP VIEW IF EXISTS {named(self.name)}"),
+            *between,
+            Execute(f"DROP TABLE IF EXISTS {named(self.table)}"),
+        )
+
+    def with_history(self, create: str, time_column: str, by: str, chunk_rows: int) -> Draft:
+        """Return the draft that fills the view with what its source holds already."""
+        moments = named(self.moments)
+        column = f"{self.alias}.{named(read_column_name(time_column))}"
+        cut = f"(SELECT moment FROM {moments} WHERE kind = 'cut')"
+        before = with_condition(self.query, f"{column} < {cut} AND {{chunk}}")
+        names = tuple(named(_column_name(element)) for element in self.listed)
+        fill = Fill(
+            named(self.table),
+            f"SELECT {', '.join(names)} FROM (\n{before}\n)",
+            named(self.source),
+            piece(by, "--by") if by else "partition",
+            names,
+            chunk_rows,
+        )
+        source = self.source.name
+        return Draft(
+            title=f"Create the materialized view {self.name.name} and fill it with what {source} "
+            "holds",
+            slug=f"create_{self.name.name}",
+            upgrade=(
+                Execute(create),
+                *self._cut_over(time_column, column, cut),
+                fill,
+                *self._end(),
+            ),
+            downgrade=self.drops(Execute(f"DROP TABLE IF EXISTS {moments}")),
+            notes=_notes(self.source, self.table, self.moments, time_column),
+            prelude=f"MOMENTS = {literal(moments)}\n\n{_PRELUDE}",
+            requires=REQUIRES,
+        )
+
+    def _cut_over(self, time_column: str, column: str, cut: str) -> tuple[Call, ...]:
+        """Return the calls that create the view and let it take rows from a moment on."""
+        moments = named(self.moments)
+        since = with_condition(
+            self.query,
+            f"{column} >= cut_over.cut_over_moment",
+            f" CROSS JOIN (SELECT moment AS cut_over_moment FROM {moments} WHERE kind = 'cut')"
+            " AS cut_over",
+        )
+        return (
             Execute(
-                f"CREATE TABLE IF NOT EXISTS {named(moments)}\n(\n    kind String,\n"
+                f"CREATE TABLE IF NOT EXISTS {moments}\n(\n    kind String,\n"
                 "    moment DateTime64(3)\n)\nENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
             ),
             Execute(
-                head + since,
+                self.create(since),
                 "Looks the moment up for every block of rows; takes none while there is none.",
             ),
             Line('note("created", "now64(3)")'),
             Line('let_inserts_end("created")'),
             Execute(
-                f"SELECT throwIf(count() > 0, {_said(source, time_column)})\n"
-                f"FROM {from_source} AS {alias}\nWHERE {column} > now64(3) + 1"
+                f"SELECT throwIf(count() > 0, {_said(self.source, time_column)})\n"
+                f"FROM {named(self.source)} AS {self.alias}\nWHERE {column} > now64(3) + 1"
             ),
             Line('note("cut", "toStartOfSecond(now64(3)) + 5")'),
-            Execute(_stored_in_time(moments, cut)),
+            Execute(_stored_in_time(self.moments, cut)),
             Execute(
                 "SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
                 f"toUnixTimestamp64Milli({cut}) - toUnixTimestamp64Milli(now64(3))\n"
                 "SETTINGS max_block_size = 1"
             ),
             Line('let_inserts_end("cut")'),
-            Fill(
-                named(table),
-                f"SELECT {', '.join(names)} FROM (\n{before}\n)",
-                from_source,
-                piece(by, "--by") if by else "partition",
-                names,
-                chunk_rows,
+        )
+
+    def _end(self) -> tuple[Call, ...]:
+        """Return the calls that take the condition out, and the helper table away."""
+        return (
+            Execute(
+                f"ALTER TABLE {named(self.name)} MODIFY QUERY\n{self.query}",
+                "Without the condition.",
             ),
-            Execute(f"ALTER TABLE {named(name)} MODIFY QUERY\n{query}", "Without the condition."),
             Line('note("unfiltered", "now64(3)")'),
             Line('let_inserts_end("unfiltered")'),
             Unless(
-                f"SELECT 1 WHERE ({_tables(moments)}) = 0",
-                f"DROP TABLE IF EXISTS {named(moments)}",
+                f"SELECT 1 WHERE ({_tables(self.moments)}) = 0",
+                f"DROP TABLE IF EXISTS {named(self.moments)}",
                 "With a probe, so that what was asked above is on record before.",
             ),
-        ),
-        downgrade=(
-            drops[0],
-            Execute(f"DROP TABLE IF EXISTS {named(moments)}"),
-            drops[1],
-        ),
-        notes=_notes(source, table, moments, time_column),
-        prelude=f"MOMENTS = {literal(named(moments))}\n\n{_PRELUDE}",
-        requires=REQUIRES,
-    )
+        )
 
 
 def _column_name(element: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import count
 
@@ -221,6 +221,35 @@ def change_order_by(
             f"What {named(name)} is now is not known: no server has the table.",
             hint="--from-ddl FILE has its CREATE TABLE (SHOW CREATE TABLE prints it).",
         )
+    changed = _changes(name, order_by, partition_by, primary_key, engine)
+    read_table(text, where)
+    asked = bool(views) if pause is None else pause
+    found = rebuild(
+        create_table(text, name),
+        create_table(text, name, changed),
+        mark=mark,
+        trash=trash_name(name, today, written),
+        by=piece(by, "--by") if by else "partition",
+        chunk_rows=chunk_rows,
+        pause=asked,
+    )
+    said = ", ".join(f"{word} {now}" for word, now in changed.items() if now)
+    return Draft(
+        title=f"Rebuild {name.name} with {said}",
+        slug=f"rebuild_{name.name}",
+        upgrade=found.upgrade,
+        downgrade=found.downgrade,
+        notes=found.notes,
+        irreversible=found.irreversible,
+        requires=found.requires,
+        notices=tuple(_notices(name, views if asked else (), found.upgrade)),
+    )
+
+
+def _changes(
+    name: Name, order_by: str, partition_by: str, primary_key: str, engine: str
+) -> dict[str, str]:
+    """Return the clauses of the CREATE TABLE that are to be others."""
     given = {
         "ORDER BY": (order_by, "--order-by"),
         "PARTITION BY": (partition_by, "--partition-by"),
@@ -236,37 +265,23 @@ def change_order_by(
     if order_by and not primary_key:
         # One that was given must begin the sorting key, which is another now.
         changed["PRIMARY KEY"] = ""
-    read_table(text, where)
-    asked = bool(views) if pause is None else pause
-    found = rebuild(
-        create_table(text, name),
-        create_table(text, name, changed),
-        mark=mark,
-        trash=trash_name(name, today, written),
-        by=piece(by, "--by") if by else "partition",
-        chunk_rows=chunk_rows,
-        pause=asked,
-    )
-    said = ", ".join(f"{word} {now}" for word, now in changed.items() if now)
-    notices = []
-    if views and asked:
-        notices.append(
-            f"{', '.join(views)} reads {named(name)}: INSERTs will be refused for some seconds "
+    return changed
+
+
+def _notices(name: Name, paused: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:
+    """Yield what a person should know before it runs.
+
+    Args:
+        paused: The views for whose sake INSERTs are refused for a while.
+
+    """
+    if paused:
+        yield (
+            f"{', '.join(paused)} reads {named(name)}: INSERTs will be refused for some seconds "
             "around the exchange, so that it misses none (--no-pause leaves that out)."
         )
-    if any(isinstance(call, Fill) and call.by == "partition" for call in found.upgrade):
-        notices.append("The copy goes partition by partition; --by EXPRESSION cuts it finer.")
-    calls: tuple[Call, ...] = found.upgrade
-    return Draft(
-        title=f"Rebuild {name.name} with {said}",
-        slug=f"rebuild_{name.name}",
-        upgrade=calls,
-        downgrade=found.downgrade,
-        notes=found.notes,
-        irreversible=found.irreversible,
-        requires=found.requires,
-        notices=tuple(notices),
-    )
+    if any(isinstance(call, Fill) and call.by == "partition" for call in calls):
+        yield "The copy goes partition by partition; --by EXPRESSION cuts it finer."
 
 
 def trash_name(name: Name, today: date, written: str = "") -> Name:

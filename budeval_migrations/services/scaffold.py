@@ -88,7 +88,6 @@ def new(
     """
     from budeval_migrations.revisions.directory import read_files, read_text
     from budeval_migrations.scaffold.kinds import (
-        KINDS,
         choose_parent,
         known_kind,
         make_draft,
@@ -97,29 +96,17 @@ def new(
     )
 
     kind = known_kind(kind)
-    settings = load_settings(**{k: v for k, v in options.items() if k in {*NAMES, "config"}})
-    given = {k: v for k, v in options.items() if k not in {*NAMES, "config"}}
-    if isinstance(given.get("columns"), str):
-        given["columns"] = [given["columns"]]
+    settings, given = _apart(options)
     files = read_files(settings)
     parent = choose_parent(files, head)
-    number = next_number(files)
-    wanted = inspect.signature(KINDS[kind]).parameters
     with _Surroundings(settings, from_ddl, parent).opened() as around:
         known: dict[str, Any] = {
             "look": around.look,
             "today": date.today(),
-            "mark": number,
+            "mark": next_number(files),
             "written": "\n".join(read_text(Path(file.path)) for file in files.values()),
         }
-        if from_ddl and "ddl" in wanted:
-            given["ddl"] = around.file
-        if "views" in wanted and given.get("table"):
-            known["views"] = around.views(str(given["table"]))
-        if kind == "materialized-view" and given.get("select") and not given.get("columns"):
-            given["columns"] = around.columns_of(str(given["select"]))
-        if given.get("type") and kind != "add-index":
-            around.check_type(str(given["type"]))
+        around.complete(kind, given, known)
         draft = make_draft(kind, given, known)
         around.check(draft.statements())
         notices = (*draft.notices, *around.notices)
@@ -127,6 +114,16 @@ def new(
     return write_revision(
         draft, settings, files, parent, names, message, dry_run=dry_run, notices=notices
     )
+
+
+def _apart(options: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings among options, and what is given to a kind of revision."""
+    names = {*NAMES, "config"}
+    settings = load_settings(**{k: v for k, v in options.items() if k in names})
+    given = {k: v for k, v in options.items() if k not in names}
+    if isinstance(given.get("columns"), str):
+        given["columns"] = [given["columns"]]
+    return settings, given
 
 
 def diff(
@@ -211,6 +208,25 @@ class _Surroundings:
         finally:
             if self._session is not None:
                 self._session.close()
+
+    def complete(self, kind: str, given: dict[str, Any], known: dict[str, Any]) -> None:
+        """Add what a kind takes, and what a file or the server tells of it.
+
+        Raises:
+            ConfigError: The server has no such type.
+
+        """
+        from budeval_migrations.scaffold.kinds import KINDS
+
+        wanted = inspect.signature(KINDS[kind]).parameters
+        if self.file and "ddl" in wanted:
+            given["ddl"] = self.file
+        if "views" in wanted and given.get("table"):
+            known["views"] = self.views(str(given["table"]))
+        if kind == "materialized-view" and given.get("select") and not given.get("columns"):
+            given["columns"] = self.columns_of(str(given["select"]))
+        if given.get("type") and kind != "add-index":
+            self.check_type(str(given["type"]))
 
     def look(self, table: Name) -> tuple[str, str]:
         """Return the CREATE statement of a table, and where it was read; empty if unknown."""
