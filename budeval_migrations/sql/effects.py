@@ -281,15 +281,14 @@ def _access(kind: Kind, reader: Reader) -> Effect:
 
 # What is said of a user, a role, a quota or a policy begins with one of these.
 _SAID_OF = frozenset(
-    {"IDENTIFIED", "HOST", "SETTINGS", "DEFAULT", "GRANTEES", "VALID", "USING", "RENAME", "NOT"}
-    | {"KEYED", "FOR", "AS", "TO", "ADD", "MODIFY", "WITH", "IN"}
+    {"IDENTIFIED", "HOST", "SETTINGS", "DEFAULT", "GRANTEES", "VALID", "USING", "RENAME", "KEYED"}
+    | {"FOR", "AS", "TO", "ADD", "MODIFY", "WITH", "IN"}
 )
 
 
 def _names_several(found: Sequence[Lexeme]) -> bool:
     """Tell whether a statement about access names more than one thing: it goes one by one."""
-    behind = 4 if found[2:3] and found[2].word == "IF" else 2
-    for lexeme in found[behind:]:
+    for lexeme in found[2:]:
         if lexeme.word in _SAID_OF:
             return False
         if lexeme.kind is TokenKind.COMMA and lexeme.depth == 0:

@@ -279,3 +279,54 @@ def test_each_killed_run_gets_a_row_and_no_other_run_does() -> None:
     found = made.rows_of_the_killed(7, [row("told")])
     assert [(each.run_id, each.sequence) for each in found] == [("first", 7), ("second", 8)]
     assert [each.statements_applied for each in found] == [1, 0]
+
+
+def test_a_row_says_what_its_step_says() -> None:
+    down = Step(
+        "002_fill",
+        Operation.DOWNGRADE,
+        Direction.DOWN,
+        checksum="sum",
+        parents=("001_a",),
+        statements_checksum="statements",
+    )
+    made = Progress(down, None, applied=2, position=4)
+
+    found = made.row(9, "run", 3)
+
+    assert (found.operation, found.direction) == (Operation.DOWNGRADE, Direction.DOWN)
+    assert (found.statements_checksum, found.parents) == ("statements", ("001_a",))
+    assert (found.statements_applied, found.statements_total) == (2, 4)
+
+
+def test_a_killed_downgrade_gets_a_row_of_its_way() -> None:
+    down = replace(STEP, operation=Operation.DOWNGRADE, direction=Direction.DOWN)
+    made = replace(progress(), step=down, total=None)
+    made.known = {1: recorded(1, JournalEvent.APPLIED)}
+
+    [found] = made.rows_of_the_killed(7, [])
+
+    assert (found.operation, found.direction) == (Operation.DOWNGRADE, Direction.DOWN)
+    assert found.statements_total == 0
+
+
+def test_the_time_of_a_failed_attempt_is_its_own_and_of_a_good_one_all_of_them() -> None:
+    made = progress()
+    before = recorded(1, JournalEvent.APPLIED)
+    made.known = {1: replace(before, last=replace(before.last, elapsed_ms=1_000_000))}
+
+    failed = made.row(9, "run", 3, made.failure(refused(), hidden))
+
+    assert failed.execution_time_ms < 1_000_000 <= made.row(9, "run", 3).execution_time_ms
+
+
+def test_a_refusal_that_left_something_behind_names_the_repair_of_its_statement() -> None:
+    made = Progress(STEP, 3)
+    failure = made.failure(refused(clean=False), hidden)
+    assert "--revision 002_fill --statement 1 " in failure.hint
+
+
+def test_the_reason_of_an_error_is_taken_before_its_message() -> None:
+    error = EngineError("a long message", code=44, reason="the reason")
+    failure = progress().failure(Refused(error, task(), intent()), hidden)
+    assert failure.reason == "the reason"

@@ -639,3 +639,64 @@ def test_an_insert_of_unknown_length_is_never_taken_as_applied(
     text: str, held: Parts, holds: Parts
 ) -> None:
     assert judged(text, parts(t=held), parts(t=holds)).outcome is not APPLIED
+
+
+# --- whether a trace of it was found --------------------------------------------------------
+
+BLIND = {
+    "nothing to look at": ("ALTER USER u IDENTIFIED BY 'x'", Fingerprint(), Fingerprint()),
+    "no MergeTree table": ("INSERT INTO t VALUES (1)", Fingerprint(), Fingerprint()),
+    "no table with mutations": (UPDATE, Fingerprint(), Fingerprint()),
+    "another name of a table": (
+        ADD,
+        objects(t="Alias 1 a"),
+        objects(t="Alias 1 a"),
+    ),
+    "parts that do not tell": ("UPDATE t SET k = 1 WHERE 1", parts(t=P), parts(t=P)),
+}
+
+
+@pytest.mark.parametrize(("text", "before", "now"), BLIND.values(), ids=BLIND)
+def test_where_nothing_could_be_seen_no_trace_was_found(
+    text: str, before: Fingerprint, now: Fingerprint
+) -> None:
+    found = judged(text, before, now)
+
+    assert (found.outcome, found.blind) == (UNKNOWN, True)
+    assert found.why
+
+
+def test_a_change_that_cannot_be_read_is_a_trace() -> None:
+    more = {**P, "9": Partition(9, 9, 10, ("z",))}
+    found = judged("UPDATE t SET k = 1 WHERE 1", parts(t=P), parts(t=more))
+    assert (found.outcome, found.blind) == (UNKNOWN, False)
+    assert found.why == "the parts of d.t do not tell"
+
+
+BOTH = "ALTER TABLE t ADD COLUMN z Int8, UPDATE k = 1 WHERE 1"
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "blind", "why"),
+    [
+        ("MergeTree 1 a", "MergeTree 1 a", True, "d.t is no MergeTree table whose mutations"),
+        ("MergeTree 1 a", "MergeTree 1 b", False, "d.t is no MergeTree table whose mutations"),
+    ],
+)
+def test_of_several_facts_one_that_is_known_can_be_a_trace(
+    was: str, is_now: str, blind: bool, why: str
+) -> None:
+    found = judged(BOTH, objects(t=was), objects(t=is_now))
+
+    assert (found.outcome, found.blind) == (UNKNOWN, blind)
+    assert found.why.startswith(why)
+
+
+def test_one_fact_that_is_applied_and_one_that_is_not_are_a_part() -> None:
+    before = Fingerprint(objects={"d.t": "MergeTree 1 a"}, mutations={"d.t": ()})
+    now = Fingerprint(objects={"d.t": "MergeTree 1 a"}, mutations={"d.t": ("m1",)})
+
+    found = judged(BOTH, before, now)
+
+    assert (found.outcome, found.blind) == (UNKNOWN, False)
+    assert found.why == "only a part of it took effect"

@@ -174,6 +174,49 @@ def test_texts_that_differ_only_in_what_is_not_shown_are_shown_without_secrets()
     assert "new" not in str(caught.value.as_dict())
 
 
+def test_a_statement_that_differs_by_its_secret_alone_is_told_so() -> None:
+    shown = "CREATE USER u IDENTIFIED BY '[HIDDEN]'"
+    was = step("CREATE USER u IDENTIFIED BY 'old'")
+    now = step("CREATE USER u IDENTIFIED BY 'new'")
+    found = unfinished(APPLIED, of=was)
+    told = {
+        n: replace(r, last=replace(r.last, statement=shown)) for n, r in found.statements.items()
+    }
+
+    with pytest.raises(ChecksumMismatch) as caught:
+        check_resumable(
+            now,
+            replace(found, statements=told),
+            [Task(now, 0, 1, 1, t.statement, shown) for t in tasks(now)],
+        )
+
+    repair = "budeval-migrate repair --revision 001_a --statement 1"
+    assert caught.value.message == (
+        "001_a  statement 1  (versions/001_a.py:9)\n"
+        "  It took effect with another secret than it has now, and is the same otherwise; "
+        "nothing was sent.\n"
+        f"  applied: {shown}"
+    )
+    assert caught.value.hint == (
+        "If the server knows the new secret, or shall keep the old one: "
+        f"{repair} --applied. To have it run again with the new one: {repair} --not-applied"
+    )
+    assert caught.value.details == {
+        "revision": "001_a",
+        "statement": 1,
+        "applied": shown,
+        "now": shown,
+    }
+
+
+def test_a_statement_of_an_unknown_time_took_effect_before() -> None:
+    found = unfinished(APPLIED)
+    timeless = {n: replace(r, last=replace(r.last, at=None)) for n, r in found.statements.items()}
+
+    with pytest.raises(ChecksumMismatch, match="It took effect on before and was edited"):
+        check(step("x"), replace(found, statements=timeless))
+
+
 def test_a_dynamic_revision_is_compared_as_it_runs() -> None:
     check_resumable(step(dynamic=True), unfinished(APPLIED, APPLIED), [])
 

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
-from budeval_migrations.execution.task import Task, statement_hash
-from budeval_migrations.model import Backfill, Direction, Operation, Statement, Step
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.execution.task import (
+    Task,
+    effect_of,
+    make_task,
+    statement_hash,
+    tasks_of,
+)
+from budeval_migrations.model import (
+    Backfill,
+    CompiledRevision,
+    Direction,
+    LedgerRow,
+    Operation,
+    Statement,
+    Step,
+)
+from budeval_migrations.settings import Settings
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.effects import Effect, effect
+from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.unfinished import JournalEvent
 
 UP = Step("001_a", Operation.UPGRADE, Direction.UP, checksum="sum")
@@ -153,3 +173,70 @@ def test_how_fast_a_backfill_goes_is_no_part_of_its_hash(
     other = statement_hash(Statement("x", backfill=replace(BACKFILL, **changed)))  # type: ignore[arg-type]
 
     assert (one == other) is same
+
+
+# --- the tasks of a step --------------------------------------------------------------------
+
+APPLIED_BEFORE = LedgerRow(
+    "001_a", "sum", datetime(2026, 1, 2, tzinfo=timezone.utc), 5, success=True, sequence=7
+)
+STATE = LedgerState(Ground.READY, (APPLIED_BEFORE,))
+
+
+def not_opened() -> Session:
+    """A session that is asked for its redaction alone."""
+    return Session(Settings(url="clickhouse+http://me:url-password@127.0.0.1:1/d", database="d"))
+
+
+def test_the_tasks_of_a_step_are_its_statements_in_their_places() -> None:
+    texts = ("SELECT 1", "CREATE USER u IDENTIFIED BY 'hunter2'")
+    statements = tuple(Statement(text, "v/001_a.py", n) for n, text in enumerate(texts, 9))
+    step = replace(UP, up=CompiledRevision("001_a", Direction.UP, "v/001_a.py", statements))
+
+    assert tasks_of(not_opened(), STATE, step) == (
+        Task(step, 7, 1, 2, statements[0], "SELECT 1"),
+        Task(step, 7, 2, 2, statements[1], "CREATE USER u IDENTIFIED BY '[HIDDEN]'"),
+    )
+
+
+def test_a_step_without_statements_has_no_tasks() -> None:
+    assert tasks_of(not_opened(), STATE, Step("001_a", Operation.STAMP, Direction.UP)) == ()
+
+
+def test_a_task_is_shown_without_the_password_of_the_url() -> None:
+    statement = Statement("SELECT 'url-password'")
+
+    made = make_task(not_opened(), LedgerState(Ground.READY), DOWN, 3, None, statement)
+
+    assert made == Task(DOWN, 0, 3, None, statement, "SELECT '[HIDDEN]'")
+
+
+def test_an_entry_is_of_the_statement_with_its_hash_or_its_shown_text() -> None:
+    entry = task("CREATE USER u IDENTIFIED BY 'old'").entry(JournalEvent.INTENT)
+    other_secret = Task(
+        UP, 7, 2, 3, Statement("CREATE USER u IDENTIFIED BY 'new'"), entry.statement
+    )
+    other_shown = replace(task("CREATE USER u IDENTIFIED BY 'old'"), shown="something else")
+
+    assert other_secret.is_of(entry)
+    assert other_shown.is_of(entry)
+    assert not task("SELECT 1").is_of(entry)
+
+
+def test_the_effect_of_an_entry_is_that_of_its_text_or_of_what_is_shown_of_it() -> None:
+    text = "ALTER TABLE t ON CLUSTER c ADD COLUMN z Int8"
+    entry = replace(task("SELECT 1").entry(JournalEvent.INTENT), text=text)
+    shown = replace(entry, text="", statement=text)
+    for each in (entry, shown):
+        assert effect_of(each) == effect(text)
+        assert effect_of(each, on_one_host=True) == effect(text, on_one_host=True)
+    assert effect(text) != effect(text, on_one_host=True)
+
+
+def test_what_was_hidden_of_an_entry_may_have_said_that_it_cannot_be_repeated() -> None:
+    entry = replace(task("SELECT 1").entry(JournalEvent.INTENT), text="")
+    assert effect_of(entry).repeatable
+    assert not effect_of(replace(entry, statement="SELECT '[HIDDEN]'")).repeatable
+    assert effect_of(replace(entry, statement="ALTER TABLE t UPDATE a = 'not closed")) == Effect(
+        Kind.OTHER, False
+    )

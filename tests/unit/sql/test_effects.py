@@ -538,7 +538,46 @@ def test_what_a_parameter_names_is_not_known(text: str) -> None:
     assert effect(text).targets == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "DELETE FROM {t:Identifier} WHERE 1",
+            Effect(Kind.DELETE, False, mutation=True, atomic=False),
+        ),
+        ("UPDATE {t:Identifier} SET a = 1 WHERE 1", Effect(Kind.UPDATE, False, atomic=False)),
+        (
+            "ALTER TABLE {t:Identifier} DROP COLUMN a",
+            Effect(Kind.ALTER, False, mutation=True, atomic=False),
+        ),
+        ("ALTER TABLE t FROBNICATE", Effect(Kind.ALTER, False, mutation=True, atomic=False)),
+        ("ALTER DATABASE {d:Identifier} MODIFY COMMENT 'x'", Effect(Kind.ALTER, False)),
+        ("ALTER TEMPORARY TABLE t ADD COLUMN a Int8", Effect(Kind.ALTER, False)),
+        ("DROP RESOURCE IF EXISTS r", Effect(Kind.DROP, True)),
+        ("DROP FROBNICATION IF EXISTS r", Effect(Kind.DROP, False)),
+        ("DROP TEMPORARY TABLE t", Effect(Kind.DROP, False)),
+        ("FROBNICATE TABLE t", Effect(Kind.OTHER, False, atomic=False)),
+        ("EXPLAIN ANALYZE INSERT INTO t SELECT 1", Effect(Kind.EXPLAIN, False)),
+        ("EXPLAIN SELECT analyze FROM t", Effect(Kind.EXPLAIN, True)),
+        ("OPTIMIZE TABLE t FINAL CLEANUP", Effect(Kind.OPTIMIZE, False)),
+        ("SELECT deduplicate, cleanup FROM t", Effect(Kind.SELECT, True)),
+        ("SYSTEM DROP DATABASE REPLICA 'r' FROM DATABASE cache", Effect(Kind.SYSTEM, False)),
+        ("SYSTEM DROP DISK METADATA CACHE 'd'", Effect(Kind.SYSTEM, False)),
+        ("SYSTEM FLUSH ASYNC INSERT QUEUE cache", Effect(Kind.SYSTEM, True)),
+        ("SYSTEM FLUSH CACHE", Effect(Kind.SYSTEM, False)),
+    ],
+)
+def test_what_is_not_fully_known_is_not_repeatable_and_shows_nothing(
+    text: str, found: Effect
+) -> None:
+    assert apart_from_elements(text) == found
+
+
 def test_a_user_is_changed_as_a_whole_and_users_one_by_one() -> None:
+    assert not effect("CREATE USER IF NOT EXISTS u, v").atomic
+    assert not effect("DROP USER IF EXISTS u, v").atomic
+    assert effect("ALTER SETTINGS PROFILE p SETTINGS a = 1, b = 2").atomic
+    assert effect("CREATE USER u DEFAULT ROLE r, s").atomic
     assert effect("ALTER USER u SETTINGS a = 1, b = 2").atomic
     assert effect("CREATE USER u IDENTIFIED BY 'x', sha256_password BY 'y'").atomic
     assert not effect("CREATE USER u, v").atomic
