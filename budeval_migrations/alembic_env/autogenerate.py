@@ -1,7 +1,7 @@
 """``alembic revision --autogenerate`` and ``alembic check``, by way of the stage.
 
 Alembic compares models with what it can reflect of a database, column by column;
-here the wanted schema and the one that the revisions yield are both made by
+here the target schema and the one that the revisions yield are both made by
 ClickHouse, and compared whole.
 """
 
@@ -31,8 +31,8 @@ from budeval_migrations.settings import Settings
 _BY_HAND = ("splice", "branch_label", "depends_on", "version_path")
 
 
-def wanted_of(metadata: MetaData | None, settings: Settings) -> tuple[Statement, ...] | None:
-    """Return the statements of the wanted schema; None where nobody says what is wanted.
+def target_of(metadata: MetaData | None, settings: Settings) -> tuple[Statement, ...] | None:
+    """Return the statements of the target schema; None where nobody names the target schema.
 
     Args:
         metadata: What env.py gives; it counts before the setting ``schema``.
@@ -45,7 +45,7 @@ def wanted_of(metadata: MetaData | None, settings: Settings) -> tuple[Statement,
 
 def generate(
     session: Session,
-    wanted: Sequence[Statement] | None,
+    target: Sequence[Statement] | None,
     context: MigrationContext,
     revision_context: Any,
     destructive: str,
@@ -56,13 +56,13 @@ def generate(
     statements first; what it takes out of the list is not written.
 
     Raises:
-        CommandError: Nobody says what is wanted, or an option does not go with it.
+        CommandError: Nobody names the target schema, or an option does not go with it.
         MigrationError: See :func:`make_revision`.
 
     """
-    if wanted is None:
+    if target is None:
         raise CommandError(
-            "--autogenerate needs to know what is wanted.\n"
+            "--autogenerate needs to know the target schema.\n"
             "  hint: set schema = schema.sql in [budeval_migrations], or pass models: "
             "run_env(context, target_metadata)"
         )
@@ -74,7 +74,7 @@ def generate(
     hook = revision_context.process_revision_directives
     if hook is not None:
         catalogue = open_catalogue(session, read_files(session.settings))
-        found = find_difference(session, catalogue, wanted, next_number(catalogue.files))
+        found = find_difference(session, catalogue, target, next_number(catalogue.files))
         calls = found.draft.upgrade if found.draft else ()
         operations = directives[-1].upgrade_ops
         assert operations is not None
@@ -87,27 +87,27 @@ def generate(
     head = given.get("head") or ""
     made = make_revision(
         session,
-        wanted,
+        target,
         message=given.get("message") or "",
         name=given.get("rev_id") or "",
         head="" if head in ("head", "heads") else head,
         destructive=destructive,
     )
-    said = f"Generated {shown_path(made.file)}" if made else "The revisions yield what is wanted"
+    said = f"Generated {shown_path(made.file)}" if made else "The revisions yield the target schema"
     logging.getLogger("alembic.autogenerate").info(said)
 
 
-def check(session: Session, catalogue: Catalogue, wanted: Sequence[Statement]) -> None:
-    """Refuse revisions that do not yield what is wanted; read-only.
+def check(session: Session, catalogue: Catalogue, target: Sequence[Statement]) -> None:
+    """Refuse revisions that do not yield the target schema; read-only.
 
     Raises:
         CommandError: They do not; it names the differences.
 
     """
-    found = find_difference(session, catalogue, wanted, next_number(catalogue.files))
+    found = find_difference(session, catalogue, target, next_number(catalogue.files))
     if found.changes:
         listed = ", ".join(f"{c.kind} {c.name} {c.part}".strip() for c in found.changes)
         raise CommandError(
-            f"The revisions do not yield what is wanted: {listed}\n"
+            f"The revisions do not yield the target schema: {listed}\n"
             "  hint: alembic revision --autogenerate"
         )

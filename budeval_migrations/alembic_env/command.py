@@ -41,7 +41,7 @@ class Command:
 
     Args:
         session: To the database; connects when it is first asked.
-        metadata: The wanted schema as models; None where env.py gives none.
+        metadata: The target schema as models; None where env.py gives none.
         destructive: What ``-x destructive=`` says.
 
     """
@@ -83,7 +83,7 @@ class Command:
         return revision is not None and bool(revision.command_args.get("autogenerate"))
 
     def _generates(self) -> bool:
-        """``revision --autogenerate``; a program may ask though nothing is wanted."""
+        """``revision --autogenerate``; a program may ask without a target schema."""
         asked = self._compares and self._command.__qualname__.startswith("revision.")
         said = self._metadata is not None or bool(self._settings.schema)
         return asked and (said or self._proxy.config.cmd_opts is not None)
@@ -91,15 +91,15 @@ class Command:
     def _generate(self, heads: tuple[str, ...], context: MigrationContext) -> Sequence[Any]:
         autogenerate.generate(
             self._session,
-            self._wanted(),
+            self._target(),
             context,
             self._options["revision_context"],
             self._destructive,
         )
         return []
 
-    def _wanted(self) -> Sequence[Statement] | None:
-        return autogenerate.wanted_of(self._metadata, self._settings)
+    def _target(self) -> Sequence[Statement] | None:
+        return autogenerate.target_of(self._metadata, self._settings)
 
     def _run_online(self) -> None:
         files = Versions(self._settings).files
@@ -130,9 +130,9 @@ class Command:
             steps: Sequence[Any] = self._command(position.heads, context)
             return steps
         _check_at_head(position)
-        wanted = self._wanted()
-        if wanted is not None:
-            autogenerate.check(self._session, catalogue, wanted)
+        target = self._target()
+        if target is not None:
+            autogenerate.check(self._session, catalogue, target)
         self._options["revision_context"].run_no_autogenerate(position.heads, context)
         return []
 

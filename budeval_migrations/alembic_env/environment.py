@@ -33,7 +33,7 @@ def run_env(context: Any, target_metadata: MetaData | None = None) -> None:
 
     Args:
         context: The module ``alembic.context``.
-        target_metadata: The wanted schema as models, for ``--autogenerate`` and ``check``.
+        target_metadata: The target schema as models, for ``--autogenerate`` and ``check``.
 
     Raises:
         CommandError: Every error of ours, as Alembic's command line prints it.

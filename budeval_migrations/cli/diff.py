@@ -1,4 +1,4 @@
-"""``budeval-migrate diff``: the revision that leads to a wanted schema."""
+"""``budeval-migrate diff``: the revision that leads to a target schema."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from budeval_migrations.services import scaffold
 def diff(
     app: App, to: str, message: str, name: str, head: str, destructive: str, dry_run: bool
 ) -> None:
-    """Write the revision that leads from the revisions to a wanted schema.
+    """Write the revision that leads from the revisions to a target schema.
 
     \b
     Both are built on an embedded server, which also tests upgrade and downgrade. No other
-    server is asked. Without --to, the setting schema says what is wanted.
+    server is asked. Without --to, the setting schema names the target schema.
     Example: budeval-migrate diff --to schema.sql --message "add status"
     """
 
@@ -49,7 +49,7 @@ def diff(
         elif app.output.as_json:
             app.output.answer("revision", {"revision": None})
         else:
-            app.output.print("The revisions yield what is wanted.")
+            app.output.print("The revisions yield the target schema.")
         return 0
 
     app.run(work)

@@ -1,4 +1,4 @@
-"""Find what leads from the revisions' schema to a wanted one, and prove it on a stage."""
+"""Find what leads from the revisions' schema to a target one, and prove it on a stage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from budeval_migrations.sql.stand_in import stand_in
 
 @dataclass(frozen=True)
 class Found:
-    """A revision that leads to the wanted schema.
+    """A revision that leads to the target schema.
 
     Attributes:
         draft: Its text to be; None where there is no difference.
@@ -48,7 +48,7 @@ class Found:
 
 def make_revision(
     session: Session,
-    wanted: Sequence[Statement],
+    target: Sequence[Statement],
     *,
     message: str = "",
     name: str = "",
@@ -56,7 +56,7 @@ def make_revision(
     destructive: str = "",
     dry_run: bool = False,
 ) -> NewRevision | None:
-    """Write the revision that leads to a wanted schema; None where there is no difference.
+    """Write the revision that leads to a target schema; None where there is no difference.
 
     Args:
         message: The first line of its docstring, and the end of its name.
@@ -67,19 +67,19 @@ def make_revision(
 
     Raises:
         ConfigError: Data would be lost, and ``destructive`` does not say why it may.
-        RevisionError: A wanted statement fails, or no way was found.
+        RevisionError: A statement of the target schema fails, or no way was found.
         Unsupported: chDB is not installed.
 
     """
     files = read_files(session.settings)
     parent = choose_parent(files, head)
     catalogue = migrate.open_catalogue(session, files)
-    found = find_difference(session, catalogue, wanted, next_number(files))
+    found = find_difference(session, catalogue, target, next_number(files))
     if found.draft is None:
         return None
     if found.loses and not destructive:
         raise ConfigError(
-            f"What is wanted would lose {_listed(found.loses)}.",
+            f"The target schema would lose {_listed(found.loses)}.",
             hint='If it may be lost, say why: --destructive "reason" (alembic -x '
             "destructive=reason). Nothing was written.",
             loses=list(found.loses),
@@ -90,38 +90,39 @@ def make_revision(
 
 
 def find_difference(
-    session: Session, catalogue: Catalogue, wanted: Sequence[Statement], mark: str
+    session: Session, catalogue: Catalogue, target: Sequence[Statement], mark: str
 ) -> Found:
-    """Return the revision that leads from what the revisions yield to what is wanted.
+    """Return the revision that leads from what the revisions yield to the target schema.
 
     Asks no server but an embedded one.
 
     Args:
-        wanted: Statements that make the wanted schema from nothing.
+        target: Statements that make the target schema from nothing.
         mark: The number of the revision to be; for the names of what is put aside.
 
     Raises:
         Unsupported: chDB is not installed.
-        RevisionError: A wanted statement fails, or what was found does not lead there.
+        RevisionError: A statement of the target schema fails, or the way found does not lead
+            there.
         StatementFailed: A revision does not run on the embedded server.
 
     """
     with Apart(shadow_difference) as apart:
         names = list(catalogue.graph)
         texts = [s.text for n in names for s in catalogue.compiled(n, Direction.UP).statements]
-        source = imagined_source(session.database, [*texts, *(s.text for s in wanted)])
+        source = imagined_source(session.database, [*texts, *(s.text for s in target)])
         given = RehearsalInput(session.settings, catalogue.files, source, ())
-        return apart.call(given, names, tuple(wanted), mark)
+        return apart.call(given, names, tuple(target), mark)
 
 
 def shadow_difference(
     directory: str,
     given: RehearsalInput,
     revisions: Sequence[str],
-    wanted: Sequence[Statement],
+    target: Sequence[Statement],
     mark: str,
 ) -> Found:
-    """Replay, load what is wanted, find the way, and go it there and back."""
+    """Replay, load the target schema, find the way, and go it there and back."""
     with ShadowEngine(directory, given.settings, given.source) as stage:
 
         def yielded() -> Schema:
@@ -132,7 +133,7 @@ def shadow_difference(
 
         checksums = (f"{name} {given.files[name].checksum}" for name in revisions)
         before = remembered((given.source.fingerprint(), *checksums), yielded)
-        after = _wanted(stage, wanted)
+        after = _target(stage, target)
         return evolve_on(stage, before, after, mark)
 
 
@@ -161,8 +162,8 @@ def evolve_on(stage: ShadowEngine, before: Schema, after: Schema, mark: str) -> 
     return Found(_draft(changes, up, down), changes, tuple(up.loses))
 
 
-def _wanted(stage: ShadowEngine, wanted: Sequence[Statement]) -> Schema:
-    for statement in wanted:
+def _target(stage: ShadowEngine, target: Sequence[Statement]) -> Schema:
+    for statement in target:
         try:
             stage.session.execute(stand_in(statement.text).text)
         except EngineError as error:
@@ -205,7 +206,7 @@ def _judge(stage: ShadowEngine) -> Callable[[str, Sequence[str], str], bool]:
 
 def _prove(stage: ShadowEngine, before: Schema, after: Schema, up: Way, down: Way) -> None:
     stage.load_tables([*before.functions.values(), *before.tables.values()])
-    for way, calls, wanted in (("upgrade", up.calls, after), ("downgrade", down.calls, before)):
+    for way, calls, target in (("upgrade", up.calls, after), ("downgrade", down.calls, before)):
         for statement in statements_of(calls):
             try:
                 stage.session.execute(statement)
@@ -215,7 +216,7 @@ def _prove(stage: ShadowEngine, before: Schema, after: Schema, up: Way, down: Wa
                     f"({' '.join(statement.split())[:120]})",
                     hint="Write this revision by hand: budeval-migrate new blank",
                 ) from error
-        left = compare(kept(wanted), kept(stage.schema()))
+        left = compare(kept(target), kept(stage.schema()))
         if left:
             listed = ", ".join(f"{d.kind} {d.name} {d.part}".strip() for d in left[:5])
             raise RevisionError(

@@ -136,12 +136,12 @@ def diff(
     dry_run: bool = False,
     **options: Any,
 ) -> NewRevision | None:
-    """Write the revision that leads from the revisions there are to a wanted schema.
+    """Write the revision that leads from the revisions there are to a target schema.
 
     It is found, and taken there and back, on an embedded server; no other is asked.
 
     Args:
-        to: A file of SQL statements that make the wanted schema from nothing; or
+        to: A file of SQL statements that make the target schema from nothing; or
             ``module:name`` of SQLAlchemy's MetaData; the setting ``schema`` without it.
         message: The first line of its docstring, and the end of its name.
         name: The end of its name, or the whole of it.
@@ -154,9 +154,9 @@ def diff(
         The revision; None where there is no difference.
 
     Raises:
-        ConfigError: The wanted schema cannot be read, or data would be lost and
+        ConfigError: The target schema cannot be read, or data would be lost and
             ``destructive`` does not say why it may.
-        RevisionError: A wanted statement fails, or no way was found.
+        RevisionError: A statement of the target schema fails, or no way was found.
         Unsupported: chDB is not installed.
 
     """

@@ -1,4 +1,4 @@
-"""``diff`` and ``alembic revision --autogenerate``: from a wanted schema to a revision."""
+"""``diff`` and ``alembic revision --autogenerate``: from a target schema to a revision."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_what_would_lose_data_is_refused_until_somebody_says_why_it_may(shop: Pr
     wanted = "CREATE TABLE events (id UInt64) ENGINE = MergeTree ORDER BY id"
     with pytest.raises(ConfigError) as refused:
         diff(shop, wanted)
-    assert refused.value.message == "What is wanted would lose column name of events."
+    assert refused.value.message == "The target schema would lose column name of events."
     assert refused.value.details["loses"] == ["column name of events"]
     assert list(shop.versions.glob("002*")) == []
     found = diff(shop, wanted, destructive="nobody reads it")
@@ -262,7 +262,7 @@ def test_alembics_autogenerate_writes_the_same_revision(shop: Project) -> None:
     (shop.path / "schema.sql").write_text(EVENTS.replace("name String", "name String, more UInt8"))
     nothing = shop.run("revision", "--autogenerate", "-m", "add more")
     assert nothing.returncode == 255, nothing.output
-    assert "--autogenerate needs to know what is wanted." in nothing.output
+    assert "--autogenerate needs to know the target schema." in nothing.output
     shop.configure(url="clickhouse+http://127.0.0.1:1/shop", schema=str(shop.path / "schema.sql"))
     done = shop.run("revision", "--autogenerate", "-m", "add more")
     assert done.returncode == 0, done.output
@@ -283,7 +283,7 @@ def test_alembics_autogenerate_refuses_what_loses_data_without_a_reason(shop: Pr
     shop.configure(url="clickhouse+http://127.0.0.1:1/shop", schema=str(shop.path / "schema.sql"))
     refused = shop.run("revision", "--autogenerate", "-m", "anew")
     assert refused.returncode != 0
-    assert "What is wanted would lose the rows of events." in refused.output
+    assert "The target schema would lose the rows of events." in refused.output
     done = shop.run("-x", "destructive=starting anew", "revision", "--autogenerate", "-m", "anew")
     assert done.returncode == 0, done.output
     assert 'destructive = "starting anew"' in (shop.versions / "002_anew.py").read_text()
@@ -302,7 +302,7 @@ def test_alembics_check_tells_what_is_wanted_and_not_yielded(
     (project.path / "schema.sql").write_text(EVENTS.replace("name String", "name UInt8"))
     bad = project.run("check")
     assert bad.returncode == 255, bad.output
-    assert "do not yield what is wanted: table events column name type" in bad.output
+    assert "do not yield the target schema: table events column name type" in bad.output
 
 
 def test_a_program_that_asks_alembic_sees_the_statements_and_may_keep_the_file_from_being_written(
