@@ -135,7 +135,7 @@ def _views() -> Iterator[Case]:
     yield from _both("CREATE OR REPLACE VIEW", "CREATE OR REPLACE VIEW x AS SELECT k FROM t")
     yield from _both("DROP VIEW", "DROP VIEW [IF EXISTS] x", "CREATE VIEW x AS SELECT k FROM t")
     copy = "CREATE TABLE copy (n UInt32) ENGINE = MergeTree ORDER BY n"
-    view = "MATERIALIZED VIEW {} mv TO copy AS SELECT n FROM log"
+    view = "MATERIALIZED VIEW {} mv TO copy AS SELECT n FROM t"
     yield from _both("CREATE MATERIALIZED VIEW", "CREATE " + view.format("[IF NOT EXISTS]"), copy)
     yield from _both(
         "DROP MATERIALIZED VIEW", "DROP VIEW [IF EXISTS] mv", copy, "CREATE " + view.format("")
