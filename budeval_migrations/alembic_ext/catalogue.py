@@ -146,12 +146,12 @@ class Catalogue:
         """
         rows = position.applied if position else {}
         lost = [row for name in revisions if name not in self.graph and (row := rows.get(name))]
-        kept = {
-            row.version: _kept_step(row, down)
+        stored = {
+            row.version: _stored_step(row, down)
             for row, down in zip(lost, read_stored_downgrades(self._session, lost), strict=True)
         }
         return [
-            kept.get(name) or self.step(name, Operation.DOWNGRADE, Direction.DOWN)
+            stored.get(name) or self.step(name, Operation.DOWNGRADE, Direction.DOWN)
             for name in revisions
         ]
 
@@ -202,7 +202,7 @@ class Catalogue:
         run_live(self.script(step.revision), step.direction, connection, emit, self._session.redact)
 
 
-def _kept_step(row: LedgerRow, down: CompiledRevision) -> Step:
+def _stored_step(row: LedgerRow, down: CompiledRevision) -> Step:
     return Step(
         row.version,
         Operation.DOWNGRADE,

@@ -278,10 +278,10 @@ class Runner:
         for sentence in self._found_before:
             self._emit(Notice(sentence))
         steps = request.decide(position)
-        kept = [step.revision for step in steps if step.work is not None and not step.work.file]
-        if kept:
+        stored = [step.revision for step in steps if step.work is not None and not step.work.file]
+        if stored:
             self._emit(
-                Notice(f"Run from what the ledger keeps, without a file: {', '.join(kept)}.")
+                Notice(f"Run from what the ledger keeps, without a file: {', '.join(stored)}.")
             )
         if steps:
             steps = placement_on(self._session).place(steps)

@@ -171,8 +171,8 @@ class _Direction:
             return Unless(probe, sql, comment, "exchanged")
 
         refuse = f"ADD CONSTRAINT IF NOT EXISTS {_PAUSE} CHECK 0"
-        # EXCHANGE moves the tables first and the views' ties after them, and an INSERT looks
-        # for its table first and for its views after it: whichever table it finds has to refuse
+        # EXCHANGE moves the tables first and their views after them, and an INSERT looks for its
+        # table first and for its views after it: whichever table it finds has to refuse
         # it, until none is left that began before (26.9, where refusing by the old table alone
         # was seen to miss some; InterpreterRenameQuery.cpp, ClickHouse pull request 108728).
         paused = (

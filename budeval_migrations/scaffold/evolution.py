@@ -69,7 +69,7 @@ def evolve(
     return _Evolution(before, after, mark, judge, pretty, forward).way()
 
 
-def kept(schema: Schema) -> Schema:
+def without_trash(schema: Schema) -> Schema:
     """Leave out what earlier revisions put aside for people to drop."""
     tables = {name: text for name, text in schema.tables.items() if not name.startswith(TRASH)}
     return replace(schema, tables=tables)
@@ -98,7 +98,7 @@ class _Evolution:
         pretty: Format,
         forward: Way | None,
     ) -> None:
-        self._was, self._now = kept(before).tables, kept(after).tables
+        self._was, self._now = without_trash(before).tables, without_trash(after).tables
         self._functions = before.functions, after.functions
         self._database = after.database
         self._mark, self._judge, self._pretty = mark, judge, pretty

@@ -12,7 +12,7 @@ from budeval_migrations.model import Direction, Statement
 from budeval_migrations.model.previews import Difference
 from budeval_migrations.recipes.draft import Draft
 from budeval_migrations.revisions.directory import read_files
-from budeval_migrations.scaffold.evolution import Way, evolve, kept, statements_of
+from budeval_migrations.scaffold.evolution import Way, evolve, statements_of, without_trash
 from budeval_migrations.scaffold.kinds import (
     NewRevision,
     choose_parent,
@@ -148,7 +148,7 @@ def evolve_on(stage: ShadowEngine, before: Schema, after: Schema, mark: str) -> 
         RevisionError: What was found does not lead there, or not back.
 
     """
-    changes = compare(kept(before), kept(after))
+    changes = compare(without_trash(before), without_trash(after))
     if not changes:
         return Found(None)
     stage.session.execute("SET mutations_sync = 2")
@@ -193,7 +193,7 @@ def _judge(stage: ShadowEngine) -> Callable[[str, Sequence[str], str], bool]:
             stage.load_tables([before])
             for statement in statements:
                 stage.session.execute(statement)
-            [(name, made)] = kept(stage.schema()).tables.items()
+            [(name, made)] = without_trash(stage.schema()).tables.items()
         except EngineError:
             return False
         finally:
@@ -216,7 +216,7 @@ def _prove(stage: ShadowEngine, before: Schema, after: Schema, up: Way, down: Wa
                     f"({' '.join(statement.split())[:120]})",
                     hint="Write this revision by hand: budeval-migrate new blank",
                 ) from error
-        left = compare(kept(target), kept(stage.schema()))
+        left = compare(without_trash(target), without_trash(stage.schema()))
         if left:
             listed = ", ".join(f"{d.kind} {d.name} {d.part}".strip() for d in left[:5])
             raise RevisionError(
