@@ -5,3 +5,9 @@ tables, ``types`` what a change of type does, ``waivers`` the comments that allo
 finding, ``rules`` a file for each rule, ``formats`` what a report looks like. May import
 ``sql``, ``errors``, ``model`` and ``findings``.
 """
+
+from budeval_migrations.linter.registry import Rule, Spot
+from budeval_migrations.linter.subject import Said, Subject
+from budeval_migrations.model.findings import Severity
+
+__all__ = ["Rule", "Said", "Severity", "Spot", "Subject"]

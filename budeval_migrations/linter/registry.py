@@ -1,4 +1,8 @@
-"""Every rule, by its code. A module in ``rules`` is registered by being there."""
+"""Every rule, by its code.
+
+A module in ``rules`` is registered by being there; an installed package registers rules of
+its own as entry points of the group ``budeval_migrations.lint_rules``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 
+from budeval_migrations.errors import ConfigError
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.model.findings import Severity
 
@@ -55,12 +61,48 @@ class Rule:
     check: Callable[[Subject], Iterable[Spot]] = _nothing
 
 
+GROUP = "budeval_migrations.lint_rules"
+
+
 @cache
 def rules() -> dict[str, Rule]:
-    """Return every rule by its code, in order."""
+    """Return every rule by its code, in order.
+
+    Raises:
+        ConfigError: An installed package's rule cannot be loaded, or has the code of another.
+
+    """
     package = import_module("budeval_migrations.linter.rules")
-    found: list[Rule] = [
+    every: list[Rule] = [
         import_module(f"{package.__name__}.{module.name}").RULE
         for module in iter_modules(package.__path__)
     ]
-    return {rule.code: rule for rule in sorted(found, key=lambda rule: rule.code)}
+    every += [_installed(point) for point in entry_points(group=GROUP)]
+    found: dict[str, Rule] = {}
+    for rule in sorted(every, key=lambda rule: rule.code):
+        if rule.code in found:
+            names = f"{found[rule.code].name} and {rule.name}"
+            raise ConfigError(
+                f"Two lint rules have the code {rule.code}: {names}.",
+                hint="Uninstall the package of one of them, or give its rule another code.",
+            )
+        found[rule.code] = rule
+    return found
+
+
+def _installed(point: EntryPoint) -> Rule:
+    """Return the rule of an installed package."""
+    try:
+        rule = point.load()
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ConfigError(
+            f"The lint rule {point.value} cannot be loaded: {said}",
+            hint="Correct or uninstall the package that registers it.",
+        ) from error
+    if not isinstance(rule, Rule):
+        raise ConfigError(
+            f"{point.value} is not a lint rule.",
+            hint=f"An entry point of {GROUP} names a budeval_migrations.linter.Rule.",
+        )
+    return rule
