@@ -73,6 +73,11 @@ class Fingerprint:
     functions: Mapping[str, str] = field(default_factory=dict)
     queue: str = ""
 
+    @property
+    def names_alias(self) -> bool:
+        """Whether one of the objects is another name of a table."""
+        return any(mark.startswith("Alias ") for mark in self.objects.values())
+
     def as_json(self) -> str:
         """Return the form that the journal keeps."""
         found = {name: value for name, value in asdict(self).items() if value}
@@ -216,7 +221,7 @@ def _definitions(session: Session, names: set[_Pair]) -> dict[str, _Definition]:
 # (26.9): as if it were no MergeTree table.
 _LAZY = (
     "database IN (SELECT name FROM system.databases "
-    "WHERE position(engine_full, 'lazy_load_tables = 1') > 0)"
+    "WHERE position(engine_full, 'lazy_load_tables') > 0)"
 )
 
 

@@ -107,3 +107,12 @@ def meant(changed: Iterable[str]) -> dict[str, str]:
 def meant_for_statements(changed: Iterable[str]) -> dict[str, str]:
     """Return what goes with a revision's statements, of the settings with these names."""
     return meant(name for name in changed if name in _OF_STATEMENTS)
+
+
+# They change what a query gives without being in its text (26.9).
+_SHAPING = frozenset({*_MEANT, "select", "filter", "order", "where", "extremes", "final"})
+
+
+def for_probe(said: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a revision's SETs a probe may have: nothing that changes its answer."""
+    return {name: value for name, value in said.items() if name not in _SHAPING}

@@ -266,7 +266,10 @@ class Executor:
             progress.known[intent.position] = replace(recorded, last=failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
-        self._worker.sender.wait_for_mutations(intent, total)
+        killed = self._worker.sender.wait_for_mutations(intent, total)
+        if killed:
+            stopped = Reconciled(Outcome.UNKNOWN, killed)
+            raise unknown(intent, total, stopped, task.statement if task else None)
         outcome = intent.outcome(
             JournalEvent.APPLIED, reconciled.why, elapsed_ms=reconciled.elapsed_ms
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from budeval_migrations.clickhouse import queries
@@ -100,8 +101,11 @@ def wait(
     emit: Listener,
     intent: JournalEntry,
     total: int | None,
-) -> None:
+) -> str:
     """Poll until the mutations that a statement made are done.
+
+    Returns:
+        Which was killed before it was done, in a sentence; empty where none was.
 
     Raises:
         MutationFailed: One fails again and again; it is still in the server's queue.
@@ -109,25 +113,29 @@ def wait(
     """
     changes = effect_of(intent)
     if not changes.mutation or not changes.targets:
-        return
+        return ""
     name = changes.targets[0]
     seen = Fingerprint.from_json(intent.before).mutations
     if key(name, session) not in seen:  # of those that have mutations of their own
         name = _real_table(session, name)
     database = name.database or session.database
     table = key(name, session)
-    known = seen.get(table, ())
-    if session.topology.shards > 1:
-        known = ()  # each shard numbers its own
+    # Each shard numbers its own.
+    known = seen.get(table, ()) if session.topology.shards <= 1 else ()
     began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
+    awaited = set[tuple[str, str]]()
     while True:
         look = partial(queries.mutations, database=database, table=name.name, known=known)
-        left = [m for _, made in hosts.ask(look) for m in made if not m.done and not m.killed]
-        if not left:
-            return
+        answers = {str(host): made for host, made in hosts.ask(look)}
+        found = {(host, m.name): m for host, made in answers.items() for m in made}
+        if gone := _killed(awaited, answers.keys(), found):
+            return f"{gone} of {table} was killed before it was done"
+        awaited = {each for each, mutation in found.items() if not mutation.done}
+        if not awaited:
+            return ""
+        left = [found[each] for each in sorted(awaited)]
         lock.check()
-        now = time.monotonic()
-        parts = sum(m.parts for m in left)
+        now, parts = time.monotonic(), sum(m.parts for m in left)
         most = max(most, parts)
         failing = next((m for m in left if m.reason), None)
         failing_since = (failing_since or now) if failing else 0.0
@@ -146,6 +154,18 @@ def wait(
         )
         interrupts.sleep(pause)
         pause = min(pause * 2, _LONGEST_POLL)
+
+
+def _killed(
+    awaited: set[tuple[str, str]], hosts: Collection[str], found: Mapping[tuple[str, str], Mutation]
+) -> str:
+    """Return the names of mutations that ended before they were done.
+
+    KILL MUTATION marks a mutation, and then takes it out of the table.
+    """
+    gone = {each for each in awaited - found.keys() if each[0] in hosts}
+    gone |= {each for each, mutation in found.items() if mutation.killed and not mutation.done}
+    return ", ".join(sorted({name for _, name in gone}))
 
 
 def _failed(

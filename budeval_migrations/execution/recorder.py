@@ -111,6 +111,9 @@ class Recorder:
         ahead = list(self._ahead(task))
         waiting = [t for t in ahead if t.needs_intent]
         found = take(self._session, [t.effect for t in waiting])
+        # By an Alias a later statement may change the same table under another name.
+        cut = next((n for n, each in enumerate(found, start=1) if each.names_alias), len(found))
+        waiting, found = waiting[:cut], found[:cut]
         queue = newest_entry(self._session) if any(t.queued for t in waiting) else ""
         intents = [
             self._entry(t, (replace(f, queue=queue) if t.queued else f).as_json())

@@ -21,6 +21,7 @@ from budeval_migrations.clickhouse.failures import (
     is_passing,
 )
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
+from budeval_migrations.clickhouse.own_settings import for_probe
 from budeval_migrations.errors import (
     ConnectionFailed,
     EngineError,
@@ -134,7 +135,7 @@ class Sender:
             unless = task.statement.unless
             if unless:
                 with self._connection(task) as session:
-                    done = session.query(unless, settings=task.said, patient=True)
+                    done = session.query(unless, settings=for_probe(task.said), patient=True)
                 if done:
                     return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)
@@ -184,7 +185,7 @@ class Sender:
         else:
             self._barrier.lower()
         if task.effect.mutation:
-            self.wait_for_mutations(intent, task.total)
+            self._wait_for_mutations(task, intent)
         return replace(entry, elapsed_ms=int((time.monotonic() - began) * 1000))
 
     def _connection(self, task: Task) -> AbstractContextManager[Session]:
@@ -253,7 +254,7 @@ class Sender:
         if reconciled.outcome is Outcome.UNKNOWN:
             raise unknown(intent, task.total, reconciled, task.statement) from error
         # A change of type that the data does not fit is made all the same, and hangs.
-        self.wait_for_mutations(intent, task.total)
+        self._wait_for_mutations(task, intent)
         if reconciled.error:
             told = EngineError(reconciled.error, code=reconciled.code)
             raise Refused(told, task, intent, passing=is_passing(told)) from error
@@ -278,9 +279,15 @@ class Sender:
         else:
             raise unknown(intent, task.total, reconciled, task.statement) from stop
 
-    def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> None:
+    def _wait_for_mutations(self, task: Task, intent: JournalEntry) -> None:
+        killed = self.wait_for_mutations(intent, task.total)
+        if killed:
+            why = "parts that it had changed stay changed"
+            raise Refused(EngineError(killed), task, intent, clean=False, why=why)
+
+    def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> str:
         """See :func:`.mutations.wait`."""
-        mutations.wait(self._session, self._hosts, self._lock, self._emit, intent, total)
+        return mutations.wait(self._session, self._hosts, self._lock, self._emit, intent, total)
 
 
 def said_of(task: Task, error: EngineError) -> str:

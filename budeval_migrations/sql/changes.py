@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -118,6 +118,8 @@ class Effect:
         rows: The number of rows that stand in an INSERT ... VALUES, if it was counted.
         atomic: An error from the server means that nothing was changed. False
             wherever a mutation can fail: it stays behind, and so does a new type.
+        undoes: Its clauses add and drop the same element: the table's definition may be as it
+            was before, and the values are not.
 
     """
 
@@ -132,3 +134,4 @@ class Effect:
     elements: tuple[Element, ...] = ()
     rows: int | None = None
     atomic: bool = True
+    undoes: bool = field(default=False, compare=False)

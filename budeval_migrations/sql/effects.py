@@ -246,6 +246,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
         return Effect(kind, repeatable=False, mutation=True, atomic=False)  # it may be all of that
     seen = {clause.rule.watch for clause in found}
     unseen = None in seen or temporary
+    keys = [element.key for clause in found for element in clause.elements()]
     mutation = any(clause.rule.mutation for clause in found)
     one = found[0] if len(found) == 1 else None
     changes = {clause.rule.change for clause in found}
@@ -263,6 +264,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
         elements=all_elements(found),
         source=others[0] if len(set(others)) == 1 else None,
         atomic=not piecemeal,
+        undoes=len(set(keys)) < len(keys),
     )
 
 

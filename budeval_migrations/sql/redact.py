@@ -350,7 +350,7 @@ def _inserted(text: str) -> Iterator[Span]:
             at = 0
         elif lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA:
             at += 1
-        elif lexeme.kind is TokenKind.STRING and at in secret:
+        elif lexeme.kind in (TokenKind.STRING, TokenKind.HEREDOC) and at in secret:
             yield lexeme.start, lexeme.end
 
 

@@ -27,23 +27,26 @@ def terminated(text: str) -> str:
 
 
 def printable_sql(text: str) -> str:
-    """Return a statement that means the same, without control characters.
+    """Return a statement that means the same, with fewer control characters.
 
-    In literals and quoted names each becomes an escape of its bytes, elsewhere what `visible`
-    makes of it: there it can only be in a comment or a heredoc.
+    In literals and quoted names each becomes an escape of its bytes, in comments what
+    `visible` makes of it. Rows and heredocs know no escapes, and stay as they are.
     """
-    if not CONTROLS.search(text):
+    if not CONTROLS.search(text) or classify(text).inline_data:
         return text
     try:
         tokens = [(kind, text[start:end]) for kind, start, end in scan(text)]
     except StatementSyntaxError:
-        return visible(text)
-    return "".join(
-        _IN_LITERAL.sub(_in_literal, token)
-        if kind in _ESCAPED and token[0] not in "\u2018\u201c"
-        else visible(token)
-        for kind, token in tokens
-    )
+        return text
+    return "".join(_printable_token(kind, token) for kind, token in tokens)
+
+
+def _printable_token(kind: TokenKind, token: str) -> str:
+    if kind is TokenKind.COMMENT:
+        return visible(token)
+    if kind in _ESCAPED and token[0] not in "\u2018\u201c":
+        return _IN_LITERAL.sub(_in_literal, token)
+    return token
 
 
 def _in_literal(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NoReturn
 
@@ -34,6 +35,8 @@ _CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.ATTACH})
 # Settings with which an answer proves nothing: why, and the values that a server has by itself.
 _EARLY = "the server answers before it is done"
 _NO_PROOF = {
+    "database": ("the statement is about another database than it says", (None,)),
+    "dialect": ("the statements are not SQL", (None, "clickhouse")),
     "async": (_EARLY, (None, "0", "false")),
     "run_query_in_background": (_EARLY, (None, "0", "false")),
     "wait_for_async_insert": (_EARLY, (None, "1", "true")),
@@ -42,7 +45,7 @@ _NO_PROOF = {
         (None, "0"),
     ),
 }
-_IN_ANY = "run_query_in_background"
+_IN_ANY = frozenset({"run_query_in_background", "database", "dialect"})
 _IN_STATEMENTS = {
     **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), "async"),
     **dict.fromkeys((Kind.DROP, Kind.DETACH, Kind.TRUNCATE), "ignore_drop_queries_probability"),
@@ -116,14 +119,37 @@ def _carried_by_set(text: str) -> Values:
 
 def _check_answer(text: str, kind: Kind) -> None:
     """Raise where a statement names a setting by which its answer is no proof."""
-    settings = {_IN_ANY, _IN_STATEMENTS.get(kind, _IN_ANY)}
-    if "\\" not in text and not any(each in text.lower() for each in settings):
+    for setting in sorted(_IN_ANY & set(_settings_named(text))):
+        _refuse(text, setting)
+    setting = _IN_STATEMENTS.get(kind, "")
+    if not setting or ("\\" not in text and setting not in text.lower()):
         return
     reader = Reader(text, read_head(text)[0] if kind is Kind.INSERT else None)
     names = {reader.identifier(lx) for lx in reader.rest if lx.kind in NAMES and not lx.depth}
-    for setting in settings:
-        if setting in {name.lower() for name in names}:
-            _refuse(text, setting)
+    if setting in {name.lower() for name in [*names, *_settings_named(text)]}:
+        _refuse(text, setting)
+
+
+def _settings_named(text: str) -> Iterator[str]:
+    """Yield the names behind each SETTINGS of a statement, at whatever depth; rows have none."""
+    if "settings" not in text.lower():
+        return
+    said = classify(text)
+    reader = Reader(text, read_head(text)[0] if said.inline_data else None)
+    for at, lexeme in enumerate(reader.rest):
+        if lexeme.word != "SETTINGS":
+            continue
+        reader.at = at + 1
+        while reader.peek().kind in NAMES:
+            yield reader.identifier(reader.peek()).lower()
+            depth = reader.peek().depth
+            reader.at += 1
+            while reader.peek().depth >= depth and not (
+                reader.peek().kind is TokenKind.COMMA and reader.peek().depth == depth
+            ):
+                reader.at += 1
+            if not reader.accept_comma():
+                break
 
 
 def _refuse(text: str, setting: str) -> NoReturn:

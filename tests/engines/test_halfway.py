@@ -6,6 +6,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import StatementFailed, StatementOutcomeUnknown
+from budeval_migrations.events import StatementWaiting
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
@@ -70,6 +71,27 @@ HALFWAY = {
         "ALTER TABLE t ATTACH PARTITION 1 FROM s, ATTACH PARTITION 1 FROM missing",
         "CREATE TABLE missing (a Int64) ENGINE = MergeTree PARTITION BY a ORDER BY a",
         "SELECT count() FROM t",
+        [(1,)],
+    ),
+    "the second clause of an ALTER of an Alias names an unknown column": (
+        [TABLE.format("s"), "CREATE TABLE t ENGINE = Alias('s')", "INSERT INTO s VALUES (1, 0)"],
+        "ALTER TABLE t UPDATE b = b + 1 WHERE 1, ADD COLUMN c Int8 AFTER later",
+        "ALTER TABLE s ADD COLUMN later Int8",
+        "SELECT b FROM s",
+        [(1,)],
+    ),
+    "the other half of PARALLEL WITH meets a text that is no SQL": (
+        [
+            TABLE.format("t"),
+            ROW,
+            "CREATE TABLE u (q String) ENGINE = MergeTree ORDER BY q",
+            "CREATE TABLE src (q String) ENGINE = MergeTree ORDER BY q",
+            "INSERT INTO src VALUES ('(')",
+        ],
+        "ALTER TABLE t UPDATE b = b + 1 WHERE 1 "
+        "PARALLEL WITH INSERT INTO u SELECT formatQuery(q) FROM src",
+        "TRUNCATE TABLE src",
+        "SELECT b FROM t",
         [(1,)],
     ),
     "an UPDATE fails at a late block": (
@@ -179,3 +201,35 @@ def test_a_slip_is_corrected_and_the_run_goes_on(stage: Stage, name: str) -> Non
     assert bm.upgrade(**stage.options).applied == ("001_a",)
 
     assert stage.rows(question) == once
+
+
+@modern
+def test_a_mutation_that_is_killed_while_it_is_waited_for_is_not_applied(stage: Stage) -> None:
+    stage.prepare(TABLE.format("t"), "INSERT INTO t SELECT number, 0 FROM numbers(10)")
+    stage.project.write_revision(
+        "001_a", None, "ALTER TABLE t UPDATE b = b + 1 + sleepEachRow(0.2) WHERE 1"
+    )
+
+    def kill(event: object) -> None:
+        if isinstance(event, StatementWaiting) and "to do" in event.what:
+            with stage.session() as session:
+                session.execute("KILL MUTATION WHERE database = currentDatabase() ASYNC")
+
+    with pytest.raises(StatementFailed, match="was killed before it was done"):
+        bm.upgrade(on_event=kill, **stage.options)
+    with pytest.raises(StatementOutcomeUnknown):
+        bm.upgrade(**stage.options)
+
+
+@modern
+def test_a_probe_is_asked_as_it_is_written(stage: Stage) -> None:
+    stage.prepare(TABLE.format("t"), ROW)
+    stage.project.write_revision("001_a", None, "SET offset = 1")
+    file = stage.project.revision_file("001_a")
+    call = "op.execute_unless('SELECT 1 FROM t WHERE a = 1', 'INSERT INTO t VALUES (1, 0)')"
+    head, _, tail = file.read_text().partition("\n\n\ndef downgrade")
+    file.write_text(f"{head}\n    {call}\n\n\ndef downgrade{tail}")
+
+    bm.upgrade(**stage.options)
+
+    assert stage.rows("SELECT count() FROM t") == [(1,)]

@@ -640,7 +640,7 @@ def test_the_parts_of_a_table_that_is_loaded_when_it_is_read_tell_nothing(
 ) -> None:
     lazy = f"lazy_{uuid.uuid4().hex[:8]}"
     stage.prepare(
-        f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = 1",
+        f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = true",
         f"CREATE TABLE {lazy}.t (a Int64) ENGINE = MergeTree ORDER BY a",
         f"INSERT INTO {lazy}.t VALUES (0)",
         f"DETACH DATABASE {lazy}",

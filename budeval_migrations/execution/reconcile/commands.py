@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from budeval_migrations.errors import StatementSyntaxError
+from budeval_migrations.sql.alteration import read_alteration
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 
@@ -47,3 +50,14 @@ def _words(text: str) -> list[str]:
 
 
 _SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
+
+
+def is_one_change(text: str) -> bool:
+    """Tell whether a statement makes one change, so that an error of its analysis means none."""
+    kind = classify(text).kind
+    if kind is Kind.PARALLEL:
+        return False
+    if kind is not Kind.ALTER:
+        return True
+    alteration = read_alteration(text)
+    return alteration is not None and len(alteration.clauses) == 1

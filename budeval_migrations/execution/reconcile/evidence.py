@@ -106,6 +106,8 @@ def _read_tables(
     circle = effect.kind is Kind.RENAME and 2 * len(before.objects) > len(set(keys))
     if outcome is Outcome.NOT_APPLIED and circle and not _has_uuids(before):
         return Evidence(Outcome.UNKNOWN, f"{shown} look alike, and have no UUID to tell them apart")
+    if outcome is Outcome.NOT_APPLIED and effect.undoes:
+        return Evidence(Outcome.UNKNOWN, f"{shown} is as it was before, and would be afterwards")
     if outcome is Outcome.NOT_APPLIED:
         return Evidence(outcome, f"{shown} is as it was before")
     if outcome is Outcome.UNKNOWN:

@@ -35,7 +35,7 @@ from budeval_migrations.errors import EngineError
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
-from budeval_migrations.execution.reconcile.commands import may_have_made
+from budeval_migrations.execution.reconcile.commands import is_one_change, may_have_made
 from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
@@ -172,9 +172,11 @@ class Reconciler:
         For statements that can do a part of their work. An error of the analysis proves
         nothing by its code: a view of the table, or another part of the statement, may have it.
         """
-        from_analysis, effect = is_from_analysis(error), effect_of(intent)
+        effect = effect_of(intent)
+        from_analysis = is_from_analysis(error) and is_one_change(intent.text or intent.statement)
         if not (intent.before and effect.watches):
-            sure = error.code == SYNTAX_ERROR or (from_analysis and effect.kind is Kind.INSERT)
+            known = effect.kind is Kind.INSERT or error.code == SYNTAX_ERROR
+            sure = from_analysis and known
             return "" if sure else "nothing in the catalogue tells what it did before that"
         try:
             shown = self.compare(intent)

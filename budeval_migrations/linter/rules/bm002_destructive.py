@@ -53,6 +53,9 @@ def _check(subject: Subject) -> Iterator[Spot]:
 def _losses(said: Said) -> Iterator[str]:
     if _is_unnamed(said):
         yield "may lose rows or columns of what a parameter names"
+    elif said.kind is Kind.ALTER and said.alteration is None:
+        if said.words[1:2] == ["TABLE"] and _LOSING[Kind.ALTER] & set(said.words):
+            yield "has a clause that lint does not know, and may lose rows or columns"
     elif said.alteration is not None:
         yield from _altered(said)
     elif said.kind in _BY_KIND:

@@ -700,3 +700,17 @@ def test_one_fact_that_is_applied_and_one_that_is_not_are_a_part() -> None:
 
     assert (found.outcome, found.blind) == (UNKNOWN, False)
     assert found.why == "only a part of it took effect"
+
+
+@pytest.mark.parametrize(
+    "order", ["DROP COLUMN c, ADD COLUMN c Int64", "ADD INDEX i a TYPE minmax, DROP INDEX i"]
+)
+def test_an_alter_that_leaves_the_definition_as_it_was_is_not_known(order: str) -> None:
+    same = objects(t="MergeTree 1 a")
+    found = judged(f"ALTER TABLE t {order}", same, same)
+    assert (found.outcome, found.blind) == (UNKNOWN, False)
+
+
+def test_an_alias_is_seen_in_a_fingerprint() -> None:
+    assert objects(t="Alias 1 a").names_alias
+    assert not objects(t="MergeTree 1 a", u="View 2 b").names_alias

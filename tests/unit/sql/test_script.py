@@ -33,7 +33,10 @@ def test_a_statement_ends_where_its_last_line_lets_it(statement: str, end: str) 
         ("SELECT '\\\\\x1b'", r"SELECT '\\\x1b'"),
         ("SELECT 1 AS `a\x07`", r"SELECT 1 AS `a\x07`"),
         ("SELECT 1 /* \u202e */", r"SELECT 1 /* \u202e */"),
-        ("SELECT 'not closed \x1b", r"SELECT 'not closed \x1b"),
+        ("SELECT 'not closed \x1b", "SELECT 'not closed \x1b"),
+        ("SELECT $$a\u200d$$", "SELECT $$a\u200d$$"),
+        ("SELECT \u2018a\u200d\u2019", "SELECT \u2018a\u200d\u2019"),
+        ("INSERT INTO t FORMAT CSV\n1\r\n2\u200d", "INSERT INTO t FORMAT CSV\n1\r\n2\u200d"),
     ],
 )
 def test_a_control_character_is_an_escape_of_its_bytes(written: str, shown: str) -> None:

@@ -53,6 +53,12 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
             "With async the server",
             "Leave it",
         ),
+        ("SET database = 'other'", "With database the statement is about another", "Leave it"),
+        ("SET dialect = 'prql'", "With dialect the statements are not SQL", "Leave it"),
+        ("INSERT INTO t SETTINGS database = 'o' VALUES (1)", "With database the", "Leave it"),
+        ("INSERT INTO t SELECT 5 SETTINGS max_threads = 1, database = 'o'", "With database", "L"),
+        ("CREATE TABLE t AS (SELECT 1 SETTINGS run_query_in_background = 1)", "With run_", "L"),
+        ("DROP TABLE t SETTINGS \"data\\x62ase\" = 'o'", "With database the statement", "Leave"),
         ("SET run_query_in_background = 1", "With run_query_in_background the server", "Leave it"),
         (
             "ALTER TABLE t UPDATE a = 1 WHERE 1 SETTINGS run_query_in_background = 1",
