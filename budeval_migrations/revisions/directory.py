@@ -24,7 +24,8 @@ def not_known() -> ConfigError:
     """Return what is said where there is no project."""
     return ConfigError(
         "No alembic.ini found in this directory.",
-        hint="Run where alembic.ini is, name it with --config, or set versions.",
+        hint="Run where alembic.ini is, name it with --config, or set versions to the "
+        "directory of the revision files.",
     )
 
 
