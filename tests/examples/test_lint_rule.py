@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from tests.support.project import Project
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lint_rule"
+README = (EXAMPLE / "README.md").read_text("utf-8")
+INSTALL, LIST, LINT = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)[0].splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +64,10 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_an_installed_rule_runs_beside_ours(project: Project, site: Path) -> None:
-    listed, found = lint(project, site, "--list"), lint(project, site)
+    assert INSTALL == "pip install examples/lint_rule"
+    listed, found = (lint(project, site, *command.split()[2:]) for command in (LIST, LINT))
 
+    assert (listed.returncode, found.returncode) == (0, 0)
     assert "SHOP001  warning  table-comment" in listed.stdout
     assert "BM001" in listed.stdout
     assert found.stdout.count("SHOP001") == 1
