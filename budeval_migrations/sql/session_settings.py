@@ -119,14 +119,19 @@ def _carried_by_set(text: str) -> Values:
 
 def _check_answer(text: str, kind: Kind) -> None:
     """Raise where a statement names a setting by which its answer is no proof."""
-    for setting in sorted(_IN_ANY & set(_settings_named(text))):
+    said = set(_settings_named(text))
+    for setting in sorted(_IN_ANY & said):
         _refuse(text, setting)
     setting = _IN_STATEMENTS.get(kind, "")
     if not setting or ("\\" not in text and setting not in text.lower()):
         return
     reader = Reader(text, read_head(text)[0] if kind is Kind.INSERT else None)
-    names = {reader.identifier(lx) for lx in reader.rest if lx.kind in NAMES and not lx.depth}
-    if setting in {name.lower() for name in [*names, *_settings_named(text)]}:
+    said |= {
+        reader.identifier(lexeme).lower()
+        for lexeme in reader.rest
+        if lexeme.kind in NAMES and not lexeme.depth
+    }
+    if setting in said:
         _refuse(text, setting)
 
 
