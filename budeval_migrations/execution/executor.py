@@ -31,7 +31,7 @@ from budeval_migrations.events import (
 from budeval_migrations.execution.attempt import Progress
 from budeval_migrations.execution.placement import Placement
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.reconciler import Reconciled
+from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.resume import Applied, check_resumable, edited
@@ -262,17 +262,17 @@ class Executor:
         if reconciled.outcome is Outcome.UNKNOWN:
             raise unknown(intent, total, reconciled, task.statement if task else None)
         if reconciled.outcome is Outcome.NOT_APPLIED:
-            failed = replace(intent, event=JournalEvent.FAILED)
+            failed = reconciled.entry(intent)
             progress.known[intent.position] = replace(recorded, last=failed)
+            if not reconciled.repeatable:
+                self._recorder.record(failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
         killed = self._worker.sender.wait_for_mutations(intent, total)
         if killed:
             stopped = Reconciled(Outcome.UNKNOWN, killed)
             raise unknown(intent, total, stopped, task.statement if task else None)
-        outcome = intent.outcome(
-            JournalEvent.APPLIED, reconciled.why, elapsed_ms=reconciled.elapsed_ms
-        )
+        outcome = reconciled.entry(intent)
         progress.known[intent.position] = replace(recorded, last=outcome)
         self._recorder.record(outcome)
         static = step.work is not None and not step.work.dynamic

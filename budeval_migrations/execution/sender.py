@@ -32,7 +32,8 @@ from budeval_migrations.events import Interrupting, Listener, Notice
 from budeval_migrations.execution import mutations
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.evidence import Outcome
-from budeval_migrations.execution.reconcile.reconciler import Reconciled, Reconciler
+from budeval_migrations.execution.reconcile.reconciled import Reconciled
+from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.task import Task
@@ -201,7 +202,7 @@ class Sender:
         """Wait until every host of the cluster has carried out what is in their queue."""
         reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
-            return _taken(intent, reconciled)
+            return reconciled.entry(intent)
         if not reconciled.error:
             raise unknown(intent, task.total, reconciled, task.statement)
         told = EngineError(reconciled.error, code=reconciled.code)
@@ -247,7 +248,7 @@ class Sender:
         )
         reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
-            return _taken(intent, reconciled)
+            return reconciled.entry(intent)
         if _goes_on(task, error):
             why = "the server may insert the rows after it has answered so"
             reconciled = Reconciled(Outcome.UNKNOWN, why)
@@ -271,11 +272,10 @@ class Sender:
         queries.kill_queries(self._session, intent.query_id)
         reconciled = self._reconciler.reconcile(intent, sent=True)
         if reconciled.outcome is Outcome.APPLIED:
-            self._recorder.note(task, _taken(intent, reconciled))
+            self._recorder.note(task, reconciled.entry(intent))
         elif reconciled.outcome is Outcome.NOT_APPLIED:
-            self._recorder.note(
-                task, intent.outcome(JournalEvent.FAILED, f"interrupted; {reconciled.why}")
-            )
+            stopped = replace(reconciled, why=f"interrupted; {reconciled.why}")
+            self._recorder.note(task, stopped.entry(intent))
         else:
             raise unknown(intent, task.total, reconciled, task.statement) from stop
 
@@ -301,15 +301,6 @@ def said_of(task: Task, error: EngineError) -> str:
 def _goes_on(task: Task, error: EngineError) -> bool:
     """Tell whether the server gave up waiting for its own queue of asynchronous inserts (159)."""
     return task.effect.kind is Kind.INSERT and "async insert" in error.message.lower()
-
-
-def _taken(intent: JournalEntry, reconciled: Reconciled) -> JournalEntry:
-    return intent.outcome(
-        JournalEvent.APPLIED,
-        reconciled.why,
-        rows_read=reconciled.rows_read,
-        rows_written=reconciled.rows_written,
-    )
 
 
 def _passing(task: Task, refused: Refused) -> str:

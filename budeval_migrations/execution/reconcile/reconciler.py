@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
 from budeval_migrations.execution.reconcile.commands import is_one_change, may_have_made
 from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
+from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
@@ -56,27 +56,6 @@ _TELL = 2.0
 # A request that was cut off may reach the server a moment after we look for it.
 _LOOKS = 3
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """What became of a statement.
-
-    Attributes:
-        error: The server's words when it refused it; empty otherwise.
-        code: ClickHouse's code of that error.
-        pending: Hosts of a cluster that have not come to it yet.
-
-    """
-
-    outcome: Outcome
-    why: str
-    error: str = ""
-    code: int = 0
-    elapsed_ms: int = 0
-    rows_read: int = 0
-    rows_written: int = 0
-    pending: tuple[str, ...] = ()
 
 
 class Reconciler:
@@ -351,9 +330,10 @@ class Reconciler:
     def _harmless(self, intent: JournalEntry) -> Reconciled | None:
         """Run it again, where twice is the same as once."""
         if intent.note == BACKFILL:
-            return Reconciled(Outcome.NOT_APPLIED, "it goes on after its last finished chunk")
+            why = "it goes on after its last finished chunk"
+            return Reconciled(Outcome.NOT_APPLIED, why, repeatable=True)
         if intent.note == REPEATABLE or effect_of(intent).repeatable:
-            return Reconciled(Outcome.NOT_APPLIED, "it may be run twice")
+            return Reconciled(Outcome.NOT_APPLIED, "it may be run twice", repeatable=True)
         return None
 
     def _shown(self, intent: JournalEntry) -> Reconciled | None:

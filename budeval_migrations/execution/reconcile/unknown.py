@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from budeval_migrations.errors import DistributedDDLPending, StatementOutcomeUnknown
-from budeval_migrations.execution.reconcile.reconciler import Reconciled
+from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.model import Statement
 from budeval_migrations.state.unfinished import JournalEntry
