@@ -6,7 +6,7 @@ one after the other, too. :mod:`.parallel` sends them at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from budeval_migrations.errors import (
     EngineError,
     LockError,
     MigrationError,
+    RevisionError,
     StatementError,
 )
 from budeval_migrations.events import (
@@ -291,14 +292,13 @@ class Executor:
                 raise progress.fatal  # the revision has caught it, and goes on
             known_at = begun.pop(statement_hash(statement), None)
             position = known_at or first + 1
-            placed = self._placement.statement(step, position, statement)
-            task = make_task(self._session, self._state, step, position, None, placed)
-            if applied.take(task):
-                progress.position += 1
-                self._skip(progress, task, "applied by an earlier run")
-                return
-            first = max(first, position)
             try:
+                task = self._place(progress, position, statement)
+                if applied.take(task):
+                    progress.position += 1
+                    self._skip(progress, task, "applied by an earlier run")
+                    return
+                first = max(first, position)
                 self._do(progress, task)
                 self._worker.barrier.wait()  # what the revision reads next, it may read anywhere
             except Refused as refused:
@@ -325,6 +325,15 @@ class Executor:
         finally:
             for refused in progress.refused:
                 self._emit(Notice(_passed_over(refused)))
+
+    def _place(self, progress: Progress, position: int, statement: Statement) -> Task:
+        """Return the task of a statement that a dynamic revision has just given."""
+        try:
+            placed = self._placement.statement(progress.step, position, statement)
+        except RevisionError:
+            progress.position, progress.current = position, statement
+            raise
+        return make_task(self._session, self._state, progress.step, position, None, placed)
 
     def _do(self, progress: Progress, task: Task) -> None:
         progress.position += 1
@@ -384,16 +393,3 @@ def _passed_over(refused: Refused) -> str:
         f"{intent.revision} statement {intent.position} was refused, and the revision went on: "
         f"{f'ClickHouse {code}: ' if code else ''}{refused.reason}"
     )
-
-
-def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> None:
-    """Raise when a statement that an earlier run applied was edited since.
-
-    Raises:
-        ChecksumMismatch: Names the statement, with both texts.
-
-    """
-    for step in steps:
-        unfinished = state.unfinished_runs.get(step.key)
-        if unfinished is not None:
-            check_resumable(step, unfinished, tasks_of(session, state, step))

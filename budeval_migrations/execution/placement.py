@@ -14,6 +14,7 @@ from dataclasses import replace
 from budeval_migrations.clickhouse.cluster.topology import Arrangement, Topology
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import RevisionError
+from budeval_migrations.execution.own_tables import check_own_tables
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
@@ -60,12 +61,10 @@ class Placement:
         """Return the steps with the statements as they will be sent.
 
         Raises:
-            RevisionError: A statement has no known place for ON CLUSTER, or its rows
-                would stay on one host.
+            RevisionError: A statement has no known place for ON CLUSTER, its rows would
+                stay on one host, or it would change the tables of this package.
 
         """
-        if self._topology.arrangement is Arrangement.SINGLE:
-            return list(steps)
         return [self._step(step) for step in steps]
 
     def statement(self, step: Step, position: int, statement: Statement) -> Statement:
@@ -78,9 +77,10 @@ class Placement:
             RevisionError: See :meth:`place`.
 
         """
-        if self._topology.arrangement is Arrangement.SINGLE:
-            return statement
         try:
+            check_own_tables(statement.text, self._database)
+            if self._topology.arrangement is Arrangement.SINGLE:
+                return statement
             text = self._text(step, position, statement)
             if statement.backfill is None and self._topology.hosts:
                 self._check_rows(statement)
@@ -91,6 +91,7 @@ class Placement:
                 hint=error.hint,
                 revision=step.revision,
                 statement=position,
+                reason=error.message,
             ) from error
         self._remember(text)
         queued = self._topology.on_cluster and is_on_cluster(text)

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ChecksumMismatch
-from budeval_migrations.execution.task import Task
+from budeval_migrations.execution.task import Task, tasks_of
 from budeval_migrations.model import Step
+from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, Recorded, UnfinishedRun
 
 _SHOWN = 400
+
+
+def check_steps(session: Session, state: LedgerState, steps: Iterable[Step]) -> None:
+    """Raise when a statement that an earlier run applied was edited since.
+
+    Raises:
+        ChecksumMismatch: Names the statement, with both texts.
+
+    """
+    for step in steps:
+        unfinished = state.unfinished_runs.get(step.key)
+        if unfinished is not None:
+            check_resumable(step, unfinished, tasks_of(session, state, step))
 
 
 def check_resumable(step: Step, unfinished: UnfinishedRun, tasks: Iterable[Task]) -> None:

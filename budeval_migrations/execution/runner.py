@@ -22,7 +22,7 @@ from budeval_migrations.events import Interrupting, Listener, Notice, Notices, R
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
 from budeval_migrations.execution.cost_estimate import CostEstimate
-from budeval_migrations.execution.executor import Executor, Live, check_steps
+from budeval_migrations.execution.executor import Executor, Live
 from budeval_migrations.execution.parallel import ParallelExecutor
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.planner import Files, Graph, Position, StatementsChecksum
@@ -34,6 +34,7 @@ from budeval_migrations.execution.problems import (
     refuse,
     unfinished,
 )
+from budeval_migrations.execution.resume import check_steps
 from budeval_migrations.execution.task import tasks_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (

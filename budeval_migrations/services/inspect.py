@@ -18,12 +18,12 @@ from budeval_migrations.errors import (
     MigrationError,
     RevisionError,
 )
-from budeval_migrations.execution.executor import check_steps
 from budeval_migrations.execution.host_comparison import compare_hosts
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.preflight import check_syntax
 from budeval_migrations.execution.problems import find_problems, refuse, unfinished
+from budeval_migrations.execution.resume import check_steps
 from budeval_migrations.execution.statuses import revision_statuses
 from budeval_migrations.model import (
     Direction,

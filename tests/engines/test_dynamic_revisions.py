@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.errors import MigrationError, StatementFailed
+from budeval_migrations.errors import MigrationError, RevisionError, StatementFailed
 from tests.engines.stage import TABLE, Stage
 from tests.support.targets import engine_parameters
 
@@ -100,3 +100,23 @@ def test_a_revision_cannot_go_on_after_a_statement_that_left_something_behind(
         assert f"budeval-migrate repair --revision 002_it --statement 2 {answer}" in error.hint
     assert _texts(stage, "SELECT count() FROM t1 WHERE s = 'y'") == [("0",)]
     assert [row[1:3] for row in _texts(stage, _JOURNAL)] == [("applied", "0"), ("doubtful", "395")]
+
+
+def test_a_revision_cannot_remove_the_record_of_what_is_applied(stage: Stage) -> None:
+    error = _run(stage, _CATCHES.format(statement="TRUNCATE TABLE schema_migrations"))
+    assert isinstance(error, StatementFailed), error
+    assert (error.index, error.line) == (2, 13)
+    assert error.reason == (
+        "The statement would change schema_migrations, and with it the record of what is applied."
+    )
+    assert _texts(stage, "SELECT * FROM t1") == [("1", "x")]
+    versions = _texts(stage, "SELECT version FROM schema_migrations ORDER BY sequence")
+    assert versions == [("001_t",), ("002_it",)]
+
+
+def test_nothing_is_sent_of_a_run_that_would_remove_the_record(stage: Stage) -> None:
+    stage.project.write_revision("001_t", None, TABLE.format(name="t1"))
+    stage.project.write_revision("002_it", "001_t", "TRUNCATE TABLE schema_migrations_journal")
+    with pytest.raises(RevisionError, match=r"002_it  statement 1 .* schema_migrations_journal"):
+        bm.upgrade(**stage.options)
+    assert bm.status(**stage.options).current == ()
