@@ -28,8 +28,9 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import Name, effect
-from budeval_migrations.sql.on_cluster import is_on_cluster, put_on_cluster
+from budeval_migrations.sql.on_cluster import is_of_server, is_on_cluster, put_on_cluster
 from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.replicated import engine_of, replicate, server_chooses_engine
 from budeval_migrations.sql.stand_in import stand_in
 
@@ -124,7 +125,10 @@ class Placement:
             _require_engine(text)
             path = "" if topology.uuids else self._path(step, position, statement)
             text = replicate(text, path, topology.replica)
-        return put_on_cluster(text, topology.cluster) if topology.on_cluster else text
+        if topology.on_cluster:
+            return put_on_cluster(text, topology.cluster)
+        self._check_in_database(text)
+        return text
 
     def _path(self, step: Step, position: int, statement: Statement) -> str:
         """Return where Keeper has a table: the same on all replicas, and no other table's.
@@ -139,6 +143,23 @@ class Placement:
         down = "-down" if step.direction is Direction.DOWN else ""
         made_by = f"{step.revision}-{position}{down}"
         return f"/clickhouse/tables/{{shard}}/{database}/{table}/{made_by}"
+
+    def _check_in_database(self, text: str) -> None:
+        """Refuse what a Replicated database does not replicate: it is not in a database."""
+        if classify(text).kind is Kind.PARALLEL:
+            for part in parts(text):
+                self._check_in_database(part.text)
+            return
+        if not is_of_server(text) or is_on_cluster(text):
+            return
+        if {name.name for name in effect(text).targets} == {self._database}:
+            return  # it is there, or the run would not have come here
+        raise RevisionError(
+            f"Only one host would run it: a Replicated database replicates what is in it, and "
+            f"this is not: {excerpt(text)}",
+            hint=f"Write ON CLUSTER {quote.identifier(self._database)} into the statement; or, "
+            "where one host is meant, or the servers keep it in Keeper, say op.execute_here.",
+        )
 
     def _check_rows(self, statement: Statement) -> None:
         """Refuse rows that would be on one host, or in one shard, and look inserted."""

@@ -132,7 +132,7 @@ class Clause:
             new = _dotted(reader) if reader.accept("TO") else ""
             both = Element(what.lower(), name, False), Element(what.lower(), new, True)
             return both if new else ()
-        if verb not in ("ADD", "DROP") or reader.peek().word == "NESTED":
+        if verb not in ("ADD", "DROP") or reader.identifier(reader.peek()) == "Nested":
             return ()  # Nested makes a column of each of its own
         return (Element(what.lower(), name, verb == "ADD"),)
 

@@ -102,7 +102,6 @@ def index_effect(kind: Kind, reader: Reader, guard: tuple[str, ...]) -> Effect:
     index = reader.identifier(reader.peek())
     reader.at += 1
     reader.accept("ON")
-    reader.accept("TABLE")
     table = reader.name()
     return Effect(
         kind,

@@ -73,7 +73,9 @@ _OPERATORS = frozenset(
     {"AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "DIV", "MOD", "THEN", "ELSE"}
     | {"WHEN", "CASE", "INTERVAL", "AS", "GLOBAL", "DISTINCT", "BY", "TO", "WHERE", "SET"}
 )
-_ELEMENTS = {
+# By the word that an element begins with, what else it says: old servers do not quote the
+# names of columns, which may be such words.
+MARKS = {
     "INDEX": frozenset({"TYPE"}),
     "PROJECTION": frozenset({"SELECT", "WITH", "INDEX"}),
     "CONSTRAINT": frozenset({"CHECK", "ASSUME"}),
@@ -172,7 +174,7 @@ def read_definition(text: str) -> Definition | None:
         first = element[0].word
         words = {lexeme.word for lexeme in element[2:]}
         named = len(element) > 2 and element[1].kind in NAMES
-        if named and words & _ELEMENTS.get(first, frozenset()):
+        if named and words & MARKS.get(first, frozenset()):
             label = reader.identifier(element[1])
             found[first][label] = _text(text, element[2:])
         elif first == "PRIMARY" and element[1:2] and element[1].word == "KEY":

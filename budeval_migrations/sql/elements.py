@@ -5,15 +5,9 @@ May import the other modules of ``sql``.
 
 from __future__ import annotations
 
+from budeval_migrations.sql.definition import MARKS
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
-
-# Old servers do not quote the names of columns, which may be these words.
-_OTHERS = {
-    "INDEX": frozenset({"TYPE"}),
-    "PROJECTION": frozenset({"SELECT", "WITH"}),
-    "CONSTRAINT": frozenset({"CHECK", "ASSUME"}),
-}
 
 
 def elements(definition: str) -> set[str]:
@@ -42,6 +36,6 @@ def elements(definition: str) -> set[str]:
 def _key(reader: Reader) -> str:
     first = reader.peek()
     words = {lexeme.word for lexeme in reader.rest[2:]}
-    if reader.peek(1).kind in NAMES and words & _OTHERS.get(first.word, frozenset()):
+    if reader.peek(1).kind in NAMES and words & MARKS.get(first.word, frozenset()):
         return f"{first.word.lower()} {reader.identifier(reader.peek(1))}"
     return f"column {reader.identifier(first)}"

@@ -27,6 +27,8 @@ _NOT_DISTRIBUTED = frozenset(
     {Kind.SELECT, Kind.INSERT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN}
     | {Kind.CHECK, Kind.SET, Kind.USE, Kind.EMPTY}
 )
+_VERBS = frozenset({"CREATE", "ALTER", "DROP", "ATTACH", "DETACH", "RENAME"})
+_OF_SERVER = frozenset({"FUNCTION", "NAMED", "WORKLOAD", "RESOURCE", "DATABASE"})
 _NAMED = frozenset({*NAMES, TokenKind.STRING})
 _AFTER_TABLE = frozenset({"TO", "FROM", "ON", "IN", "AS", "FOR", "USING", "RENAME"})
 
@@ -88,6 +90,20 @@ def is_on_cluster(text: str) -> bool:
     if classify(text).kind is Kind.PARALLEL:
         return any(_look(part.text).there for part in parts(text))
     return _look(text).there
+
+
+def is_of_server(text: str) -> bool:
+    """Return whether a statement is about something that is in no database.
+
+    Functions, named collections, workloads, resources, users and their like, and databases.
+    """
+    if classify(text).kind is Kind.ACCESS:
+        return True
+    reader = Reader(text)
+    verb = reader.peek().word
+    reader.at += 1
+    reader.accept("OR", "REPLACE")
+    return verb in _VERBS and reader.peek().word in _OF_SERVER and reader.peek(1).kind in NAMES
 
 
 def take_off_cluster(text: str) -> str:

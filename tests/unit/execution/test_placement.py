@@ -138,6 +138,46 @@ def test_what_needs_no_engine_of_its_own_is_sent_as_it_is(text: str) -> None:
     assert statement.sent == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE FUNCTION f AS x -> x + 1",
+        "CREATE OR REPLACE FUNCTION f AS x -> x + 1",
+        "DROP FUNCTION IF EXISTS f",
+        "CREATE USER u IDENTIFIED WITH no_password",
+        "GRANT SELECT ON t TO u",
+        "CREATE ROW POLICY p ON t USING 1 TO u",
+        "CREATE NAMED COLLECTION c AS a = 1",
+        "ALTER NAMED COLLECTION c SET a = 2",
+        "CREATE WORKLOAD w",
+        "CREATE DATABASE more",
+        "DROP DATABASE more",
+        "TRUNCATE TABLE t PARALLEL WITH DROP FUNCTION f",
+    ],
+)
+def test_a_replicated_database_does_not_replicate_what_is_not_in_it(text: str) -> None:
+    with pytest.raises(RevisionError, match="Only one host would run it") as caught:
+        place(ITSELF, text)
+    assert caught.value.hint.startswith("Write ON CLUSTER `d` into the statement")
+    [here] = place(ITSELF, text, reach=Reach.HERE)
+    [alone] = place(Topology(), text)
+    assert here.sent == alone.sent == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE FUNCTION f ON CLUSTER d AS x -> x + 1",
+        "CREATE DATABASE IF NOT EXISTS d ENGINE = Replicated('/d', 's', 'r')",
+        "DROP TABLE function",
+        "ALTER TABLE t ADD COLUMN named Int8",
+    ],
+)
+def test_what_is_in_it_or_on_the_cluster_passes(text: str) -> None:
+    [statement] = place(ITSELF, text)
+    assert statement.sent == text
+
+
 def test_what_makes_it_the_same_statement_is_what_the_file_says() -> None:
     [statement] = place(OLD, CREATE)
     assert statement.parts() == [CREATE]

@@ -22,6 +22,11 @@ from budeval_migrations.sql.elements import elements
             "ENGINE = Log",
             {"column a", "column index", "column projection", "column constraint"},
         ),
+        (
+            "CREATE TABLE d.t (`a` Int8, PROJECTION p INDEX a TYPE basic) ENGINE = MergeTree "
+            "ORDER BY a",
+            {"column a", "projection p"},
+        ),
         ("CREATE MATERIALIZED VIEW d.v TO d.t (`b` UInt8) AS SELECT (1, 2) AS b", {"column b"}),
         ("CREATE TABLE d.t (`a` Int8) ENGINE = Memory", {"column a"}),
         ("ATTACH DATABASE d ENGINE = Atomic", set()),
