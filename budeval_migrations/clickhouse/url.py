@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.settings import DEFAULT_DATABASE, Settings, check_database
+from budeval_migrations.sql.session_settings import why_no_proof
 
 
 class _Driver(NamedTuple):
@@ -139,7 +140,19 @@ def parse_url(settings: Settings) -> URL:
             f"There is no port {url.port} in {url.drivername}://{url.host}.",
             hint="A port is a number from 1 to 65535; ClickHouse's are 8123 (HTTP), 9000 (native).",
         )
+    _check_settings(url)
     return url.set(database=database_name(settings, url))
+
+
+def _check_settings(url: URL) -> None:
+    """Refuse a setting with which nobody would know what became of a statement."""
+    for name, values in url.query.items():
+        for value in [values] if isinstance(values, str) else values:
+            if why := why_no_proof(name, value):
+                hint = "Leave it out: nobody would know what became of a statement."
+                if name == "database":
+                    hint = "Write the database as the path of the URL, behind the host."
+                raise ConfigError(f"With {name} in the URL {why}.", hint=hint)
 
 
 def _is_torn(text: str, url: URL) -> bool:

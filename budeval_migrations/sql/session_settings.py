@@ -111,15 +111,21 @@ def _carried_by_set(text: str) -> Values:
             f"What this SET says cannot be read: {excerpt(text)}",
             hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
         )
-    for name in found.keys() & _NO_PROOF:
-        if found[name] not in _NO_PROOF[name][1]:
+    for name, value in found.items():
+        if why_no_proof(name, value):
             _refuse(text, name)
     return found
 
 
+def why_no_proof(name: str, value: str | None) -> str:
+    """Return why an answer proves nothing where a setting has this value; mostly empty."""
+    why, harmless = _NO_PROOF.get(name, ("", (value,)))
+    return "" if value in harmless else why
+
+
 def _check_answer(text: str, kind: Kind) -> None:
     """Raise where a statement names a setting by which its answer is no proof."""
-    said = set(_settings_named(text))
+    said = set(settings_named(text))
     for setting in sorted(_IN_ANY & said):
         _refuse(text, setting)
     setting = _IN_STATEMENTS.get(kind, "")
@@ -135,7 +141,7 @@ def _check_answer(text: str, kind: Kind) -> None:
         _refuse(text, setting)
 
 
-def _settings_named(text: str) -> Iterator[str]:
+def settings_named(text: str) -> Iterator[str]:
     """Yield the names behind each SETTINGS of a statement, at whatever depth; rows have none."""
     if "settings" not in text.lower():
         return

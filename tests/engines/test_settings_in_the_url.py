@@ -71,3 +71,22 @@ def test_options_of_the_driver_stay_its_own(stage: Stage) -> None:
 def test_a_path_is_not_dropped_in_silence(scheme: str) -> None:
     with pytest.raises(ConfigError, match="The URL's path is some/path/shop"):
         bm.status(url=f"{scheme}://h/some/path/shop")
+
+
+@pytest.mark.parametrize("scheme", ["clickhouse+http", "clickhouse+native", "clickhousedb"])
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("wait_for_async_insert=0", "the server answers before it is done"),
+        ("run_query_in_background=1", "the server answers before it is done"),
+        ("ignore_drop_queries_probability=1", "the server says that it dropped what it did not"),
+        ("dialect=prql", "the statements are not SQL"),
+        ("database=other", "the statement is about another database than it says"),
+    ],
+)
+def test_a_setting_that_makes_answers_worthless_is_refused(
+    scheme: str, option: str, why: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bm.status(url=f"{scheme}://h/shop?{option}")
+    assert caught.value.message == f"With {option.partition('=')[0]} in the URL {why}."

@@ -13,6 +13,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.created import step_over_object
 from budeval_migrations.sql.definition import Column
 from budeval_migrations.sql.reader import Reader
+from budeval_migrations.sql.session_settings import settings_named
 
 _CLAUSES = {
     ("DROP", "PARTITION"): "drops a partition of",
@@ -107,8 +108,17 @@ def _replaced(said: Said) -> Iterator[str]:
         yield f"replaces the rows of {shown(filled)} at every refresh"
     table = said.before.get(said.definition.name)
     replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
-    if replaces and table is not None and table.holds_rows and not said.makes(table):
+    # Of a table that no revision made, as of one that DROP names.
+    holds = said.kind is Kind.CREATE_TABLE if table is None else table.holds_rows
+    if replaces and holds and not said.temporary and not said.makes(table):
         yield f"replaces the table {shown(said.definition.name)}, rows and all"
+
+
+def _overwritten(said: Said) -> Iterator[str]:
+    settings = {*settings_named(said.text), *(name for name, _ in said.statement.settings)}
+    for name in sorted(settings):
+        if name.endswith("_truncate_on_insert"):
+            yield f"may overwrite files, by {name}"
 
 
 def _dropped(said: Said) -> Iterator[str]:
@@ -172,6 +182,7 @@ _BY_KIND: dict[Kind, Callable[[Said], Iterator[str]]] = {
     Kind.DROP: _dropped,
     Kind.DETACH: _dropped,
     Kind.SYSTEM: _system,
+    Kind.INSERT: _overwritten,
     **dict.fromkeys(_VERBS, _emptied),
     **dict.fromkeys(_TABLE_LIKE, _replaced),
 }

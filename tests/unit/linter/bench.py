@@ -9,6 +9,7 @@ from budeval_migrations.linter.known import Tables
 from budeval_migrations.linter.registry import rules
 from budeval_migrations.linter.subject import Said, Subject, read_statements
 from budeval_migrations.model import CompiledRevision, Direction, Reach, Statement
+from budeval_migrations.sql.session_settings import Carrier
 
 EVENTS = """
 CREATE TABLE IF NOT EXISTS events
@@ -75,12 +76,13 @@ def _read(
     unless: str | None = None,
 ) -> tuple[tuple[Said, ...], Tables]:
     file = f"versions/{revision}.py"
+    carrier = Carrier()
     compiled = CompiledRevision(
         revision,
         direction,
         file,
         tuple(
-            Statement(text, file, line, unless, reach=reach)
+            carrier.take(Statement(text, file, line, unless, reach=reach))
             for line, text in enumerate(statements, start=10)
         ),
     )

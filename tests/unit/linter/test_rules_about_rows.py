@@ -112,6 +112,29 @@ CASES = {
             ],
         ),
         Case(
+            "a table that no revision made is replaced",
+            ["CREATE OR REPLACE TABLE other.t (a Int8) ENGINE = MergeTree ORDER BY a"],
+            [
+                "the upgrade replaces the table other.t, rows and all, and the file does not say "
+                "that it may"
+            ],
+        ),
+        Case(
+            "files are overwritten",
+            [
+                "INSERT INTO FUNCTION file('a.csv') SELECT * FROM events "
+                "SETTINGS engine_file_truncate_on_insert = 1",
+                "SET s3_truncate_on_insert = 1",
+                "INSERT INTO FUNCTION s3('https://b/a.csv') SELECT * FROM events",
+            ],
+            [
+                "the upgrade may overwrite files, by engine_file_truncate_on_insert, and the file "
+                "does not say that it may",
+                "the upgrade may overwrite files, by s3_truncate_on_insert, and the file does not "
+                "say that it may",
+            ],
+        ),
+        Case(
             "a helper table of the same revision may go, under any name",
             [
                 "CREATE TABLE helper (a Int8) ENGINE = MergeTree ORDER BY a",

@@ -179,12 +179,11 @@ CASES = {
             settings=CLUSTER,
         ),
         Case(
-            "MergeTree, engines without rows, temporary tables",
+            "MergeTree, engines without rows",
             [
                 "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a",
                 "CREATE TABLE u (a Int8) ENGINE = Distributed(main, currentDatabase(), t)",
                 "CREATE TABLE n (a Int8) ENGINE = Null",
-                "CREATE TEMPORARY TABLE x (a Int8) ENGINE = Memory",
             ],
             settings=CLUSTER,
         ),
