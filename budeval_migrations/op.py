@@ -13,6 +13,7 @@ from alembic import op as _alembic
 from alembic.operations import Operations
 
 from budeval_migrations.alembic_ext import directives
+from budeval_migrations.recipes.latest_rows import LatestRows as LatestRows
 
 if TYPE_CHECKING:
     from alembic.op import *  # noqa: F403
@@ -40,6 +41,7 @@ execute_here = _directive(directives.ExecuteWithReachOp.execute_here)
 execute_unless = _directive(directives.ExecuteUnlessOp.execute_unless)
 execute_unreplicated = _directive(directives.ExecuteWithReachOp.execute_unreplicated)
 parallel = _directive(directives.ParallelOp.parallel)
+rebuild_table = _directive(directives.RebuildTableOp.rebuild_table)
 
 if not TYPE_CHECKING:  # a type checker would believe that every name is there
 

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from alembic.operations import MigrateOperation, Operations
 
 from budeval_migrations.alembic_ext.impl import ClickHouseImpl
-from budeval_migrations.errors import RevisionCompileError
-from budeval_migrations.model import Backfill, Reach
+from budeval_migrations.errors import ConfigError, RevisionCompileError, StatementSyntaxError
+from budeval_migrations.model import Backfill, Reach, Statement
+from budeval_migrations.recipes.latest_rows import LatestRows, rebuild_latest
 
 
 @Operations.register_operation("execute_file")
@@ -194,6 +195,71 @@ class ParallelOp(MigrateOperation):
 
         """
         return _impl(operations).sink.parallel()
+
+
+@Operations.register_operation("rebuild_table")
+class RebuildTableOp(MigrateOperation):
+    """``op.rebuild_table(...)``: another definition of a table, while clients use it."""
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        self.statements = statements
+
+    @classmethod
+    def rebuild_table(
+        cls,
+        operations: Operations,
+        table: str,
+        create: str,
+        *,
+        copy: LatestRows,
+        built_as: str = "",
+        kept_as: str = "",
+        recipe: int = 1,
+    ) -> None:
+        """Give a table another key, partitioning or set of indices, while clients use it.
+
+        Builds the new table beside the old one, copies the rows, exchanges the two tables,
+        copies what was written meanwhile, checks that nothing is missing, and drops the old
+        table. The new table has the same columns. ``plan`` and ``--sql`` show each statement.
+        If a check fails, the revision stops and both tables stay. A killed run is resumed in
+        the middle.
+
+        Args:
+            table: The table, in the current database.
+            create: ``CREATE TABLE IF NOT EXISTS`` of the table as it shall be.
+            copy: Which rows are copied: ``op.LatestRows(…)``.
+            built_as: The new table's name before the exchange; ``<table>_new`` by default.
+            kept_as: The old table's name after the exchange; ``<table>_old`` by default.
+            recipe: The version of the statements. A revision that names it gives the same
+                statements under each later package. 0 lacks the check that the table has
+                another sorting key than it shall have.
+
+        Raises:
+            RevisionCompileError: The statement does not create the table, its engine is not
+                ReplacingMergeTree(version), or the version of the recipe is not known.
+
+        """
+        built_as, kept_as = built_as or f"{table}_new", kept_as or f"{table}_old"
+        try:
+            statements = rebuild_latest(table, create, copy, (built_as, kept_as), recipe)
+        except (ConfigError, StatementSyntaxError) as error:
+            raise RevisionCompileError(error.message, hint=error.hint) from error
+        operations.invoke(cls(statements))
+
+
+@Operations.implementation_for(RebuildTableOp)
+def _rebuild_table(operations: Operations, operation: RebuildTableOp) -> None:
+    _expand(operations, operation.statements)
+
+
+def _expand(operations: Operations, statements: Sequence[Statement]) -> None:
+    """Take the statements of a recipe as if the revision had written them."""
+    sink = _impl(operations).sink
+    for statement in statements:
+        if statement.backfill is not None:
+            sink.backfill(statement.backfill)
+        else:
+            sink.script(statement.text, unless=statement.unless)
 
 
 def _impl(operations: Operations) -> ClickHouseImpl:
