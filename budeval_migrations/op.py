@@ -14,6 +14,9 @@ from alembic.operations import Operations
 
 from budeval_migrations.alembic_ext import directives
 from budeval_migrations.recipes.latest_rows import LatestRows as LatestRows
+from budeval_migrations.recipes.view_history import History as History
+from budeval_migrations.recipes.view_history import InnerTable as InnerTable
+from budeval_migrations.recipes.view_history import OwnTable as OwnTable
 
 if TYPE_CHECKING:
     from alembic.op import *  # noqa: F403
@@ -41,6 +44,7 @@ execute_here = _directive(directives.ExecuteWithReachOp.execute_here)
 execute_unless = _directive(directives.ExecuteUnlessOp.execute_unless)
 execute_unreplicated = _directive(directives.ExecuteWithReachOp.execute_unreplicated)
 parallel = _directive(directives.ParallelOp.parallel)
+create_view_with_history = _directive(directives.CreateViewWithHistoryOp.create_view_with_history)
 rebuild_table = _directive(directives.RebuildTableOp.rebuild_table)
 
 if not TYPE_CHECKING:  # a type checker would believe that every name is there

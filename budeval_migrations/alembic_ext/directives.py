@@ -11,6 +11,12 @@ from budeval_migrations.alembic_ext.impl import ClickHouseImpl
 from budeval_migrations.errors import ConfigError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, Reach, Statement
 from budeval_migrations.recipes.latest_rows import LatestRows, rebuild_latest
+from budeval_migrations.recipes.view_history import (
+    History,
+    InnerTable,
+    OwnTable,
+    view_with_history,
+)
 
 
 @Operations.register_operation("execute_file")
@@ -249,6 +255,55 @@ class RebuildTableOp(MigrateOperation):
 
 @Operations.implementation_for(RebuildTableOp)
 def _rebuild_table(operations: Operations, operation: RebuildTableOp) -> None:
+    _expand(operations, operation.statements)
+
+
+@Operations.register_operation("create_view_with_history")
+class CreateViewWithHistoryOp(MigrateOperation):
+    """``op.create_view_with_history(...)``: a materialized view that has every row once."""
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        self.statements = statements
+
+    @classmethod
+    def create_view_with_history(
+        cls,
+        operations: Operations,
+        view: str,
+        select: str,
+        *,
+        history: History,
+        into: OwnTable | InnerTable,
+        recipe: int = 0,
+    ) -> None:
+        """Put a materialized view in the place of another one, and fill in its history once.
+
+        Clients may insert meanwhile, and the view answers all the time. ``plan`` and ``--sql``
+        show each statement. If an INSERT runs for too long, the revision stops with nothing
+        lost; run it again. A killed run is resumed in the middle.
+
+        Args:
+            view: The view, in the current database. It exists.
+            select: The view's SELECT, with ``{source}`` in the place of the table.
+            history: The source, its time column and the columns that the SELECT reads.
+            into: ``op.OwnTable("name")`` or ``op.InnerTable(…)``.
+            recipe: The version of the statements. A revision that names it gives the same
+                statements under each later package.
+
+        Raises:
+            RevisionCompileError: ``{source}`` is not there once, or the version of the recipe
+                is not known.
+
+        """
+        try:
+            statements = view_with_history(view, select, history, into, recipe)
+        except (ConfigError, StatementSyntaxError) as error:
+            raise RevisionCompileError(error.message, hint=error.hint) from error
+        operations.invoke(cls(statements))
+
+
+@Operations.implementation_for(CreateViewWithHistoryOp)
+def _create_view_with_history(operations: Operations, operation: CreateViewWithHistoryOp) -> None:
     _expand(operations, operation.statements)
 
 

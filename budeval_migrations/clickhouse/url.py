@@ -99,20 +99,7 @@ def parse_url(settings: Settings) -> URL:
             hint="Write it as clickhouse+http://user:password@host:8123/database; "
             "percent-encode special characters of the password.",
         ) from None
-    if url.drivername not in _DRIVERS:
-        near = difflib.get_close_matches(url.drivername, _DRIVERS, n=1, cutoff=0.5)
-        known = "chdb://, clickhouse+http://, clickhouse+native:// or clickhousedb://"
-        raise ConfigError(
-            f"{url.drivername}:// is not a ClickHouse URL.",
-            hint=f"Did you mean {near[0]}://?" if near else f"Use {known}.",
-        )
-    driver = _DRIVERS[url.drivername]
-    if importlib.util.find_spec(driver.package) is None:
-        raise ConfigError(
-            f"A {url.drivername}:// URL needs the package {driver.package}, which is not "
-            "installed.",
-            hint=f"{driver.remedy}.",
-        )
+    _check_driver(url)
     if is_embedded(url):
         if not url.database:
             raise ConfigError(
@@ -142,6 +129,24 @@ def parse_url(settings: Settings) -> URL:
         )
     _check_settings(url)
     return url.set(database=database_name(settings, url))
+
+
+def _check_driver(url: URL) -> None:
+    """Refuse a scheme that is not ClickHouse's, or whose package is not installed."""
+    if url.drivername not in _DRIVERS:
+        near = difflib.get_close_matches(url.drivername, _DRIVERS, n=1, cutoff=0.5)
+        known = "chdb://, clickhouse+http://, clickhouse+native:// or clickhousedb://"
+        raise ConfigError(
+            f"{url.drivername}:// is not a ClickHouse URL.",
+            hint=f"Did you mean {near[0]}://?" if near else f"Use {known}.",
+        )
+    driver = _DRIVERS[url.drivername]
+    if importlib.util.find_spec(driver.package) is None:
+        raise ConfigError(
+            f"A {url.drivername}:// URL needs the package {driver.package}, which is not "
+            "installed.",
+            hint=f"{driver.remedy}.",
+        )
 
 
 def _check_settings(url: URL) -> None:

@@ -237,9 +237,7 @@ class _Rebuild:
         )
 
     def _check_copied(self) -> str:
-        said = (
-            f"{self.table} lacks rows that {self.kept_as} holds. Nothing is lost, run this again"
-        )
+        said = f"{self.table} lacks rows that {self.kept_as} holds. Nothing is lost, run this again"
         names = ", ".join(self.rows.key)
         key = ", ".join(f"{expression} AS {name}" for name, expression in self.rows.key.items())
         new = self._is_new("        ")
