@@ -14,9 +14,9 @@ from alembic.operations import Operations
 
 from budeval_migrations.alembic_ext import directives
 from budeval_migrations.recipes.latest_rows import LatestRows as LatestRows
-from budeval_migrations.recipes.view_history import History as History
-from budeval_migrations.recipes.view_history import InnerTable as InnerTable
-from budeval_migrations.recipes.view_history import OwnTable as OwnTable
+from budeval_migrations.recipes.view_parts import History as History
+from budeval_migrations.recipes.view_parts import InnerTable as InnerTable
+from budeval_migrations.recipes.view_parts import OwnTable as OwnTable
 
 if TYPE_CHECKING:
     from alembic.op import *  # noqa: F403

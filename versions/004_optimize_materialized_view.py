@@ -18,7 +18,7 @@ SELECT
     countState() AS eval_count,
     maxState(accuracy) AS max_accuracy,
     minState(accuracy) AS min_accuracy
-FROM {source}
+FROM dataset_results
 GROUP BY model_name, dataset_name, eval_date
 """
 DATA = """
@@ -38,7 +38,7 @@ ORDER BY (model_name, dataset_name, eval_date)
 VIEW, KEY = "model_performance_trends", "(model_name, dataset_name, eval_date)"
 KEYS = "model_name LowCardinality(String), dataset_name LowCardinality(String)"
 READS = f"{KEYS}, evaluated_at DateTime64(3), accuracy Float32"
-RESULTS = op.History("dataset_results", time="created_at", columns=READS)
+HISTORY = op.History("created_at", columns=READS)
 NOBODY = {"model_name": f"'{VIEW}_moments'", "dataset_name": "''", "eval_date": "toDate(0)"}
 OWN = op.OwnTable(f"{VIEW}_data")
 INNER = op.InnerTable(f"AggregatingMergeTree ORDER BY {KEY}", mark=NOBODY, instead_of=OWN)
@@ -46,12 +46,11 @@ INNER = op.InnerTable(f"AggregatingMergeTree ORDER BY {KEY}", mark=NOBODY, inste
 
 def upgrade() -> None:
     # An installation whose start-up died between DROP and CREATE has no view at all.
-    select = TRENDS.format(source="dataset_results")
-    op.execute(f"CREATE MATERIALIZED VIEW IF NOT EXISTS {VIEW}\n{INNER.clause}\nAS {select}")
+    op.execute(f"CREATE MATERIALIZED VIEW IF NOT EXISTS {VIEW}\n{INNER.clause}\nAS {TRENDS}")
     op.execute(DATA)
-    op.create_view_with_history(VIEW, TRENDS, history=RESULTS, into=OWN, recipe=0)
+    op.create_view_with_history(VIEW, TRENDS, history=HISTORY, into=OWN, replaces=True, recipe=0)
 
 
 def downgrade() -> None:
-    op.create_view_with_history(VIEW, TRENDS, history=RESULTS, into=INNER, recipe=0)
+    op.create_view_with_history(VIEW, TRENDS, history=HISTORY, into=INNER, replaces=True, recipe=0)
     op.execute("DROP TABLE IF EXISTS model_performance_trends_data")

@@ -11,12 +11,8 @@ from budeval_migrations.alembic_ext.impl import ClickHouseImpl
 from budeval_migrations.errors import ConfigError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, Reach, Statement
 from budeval_migrations.recipes.latest_rows import LatestRows, rebuild_latest
-from budeval_migrations.recipes.view_history import (
-    History,
-    InnerTable,
-    OwnTable,
-    view_with_history,
-)
+from budeval_migrations.recipes.view_history import view_with_history
+from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 
 
 @Operations.register_operation("execute_file")
@@ -274,29 +270,33 @@ class CreateViewWithHistoryOp(MigrateOperation):
         *,
         history: History,
         into: OwnTable | InnerTable,
-        recipe: int = 0,
+        replaces: bool = False,
+        recipe: int = 1,
     ) -> None:
-        """Put a materialized view in the place of another one, and fill in its history once.
+        """Create a materialized view and fill in what its table holds already, each row once.
 
-        Clients may insert meanwhile, and the view answers all the time. ``plan`` and ``--sql``
-        show each statement. If an INSERT runs for too long, the revision stops with nothing
-        lost; run it again. A killed run is resumed in the middle.
+        Clients may insert meanwhile. ``plan`` and ``--sql`` show each statement. If an INSERT
+        runs for too long, the revision stops with nothing lost; run it again. A killed run is
+        resumed in the middle.
 
         Args:
-            view: The view, in the current database. It exists.
-            select: The view's SELECT, with ``{source}`` in the place of the table.
-            history: The source, its time column and the columns that the SELECT reads.
-            into: ``op.OwnTable("name")`` or ``op.InnerTable(…)``.
+            view: The view.
+            select: Its SELECT over one table: ``SELECT … FROM table [WHERE …] [GROUP BY …]``.
+            history: How the rows of that table are told apart by their time.
+            into: ``op.OwnTable("name")``; or, where it replaces, ``op.InnerTable(…)``.
+            replaces: The view exists and answers all the time; the new one takes its place.
             recipe: The version of the statements. A revision that names it gives the same
                 statements under each later package.
 
         Raises:
-            RevisionCompileError: ``{source}`` is not there once, or the version of the recipe
+            RevisionCompileError: The SELECT is of another form, or the version of the recipe
                 is not known.
 
         """
         try:
-            statements = view_with_history(view, select, history, into, recipe)
+            statements = view_with_history(
+                view, select, history, into, replaces=replaces, recipe=recipe
+            )
         except (ConfigError, StatementSyntaxError) as error:
             raise RevisionCompileError(error.message, hint=error.hint) from error
         operations.invoke(cls(statements))

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from budeval_migrations.model import Statement
+
 _WIDTH = 100
 
 
@@ -82,7 +84,27 @@ class Line:
         return _comment(self.comment) + self.text
 
 
-Call = Execute | Unless | Fill | Line
+@dataclass(frozen=True)
+class Recipe:
+    """A directive that becomes several statements when the revision is compiled.
+
+    Attributes:
+        directive: ``op.rebuild_table``.
+        arguments: What stands between its brackets, each as Python.
+
+    """
+
+    directive: str
+    arguments: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    comment: str = ""
+
+    def source(self) -> str:
+        """Return the call as Python."""
+        return _comment(self.comment) + _call(self.directive, self.arguments)
+
+
+Call = Execute | Unless | Fill | Line | Recipe
 
 
 @dataclass(frozen=True)
@@ -122,6 +144,10 @@ class Draft:
                 found.append(call.sql)
             elif isinstance(call, Fill):
                 found.append(call.select.replace("{chunk}", "1"))
+            else:
+                for statement in call.statements:
+                    moved = statement.backfill
+                    found.append(moved.select_where("1") if moved else statement.text)
         return [sql for sql in found if sql.strip()]
 
 
@@ -132,6 +158,8 @@ def render(draft: Draft, revision: str, down_revision: str | None, message: str 
         message: Stands in the place of the draft's title.
 
     """
+    calls = (*draft.upgrade, *(draft.downgrade or ()))
+    directives = any(isinstance(call, Recipe) for call in calls)
     first = _sentence(message or draft.title)
     paragraphs = [first, *("\n".join(textwrap.wrap(note, _WIDTH - 4)) for note in draft.notes)]
     # Python 3.13 compiles no docstring with a lone surrogate, however it is written.
@@ -140,7 +168,7 @@ def render(draft: Draft, revision: str, down_revision: str | None, message: str 
     header = [
         f'"""{told}' + ('\n"""' if len(paragraphs) > 1 or len(told) > _WIDTH - 6 else '"""'),
         "",
-        "from alembic import op",
+        f"from {'budeval_migrations' if directives else 'alembic'} import op",
         "",
         f"revision = {literal(revision)}",
         f"down_revision = {literal(down_revision) if down_revision else None}",

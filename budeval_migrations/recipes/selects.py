@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.sql.changes import Name
+from budeval_migrations.sql.definition import split_list
 from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader
+from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 from budeval_migrations.sql.redact import excerpt
 
 _ENDS = frozenset({"GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "SETTINGS"})
@@ -61,6 +62,45 @@ def read_source(query: str) -> tuple[Name, str]:
     if following.kind in NAMES and following.word not in {*_ENDS, "WHERE"}:
         return name, named(reader.identifier(following))
     return name, named(name.name)
+
+
+def with_source(query: str, source: str) -> str:
+    """Return a SELECT with other text in the place of the table behind FROM.
+
+    Raises:
+        ConfigError: The SELECT is of another form, or has a WHERE.
+
+    """
+    at, reader = _from(query)
+    if any(lexeme.word == "WHERE" and lexeme.depth == 0 for lexeme in reader.rest):
+        raise ConfigError(
+            f"This SELECT has a WHERE already: {excerpt(query)!r}.",
+            hint="A view that replaces another one takes every row of its table.",
+        )
+    first = next(i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and lx.depth == 0) + 1
+    return query[: reader.rest[first].start] + source + query[reader.rest[at - 1].end :]
+
+
+def read_columns(query: str) -> dict[str, str]:
+    """Return the expressions of a SELECT by the names that they have.
+
+    Raises:
+        ConfigError: The SELECT is of another form, or an expression has no name.
+
+    """
+    _, reader = _from(query)
+    begin = next(i for i, lx in enumerate(reader.rest) if lx.word == "SELECT" and lx.depth == 0)
+    end = next(i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and lx.depth == 0)
+    found = {}
+    for text in split_list(query[reader.rest[begin].end : reader.rest[end].start]):
+        names = lexemes(text)
+        if names[-1].kind not in NAMES or names[-1].depth:
+            raise ConfigError(
+                f"A column of this SELECT has no name: {excerpt(text)!r}.",
+                hint="Write AS and a name behind each expression.",
+            )
+        found[Reader(text).identifier(names[-1])] = text
+    return found
 
 
 def _from(query: str) -> tuple[int, Reader]:

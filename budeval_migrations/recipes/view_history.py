@@ -1,376 +1,213 @@
 """A materialized view with its whole history, each row once, while clients insert.
 
-The new view is built beside the old one and exchanged with it. It takes only rows whose time
-is at or after T; rows before T are aggregated from the source. T is chosen when every INSERT
-that may not know the new view has ended. docs/recipes.md describes the steps and the limits.
-Pure: text in, statements out. ``tests/versions/test_writers.py`` holds it on ClickHouse 26.9
-with writers beside it.
+The view is created first and takes no rows. When every INSERT that began before has ended, T
+is chosen some seconds ahead, and the view takes rows whose time is at or after T. When T is
+past, rows before T are copied. Then the condition is taken out of the view. docs/recipes.md
+describes the limits. Pure: text in, statements out. ``tests/engines/test_generated.py`` holds
+it on ClickHouse 26.9 with writers beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.model import Backfill, Statement
-from budeval_migrations.recipes.identifiers import named
+from budeval_migrations.recipes.identifiers import named, read_column_name, read_name
+from budeval_migrations.recipes.rebuild_table import INSERTS
+from budeval_migrations.recipes.selects import read_columns, read_source, with_condition
+from budeval_migrations.recipes.view_exchange import Exchange
+from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.definition import split_list
-from budeval_migrations.sql.reader import lexemes
+from budeval_migrations.sql.changes import Name
 
-SOURCE = "{source}"
 _CHUNK = 5_000_000
-# Makes a backfill read in one chunk, where that is little.
-_ALL_ROWS = 10**18
-# One block is one part, which is there as a whole or not at all.
-_AS_ONE_PART = """
-SETTINGS max_insert_threads = 1, min_insert_block_size_rows = 1000000000,
-    min_insert_block_size_bytes = 1000000000000
-"""
-# `plan --rehearse` and `verify` run where nobody else is; there is nobody to wait for.
-_ON_STAGE = "(SELECT count() FROM system.macros WHERE macro = 'migrations_stage')"
-
-
-@dataclass(frozen=True)
-class History:
-    """Where the rows of a view come from.
-
-    Attributes:
-        source: The table that the view reads, in the current database.
-        time: Its column with the time of the insert, set by the server (``DEFAULT now()``).
-        columns: The columns that the view's SELECT reads, without ``time``, as CREATE TABLE has
-            them: ``model LowCardinality(String), accuracy Float32``.
-
-    """
-
-    source: str
-    time: str
-    columns: str
-
-
-@dataclass(frozen=True)
-class OwnTable:
-    """The view writes to a table of its own, which exists: ``TO table``."""
-
-    table: str
-
-    @property
-    def clause(self) -> str:
-        """What CREATE MATERIALIZED VIEW says of it."""
-        return f"TO {named(self.table)}"
-
-
-@dataclass(frozen=True)
-class InnerTable:
-    """The view keeps its rows in a table that the server makes and names.
-
-    Attributes:
-        engine: ``AggregatingMergeTree ORDER BY (a, b)``.
-        mark: Values of the GROUP BY columns that no row has; the first is compared. A row with
-            them shows for a moment that the history is complete.
-        instead_of: The view's own table until now.
-
-    """
-
-    engine: str
-    mark: Mapping[str, str]
-    instead_of: OwnTable
-
-    @property
-    def clause(self) -> str:
-        """What CREATE MATERIALIZED VIEW says of it."""
-        return f"ENGINE = {self.engine}"
+_NOW = "toUnixTimestamp64Milli(now64(3))"
 
 
 def view_with_history(
-    view: str, select: str, history: History, into: OwnTable | InnerTable, recipe: int
+    view: str,
+    select: str,
+    history: History,
+    into: OwnTable | InnerTable,
+    *,
+    replaces: bool = False,
+    recipe: int = 1,
 ) -> tuple[Statement, ...]:
-    """Return the statements that give a view another SELECT or table, with its history.
+    """Return the statements that create a view, or put one in the place of another.
 
     Args:
-        view: The view's name, in the current database.
-        select: Its SELECT, with ``{source}`` once in the place of the table behind FROM.
-        recipe: The version of the statements.
+        view: The view's name.
+        select: ``SELECT … FROM table [WHERE …] [GROUP BY …]``; no WHERE where it replaces.
+        replaces: The view exists; the new one is built beside it and exchanged with it.
+        recipe: The version of the statements: 1; or 0 where it replaces (see Exchange).
 
     Raises:
-        ConfigError: ``{source}`` is not there once; or there is no such recipe.
+        ConfigError: The SELECT is of another form; a new view has no table of its own; or
+            there is no such recipe.
 
     """
-    if select.count(SOURCE) != 1:
+    said = f"op.create_view_with_history({view!r}): "
+    if recipe != 1 and not (replaces and recipe == 0):
         raise ConfigError(
-            f"op.create_view_with_history({view!r}): the SELECT must hold {{source}} exactly "
-            "once, in the place of the table.",
-            hint="SELECT day, count() AS visits FROM {source} GROUP BY day",
+            f"{said}there is no recipe {recipe}.",
+            hint="The newest is 1. A newer package may know others.",
         )
-    if recipe != 0:
+    if replaces:
+        if not history.columns:
+            raise ConfigError(
+                f"{said}History has no columns.",
+                hint='Such as: op.History("created_at", columns="site String, visits UInt64")',
+            )
+        return Exchange(view, select, history, into, recipe).statements()
+    if isinstance(into, InnerTable):
         raise ConfigError(
-            f"op.create_view_with_history({view!r}): there is no recipe {recipe}.",
-            hint="The newest is 0. A newer package may know others.",
+            f"{said}a new view needs a table of its own.",
+            hint='Create the table, and say into=op.OwnTable("its name").',
         )
-    return _View(view, select, history, into).statements()
+    return _NewView(read_name(view, "view"), select.strip(), history, into).statements()
 
 
 @dataclass(frozen=True)
-class _View:
-    name: str
-    select: str
+class _NewView:
+    name: Name
+    query: str
     history: History
-    into: OwnTable | InnerTable
+    into: OwnTable
 
     def statements(self) -> tuple[Statement, ...]:
         """Return what is sent, in order."""
-        fill = self._fill_own if isinstance(self.into, OwnTable) else self._fill_inner
-        return (*self._begin(), *fill(self.into), *self._end())  # type: ignore[arg-type]
-
-    def _fill_own(self, into: OwnTable) -> tuple[Statement, ...]:
-        before, after = self._old_rows(" AND {chunk}"), self._late_rows()
-        return (
-            _backfill(into.table, before, self.history.source),
-            Statement(self._exchange()),
-            *self._choose_cut(),
-            _backfill(
-                into.table,
-                f"SELECT * FROM ({after}) WHERE {{chunk}}",
-                self.history.source,
-                in_one=True,
-            ),
-            Statement(self._take_filter_out()),
-        )
-
-    def _fill_inner(self, into: InnerTable) -> tuple[Statement, ...]:
-        """Return INSERTs with probes: a backfill needs the table's name."""
-        old = _has_not(self._new, into.instead_of.table)
-        column, value = next(iter(into.mark.items()))
-        marked = f"{named(self.name)}\nWHERE {column} = {value}"
-        return (
-            Statement(
-                f"INSERT INTO {named(self._new)} {self._old_rows()} {_AS_ONE_PART}",
-                unless=f"SELECT 1 FROM {named(self._new)} LIMIT 1",
-            ),
-            Statement(self._exchange(), unless=_has_not(self.name, into.instead_of.table)),
-            *self._choose_cut(),
-            Statement(
-                f"INSERT INTO {named(self.name)} {self._late_rows_and_mark(into)} {_AS_ONE_PART}",
-                unless=f"\nSELECT 1 FROM {marked} LIMIT 1\n UNION ALL {old}",
-            ),
-            Statement(
-                f"ALTER TABLE {named(self.name)} DELETE WHERE {column} = {value}\n"
-                "SETTINGS mutations_sync = 1",
-                unless="\nSELECT 1 WHERE (\n    SELECT count() FROM "
-                + marked.replace("\n", "\n    ")
-                + "\n) = 0\n",
-            ),
-            Statement(self._take_filter_out(), unless=old),
-        )
+        return (*self._cut_over(), self._fill(), *self._end())
 
     @property
-    def _new(self) -> str:
-        return f"{self.name}_new"
+    def _moments(self) -> Name:
+        """The helper table that keeps the moments that were chosen."""
+        return Name(f"{self.name.name}_moments", self.name.database)
 
     @property
-    def _moments(self) -> str:
-        return f"{self.name}_moments"
+    def _column(self) -> str:
+        """The time of a row, as it stands in the SELECT."""
+        return f"{read_source(self.query)[1]}.{named(read_column_name(self.history.time))}"
 
     @property
-    def _future(self) -> str:
-        """Rows that a client stamped in the future: the view has not seen them."""
-        return f"{self.name}_future"
+    def _cut(self) -> str:
+        return f"(SELECT moment FROM {named(self._moments)} WHERE kind = 'cut')"
 
-    def _over(self, source: str) -> str:
-        return self.select.replace(SOURCE, source)
-
-    def _moment(self, kind: str) -> str:
-        """Return a moment that was chosen, as a scalar."""
-        return f"(SELECT moment FROM {named(self._moments)} WHERE kind = {quote.string(kind)})"
-
-    def _begin(self) -> tuple[Statement, ...]:
-        """Return the new view, which takes no rows yet, and the moment that history ends at."""
-        moments, time = named(self._moments), self.history.time
-        # Parts of a partition each are not merged, and tell when they were written.
-        create_moments = (
-            f"CREATE TABLE IF NOT EXISTS {moments}\n(\n    kind String,\n"
-            "    moment DateTime64(3)\n)\nENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
-        )
-        columns = [*split_list(f"({self.history.columns})"), f"{time} DateTime64(3)"]
-        create_future = (
-            f"CREATE TABLE IF NOT EXISTS {named(self._future)}\n(\n    "
-            + ",\n    ".join(columns)
-            + "\n)\nENGINE = MergeTree\nORDER BY tuple()"
-        )
-        # For each block of rows: ClickHouse keeps the value of a scalar for a whole INSERT.
-        since_cut = (
-            f"{named(self.history.source)}\n"
-            f"CROSS JOIN (SELECT moment FROM {moments} WHERE kind = 'cut') AS cut\n"
-            f"WHERE {time} >= cut.moment"
+    def _cut_over(self) -> tuple[Statement, ...]:
+        """Return the statements that create the view and let it take rows from T on."""
+        moments = named(self._moments)
+        # Looks T up for every block of rows; takes none while there is none.
+        since = with_condition(
+            self.query,
+            f"{self._column} >= cut_over.cut_over_moment",
+            f" CROSS JOIN (SELECT moment AS cut_over_moment FROM {moments} WHERE kind = 'cut')"
+            " AS cut_over",
         )
         return (
-            Statement(create_moments),
-            Statement(create_future),
             Statement(
-                f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self._new)}\n{self.into.clause}\n"
-                f"AS {self._over(since_cut).rstrip()}"
+                f"CREATE TABLE IF NOT EXISTS {moments}\n(\n    kind String,\n"
+                "    moment DateTime64(3)\n)\nENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
             ),
-            self._choose("settled", "now() - 60"),
-            self._check_inserts_ended("settled"),
-            _backfill(
-                self._future,
-                f"SELECT {self._columns()}, {time} FROM {named(self.history.source)} "
-                f"WHERE {time} > now64(3) AND {{chunk}}",
-                self.history.source,
-                in_one=True,
-            ),
-        )
-
-    def _choose_cut(self) -> tuple[Statement, ...]:
-        """Return the choice of T, when the new view is in place, and the wait until it is past."""
-        cut, time, source = self._moment("cut"), self.history.time, named(self.history.source)
-        recent = f"SELECT count() FROM {source} WHERE {time} BETWEEN now() - 60 AND now()"
-        said = (
-            "the cut-over moment was past when it was stored: "
-            "see the docstring of 004_optimize_materialized_view"
-        )
-        return (
-            self._choose("exchanged", "now64(3)"),
-            *self._let_inserts_end("exchanged"),
-            self._choose("cut", f"now() + multiIf({_ON_STAGE} > 0, -1, ({recent}) > 0, 5, 2)"),
             Statement(
-                f"SELECT throwIf(\n    count() != 1 AND {_ON_STAGE} = 0,\n"
-                f"    {quote.string(said)}\n)\nFROM system.parts\n"
-                f"WHERE database = currentDatabase() AND table = {quote.string(self._moments)}\n"
-                f"  AND partition = 'cut' AND active AND modification_time < {cut}"
+                f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self.name)} {self.into.clause} AS\n"
+                f"{since}"
             ),
+            self._note("created", "now64(3)"),
+            *self._let_inserts_end("created"),
+            Statement(self._check_future()),
+            self._note("cut", "toStartOfSecond(now64(3)) + 5"),
+            Statement(self._check_cut_was_ahead()),
             # A row a block: a server allows three seconds of sleep in one.
             Statement(
-                f"SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
-                f"toUnixTimestamp64Milli({cut}) - toUnixTimestamp64Milli(now64(3))\n"
-                "SETTINGS max_block_size = 1"
+                "SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
+                f"toUnixTimestamp64Milli({self._cut}) - {_NOW}\nSETTINGS max_block_size = 1"
             ),
             *self._let_inserts_end("cut"),
         )
 
-    def _end(self) -> tuple[Statement, ...]:
-        """Return the removal of the old view and of the helper tables."""
-        return (
-            Statement(f"DROP TABLE IF EXISTS {named(self._new)}"),
-            Statement(f"DROP TABLE IF EXISTS {named(self._future)}"),
-            self._choose("unfiltered", "now64(3)"),
-            *self._let_inserts_end("unfiltered"),
-            # Has a probe so that the check above, which could not be repeated, is on record.
-            Statement(
-                f"DROP TABLE IF EXISTS {named(self._moments)}",
-                unless="\nSELECT 1 WHERE (\n    SELECT count() FROM system.tables\n"
-                f"    WHERE database = currentDatabase() AND name = {quote.string(self._moments)}\n"
-                ") = 0\n",
+    def _fill(self) -> Statement:
+        """Return the copy of the rows before T."""
+        before = with_condition(self.query, f"{self._column} < {self._cut} AND {{chunk}}")
+        columns = tuple(named(name) for name in read_columns(self.query))
+        return Statement(
+            "",
+            backfill=Backfill(
+                named(read_name(self.into.table)),
+                f"SELECT {', '.join(columns)} FROM (\n{before}\n)",
+                named(read_source(self.query)[0]),
+                self.history.by,
+                self.history.chunk_rows or _CHUNK,
+                columns,
             ),
         )
 
-    def _exchange(self) -> str:
-        return f"EXCHANGE TABLES {named(self.name)} AND {named(self._new)}"
-
-    def _take_filter_out(self) -> str:
-        """Return the MODIFY QUERY; servers before 23.12 need the setting.
-
-        FORMAT ends the SELECT, so that SETTINGS belongs to the ALTER and not to the view.
-        https://github.com/ClickHouse/ClickHouse/pull/57311
-        """
+    def _end(self) -> tuple[Statement, ...]:
+        """Return the statements that take the condition out, and the helper table away."""
         return (
-            f"ALTER TABLE {named(self.name)} MODIFY QUERY {self._over(self.history.source)}\n"
-            "FORMAT Null\nSETTINGS allow_experimental_alter_materialized_view_structure = 1"
+            Statement(f"ALTER TABLE {named(self.name)} MODIFY QUERY\n{self.query}"),
+            self._note("unfiltered", "now64(3)"),
+            *self._let_inserts_end("unfiltered"),
+            # With a probe, so that what was asked above is on record before.
+            Statement(
+                f"DROP TABLE IF EXISTS {named(self._moments)}",
+                unless=f"SELECT 1 WHERE (SELECT count() FROM system.tables WHERE {self._is()}) = 0",
+            ),
         )
 
-    def _old_rows(self, more: str = "") -> str:
-        """Return the SELECT of what was settled before the new view was made."""
-        before = f"{self.history.time} < {self._moment('settled')}{more}"
-        return self._over(f"{named(self.history.source)} WHERE {before}")
-
-    def _late_rows(self) -> str:
-        """Return the SELECT of what came since, until T."""
-        columns, time = self._columns(), self.history.time
-        return self._over(
-            f"(\n    SELECT {columns}\n    FROM {named(self.history.source)}\n"
-            f"    WHERE {time} >= {self._moment('settled')} AND {time} < {self._moment('cut')}\n"
-            f"    UNION ALL\n    SELECT {columns}\n    FROM {named(self._future)}\n"
-            f"    WHERE {time} >= {self._moment('cut')}\n)"
+    def _is(self, column: str = "name") -> str:
+        """Return the condition on a system table that means the helper table."""
+        database = self._moments.database
+        return (
+            f"database = {quote.string(database) if database else 'currentDatabase()'} "
+            f"AND {column} = {quote.string(self._moments.name)}"
         )
 
-    def _late_rows_and_mark(self, into: InnerTable) -> str:
-        """Return the same with a row that shows that they are there."""
-        head = self.select[: self.select.index(SOURCE)]
-        listed = head.strip().removeprefix("SELECT").rpartition("FROM")[0]
-        values = [
-            f"{into.mark[name]} AS {name}" if (name := _alias(each)) in into.mark else each
-            for each in split_list(f"({listed})")
-        ]
-        mark = (
-            "    SELECT\n        "
-            + ",\n        ".join(values)
-            + f"\n    FROM {named(self.history.source)}\n    WHERE 0"
-        )
-        return f"\nSELECT * FROM\n(\n    {self._late_rows()}\n    UNION ALL\n{mark}\n)\n"
-
-    def _columns(self) -> str:
-        declared = split_list(f"({self.history.columns})")
-        return ", ".join(text[lexemes(text)[0].start : lexemes(text)[0].end] for text in declared)
-
-    def _choose(self, kind: str, value: str) -> Statement:
-        """Return the INSERT of a moment; VALUES, so that it can be told whether it happened."""
+    def _note(self, kind: str, moment: str) -> Statement:
+        """Return the INSERT of a moment, once; VALUES, so that it can be told whether it ran."""
+        moments = named(self._moments)
         return Statement(
-            f"INSERT INTO {named(self._moments)} (kind, moment) "
-            f"VALUES ({quote.string(kind)}, {value})"
+            f"INSERT INTO {moments} (kind, moment) VALUES ('{kind}', {moment})",
+            unless=f"SELECT 1 FROM {moments} WHERE kind = '{kind}'",
         )
 
     def _let_inserts_end(self, kind: str) -> tuple[Statement, ...]:
-        """Return the wait until every INSERT that began before a moment has ended."""
+        """Return the wait until every INSERT from before a moment has ended, and the refusal."""
+        moment = (
+            f"SELECT toUnixTimestamp64Milli(moment) + 100 FROM {named(self._moments)} "
+            f"WHERE kind = '{kind}'"
+        )
+        running = (
+            f"SELECT count() FROM system.processes\n    WHERE {INSERTS} "
+            f"AND {_NOW} - elapsed * 1000 <= ({moment})"
+        )
         waits = (
             Statement(
                 f"SELECT sleepEachRow(1) FROM numbers({seconds})"
-                f" WHERE {self._inserts_before(kind)} > 0 SETTINGS max_block_size = 1"
+                f" WHERE ({running}) + ({_NOW} <= ({moment})) > 0 SETTINGS max_block_size = 1"
             )
-            for seconds in (1, 10)
+            for seconds in (1, 2, 4, 8, 16)
         )
-        return (*waits, self._check_inserts_ended(kind))
+        refusal = Statement(
+            f"SELECT throwIf(({running}) > 0,"
+            " 'an INSERT from before is still running. Nothing is lost, run this again')"
+        )
+        return (*waits, refusal)
 
-    def _check_inserts_ended(self, kind: str) -> Statement:
-        """Return the refusal while a moment is not past, or an INSERT from before it runs."""
+    def _check_future(self) -> str:
+        source, alias = read_source(self.query)
         said = (
-            f"a long INSERT into {self.history.source} is running. Nothing is lost, run this again"
+            f"{named(source)} holds rows whose {self.history.time} lies in the future: "
+            "they would be missing"
         )
-        return Statement(
-            f"SELECT throwIf(\n    now64(3) < {self._moment(kind)} OR "
-            f"{self._inserts_before(kind)} > 0,\n    {quote.string(said)}\n)"
-        )
-
-    def _inserts_before(self, kind: str) -> str:
-        """Return how many INSERTs run that began before a moment, as a scalar.
-
-        'system.processes' in a query's text leaves these queries themselves out.
-        """
         return (
-            "(\n    SELECT count() FROM system.processes\n"
-            "    WHERE positionCaseInsensitive(query, 'insert') > 0\n"
-            f"      AND positionCaseInsensitive(query, {quote.string(self.history.source)}) > 0\n"
-            "      AND positionCaseInsensitive(query, 'system.processes') = 0\n"
-            "      AND elapsed + 0.1 >=\n"
-            "          (toUnixTimestamp64Milli(now64(3)) - "
-            f"toUnixTimestamp64Milli({self._moment(kind)})) / 1000\n)"
+            f"SELECT throwIf(count() > 0, {quote.string(said)})\n"
+            f"FROM {named(source)} AS {alias}\nWHERE {self._column} > now64(3) + 1"
         )
 
-
-def _backfill(into: str, select: str, source: str, *, in_one: bool = False) -> Statement:
-    by, rows = ("1", _ALL_ROWS) if in_one else ("partition", _CHUNK)
-    return Statement("", backfill=Backfill(named(into), select, named(source), by, rows))
-
-
-def _has_not(view: str, table: str) -> str:
-    """Return a probe that yields a row where a view has another table than this one."""
-    return (
-        "\nSELECT 1 FROM system.tables\n"
-        f"WHERE database = currentDatabase() AND name = {quote.string(view)}\n"
-        f"  AND position(create_table_query, {quote.string(table)}) = 0\n"
-    )
-
-
-def _alias(expression: str) -> str:
-    found = lexemes(expression)
-    return expression[found[-1].start : found[-1].end] if found else ""
+    def _check_cut_was_ahead(self) -> str:
+        said = "the cut-over moment was past when it was stored: see docs/recipes.md"
+        return (
+            f"SELECT throwIf(count() != 1, {quote.string(said)})\nFROM system.parts\n"
+            f"WHERE {self._is('table')}\n"
+            f"  AND partition = 'cut' AND active AND modification_time < {self._cut}"
+        )

@@ -22,11 +22,11 @@ from budeval_migrations.errors import (
     RevisionNotFound,
 )
 from budeval_migrations.model import RevisionFile
-from budeval_migrations.recipes import view_with_history as views
 from budeval_migrations.recipes.draft import Draft, render
 from budeval_migrations.revisions.directory import read_header, shown_path
 from budeval_migrations.scaffold import alterations
 from budeval_migrations.scaffold import table_kinds as tables
+from budeval_migrations.scaffold.view_kinds import materialized_view
 from budeval_migrations.settings import Settings
 
 KINDS: dict[str, Callable[..., Draft]] = {
@@ -36,7 +36,7 @@ KINDS: dict[str, Callable[..., Draft]] = {
     "modify-column": alterations.modify_column,
     "rename-column": alterations.rename_column,
     "add-index": alterations.add_index,
-    "materialized-view": views.materialized_view,
+    "materialized-view": materialized_view,
     "backfill": tables.backfill,
     "change-order-by": tables.change_order_by,
     "swap": tables.swap,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import ConfigError, EngineError, RevisionError, StatementFailed
 from budeval_migrations.events import Event, StatementFinished
+from budeval_migrations.recipes import view_parts
+from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.sql.effects import effect
 from tests.engines.stage import BOOKKEEPING, Stage
 from tests.support.targets import engine_parameters
@@ -562,9 +565,22 @@ class Twice:
         listed = f"({', '.join(columns)}) " if columns else ""
         self.stage.prepare(f"INSERT INTO {into} {listed}{select.replace('{chunk}', '1')}")
 
+    def create_view_with_history(self, view: str, select: str, **options: Any) -> None:
+        for statement in view_with_history(view, select, **options):
+            moved = statement.backfill
+            if moved is not None:
+                self.backfill(moved.into, moved.select, moved.columns)
+            elif statement.unless is not None:
+                self.execute_unless(statement.unless, statement.text)
+            else:
+                self.execute(statement.text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(view_parts, name)  # op.History and its like
+
     def run(self, text: str, function: str) -> None:
         names: dict[str, Any] = {"op": self}
-        exec(text.replace("from alembic import op", ""), names)
+        exec(re.sub(r"from \w+ import op\n", "", text), names)
         names[function]()
 
 
