@@ -196,8 +196,10 @@ class Model:
                         self.failed.add(name)
                     return Outcome(Killed, done)
                 if text.startswith("SELECT"):
-                    if mine and crash and crash.kill:
-                        return Outcome(Killed, done)  # the answer did not come
+                    if mine and crash and crash.kill:  # the answer did not come
+                        if way == DOWN:
+                            unfinished[position] = Known(text, "ran", size)
+                        return Outcome(Killed, done)
                     unfinished[position] = Known(text, "failed")
                     self.failed.add(name)
                     return Outcome(StatementFailed, done)
