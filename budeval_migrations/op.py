@@ -13,6 +13,7 @@ from alembic import op as _alembic
 from alembic.operations import Operations
 
 from budeval_migrations.alembic_ext import directives
+from budeval_migrations.recipes.all_rows import AllRows as AllRows
 from budeval_migrations.recipes.latest_rows import LatestRows as LatestRows
 from budeval_migrations.recipes.view_parts import History as History
 from budeval_migrations.recipes.view_parts import InnerTable as InnerTable

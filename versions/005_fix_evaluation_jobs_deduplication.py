@@ -44,11 +44,9 @@ BY_MODEL = "PRIMARY KEY (model_name, job_start_time)\nORDER BY (model_name, job_
 def rebuild(indices: str, keys: str, built_as: str, kept_as: str, by_partition: bool) -> None:
     """Keep the latest version of each job in each month; of one second, the later created_at."""
     key = {"job": "job_id", "month": "toYYYYMM(job_start_time)"}
-    latest = op.LatestRows(key, "updated_at", "created_at", by_partition)
+    latest = op.LatestRows(key, "updated_at", "created_at", by_partition, built_as)
     create = JOBS.format(indices=indices, keys=keys)
-    op.rebuild_table(
-        "evaluation_jobs", create, copy=latest, built_as=built_as, kept_as=kept_as, recipe=0
-    )
+    op.rebuild_table("evaluation_jobs", create, copy=latest, kept_as=kept_as, recipe=0)
 
 
 def upgrade() -> None:

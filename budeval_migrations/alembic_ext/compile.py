@@ -143,10 +143,9 @@ class RevisionSink:
         self._cut(read_text(path), str(path), lambda line, column: line)
 
     def backfill(self, asked: Backfill) -> None:
-        """Take a backfill; its text is the one INSERT that it stands for."""
-        text = f"INSERT INTO {asked.into} {asked.column_list}{asked.select_where('1')}"
+        """Take a backfill."""
         path = shown_path(str(self._path))
-        self._take(Statement(text, path, self._source_map.calling_line(), backfill=asked))
+        self._take(Statement(asked.insert, path, self._source_map.calling_line(), backfill=asked))
 
     def statement(self, sql: str) -> None:
         """Take one statement that SQLAlchemy rendered."""

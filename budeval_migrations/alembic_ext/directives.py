@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from alembic.operations import MigrateOperation, Operations
 
 from budeval_migrations.alembic_ext.impl import ClickHouseImpl
-from budeval_migrations.errors import ConfigError, RevisionCompileError, StatementSyntaxError
+from budeval_migrations.errors import ConfigError, RevisionCompileError, RevisionError
 from budeval_migrations.model import Backfill, Reach, Statement
-from budeval_migrations.recipes.latest_rows import LatestRows, rebuild_latest
+from budeval_migrations.recipes.all_rows import AllRows
+from budeval_migrations.recipes.latest_rows import LatestRows
+from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 
@@ -213,38 +215,35 @@ class RebuildTableOp(MigrateOperation):
         table: str,
         create: str,
         *,
-        copy: LatestRows,
-        built_as: str = "",
+        copy: AllRows | LatestRows,
         kept_as: str = "",
         recipe: int = 1,
     ) -> None:
-        """Give a table another key, partitioning or set of indices, while clients use it.
+        """Give a table another key, partitioning, engine or set of indices, while in use.
 
-        Builds the new table beside the old one, copies the rows, exchanges the two tables,
-        copies what was written meanwhile, checks that nothing is missing, and drops the old
-        table. The new table has the same columns. ``plan`` and ``--sql`` show each statement.
-        If a check fails, the revision stops and both tables stay. A killed run is resumed in
-        the middle.
+        Clients may read and write meanwhile. The rows are copied exactly once, and the revision
+        stops, with both tables in place, where that cannot be. ``plan`` and ``--sql`` show each
+        statement. A killed run is resumed in the middle.
 
         Args:
-            table: The table, in the current database.
-            create: ``CREATE TABLE IF NOT EXISTS`` of the table as it shall be.
-            copy: Which rows are copied: ``op.LatestRows(…)``.
-            built_as: The new table's name before the exchange; ``<table>_new`` by default.
-            kept_as: The old table's name after the exchange; ``<table>_old`` by default.
+            table: The table.
+            create: The CREATE TABLE that it shall have.
+            copy: ``op.AllRows(was=…)`` for any MergeTree table; ``op.LatestRows(…)`` where only
+                the latest row of each key counts, with ``ReplacingMergeTree(version)``.
+            kept_as: With AllRows, the name under which the old table is kept; by default it is
+                dropped. With LatestRows, its name until it is dropped; ``<table>_old`` by
+                default.
             recipe: The version of the statements. A revision that names it gives the same
-                statements under each later package. 0 lacks the check that the table has
-                another sorting key than it shall have.
+                statements under each later package.
 
         Raises:
-            RevisionCompileError: The statement does not create the table, its engine is not
-                ReplacingMergeTree(version), or the version of the recipe is not known.
+            RevisionCompileError: A statement creates another table, the copy could not be
+                exact, or the version of the recipe is not known.
 
         """
-        built_as, kept_as = built_as or f"{table}_new", kept_as or f"{table}_old"
         try:
-            statements = rebuild_latest(table, create, copy, (built_as, kept_as), recipe)
-        except (ConfigError, StatementSyntaxError) as error:
+            statements = rebuild_table(table, create, copy, kept_as, recipe=recipe)
+        except (ConfigError, RevisionError) as error:
             raise RevisionCompileError(error.message, hint=error.hint) from error
         operations.invoke(cls(statements))
 
@@ -297,7 +296,7 @@ class CreateViewWithHistoryOp(MigrateOperation):
             statements = view_with_history(
                 view, select, history, into, replaces=replaces, recipe=recipe
             )
-        except (ConfigError, StatementSyntaxError) as error:
+        except (ConfigError, RevisionError) as error:
             raise RevisionCompileError(error.message, hint=error.hint) from error
         operations.invoke(cls(statements))
 

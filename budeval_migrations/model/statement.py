@@ -41,6 +41,11 @@ class Backfill:
         """The columns as they stand in an INSERT, with a blank behind; empty for all."""
         return f"({', '.join(self.columns)}) " if self.columns else ""
 
+    @property
+    def insert(self) -> str:
+        """The one INSERT that it stands for."""
+        return f"INSERT INTO {self.into} {self.column_list}{self.select_where('1')}"
+
     def select_where(self, condition: str) -> str:
         """Return the SELECT for the rows that meet a condition."""
         return self.select.replace(self.PLACEHOLDER, f"({condition})")

@@ -17,6 +17,7 @@ from budeval_migrations.model import Statement
 from budeval_migrations.recipes.creation import read_table
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.definition import split_list
 from budeval_migrations.sql.reader import Reader
 
@@ -37,6 +38,7 @@ class LatestRows:
         then: A column that decides between two rows with the same version.
         by_partition: Take the latest row of each partition, also where the old table has the
             same key in several partitions.
+        built_as: The new table's name before the exchange; ``<table>_new`` by default.
 
     """
 
@@ -44,33 +46,33 @@ class LatestRows:
     version: str
     then: str = ""
     by_partition: bool = False
+    built_as: str = ""
 
 
 def rebuild_latest(
-    table: str, create: str, rows: LatestRows, names: tuple[str, str], recipe: int
+    table: Name, create: str, rows: LatestRows, kept_as: str, recipe: int
 ) -> tuple[Statement, ...]:
     """Return the statements that give a table another definition.
 
     Each of them may be repeated from the first, whenever a run was killed.
 
     Args:
-        table: The name, in the current database.
-        create: ``CREATE TABLE IF NOT EXISTS`` of the table as it shall be.
-        names: The new table's name until it takes the place of the old one, and the old
-            table's name until its last rows are copied.
+        table: A table of the current database.
+        create: The CREATE TABLE that it shall have.
+        kept_as: The old table's name until its last rows are copied.
         recipe: 1; or 0, without the check that comes first.
 
     Raises:
-        ConfigError: ``create`` is no such statement, or makes another table, or one that
-            does not keep the greatest version; ``recipe`` is not known.
+        ConfigError: The table does not keep the greatest version; or it is named with a
+            database.
 
     """
-    if recipe not in (0, 1):
+    if table.database:
         raise ConfigError(
-            f"op.rebuild_table({table!r}): there is no recipe {recipe}.",
-            hint="The newest is 1. A newer package may know others.",
+            f"op.rebuild_table({named(table)!r}): LatestRows is for the current database.",
+            hint="Name the table without a database.",
         )
-    rebuild = _Rebuild(table, create, rows, *names)
+    rebuild = _Rebuild(table.name, create, rows, rows.built_as or f"{table.name}_new", kept_as)
     rebuild.check()
     first = (Statement(rebuild.check_key()),) if recipe else ()
     return (*first, *rebuild.statements())
@@ -88,11 +90,6 @@ class _Rebuild:
         """Raise where the copy would not be exact."""
         found = read_table(self.create)
         said = f"op.rebuild_table({self.table!r}): "
-        if (found.name.name, found.name.database) != (self.table, None):
-            raise ConfigError(
-                f"{said}the statement creates {named(found.name)}.",
-                hint=f"Write CREATE TABLE IF NOT EXISTS {named(self.table)} (…)",
-            )
         engine = found.engine.removeprefix("Replicated").removeprefix("Shared")
         arguments = found.clauses.get("ENGINE", "").partition("(")[2].rpartition(")")[0]
         listed = split_list(arguments) if arguments.strip() else []

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budeval_migrations.model import Backfill, Statement
+from budeval_migrations.recipes.all_rows import INSERTS
 from budeval_migrations.recipes.identifiers import named
-from budeval_migrations.recipes.rebuild_table import INSERTS
 from budeval_migrations.recipes.selects import read_columns, read_source, with_source
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 from budeval_migrations.sql import quote
@@ -293,7 +293,8 @@ class Exchange:
 
 def _backfill(into: str, select: str, source: str, *, in_one: bool = False) -> Statement:
     by, rows = ("1", _ALL_ROWS) if in_one else ("partition", _CHUNK)
-    return Statement("", backfill=Backfill(named(into), select, named(source), by, rows))
+    asked = Backfill(named(into), select, named(source), by, rows)
+    return Statement(asked.insert, backfill=asked)
 
 
 def _has_not(view: str, table: str) -> str:

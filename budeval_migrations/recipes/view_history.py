@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.model import Backfill, Statement
+from budeval_migrations.recipes.all_rows import INSERTS
 from budeval_migrations.recipes.identifiers import named, read_column_name, read_name
-from budeval_migrations.recipes.rebuild_table import INSERTS
 from budeval_migrations.recipes.selects import read_columns, read_source, with_condition
 from budeval_migrations.recipes.view_exchange import Exchange
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
@@ -129,17 +129,15 @@ class _NewView:
         """Return the copy of the rows before T."""
         before = with_condition(self.query, f"{self._column} < {self._cut} AND {{chunk}}")
         columns = tuple(named(name) for name in read_columns(self.query))
-        return Statement(
-            "",
-            backfill=Backfill(
-                named(read_name(self.into.table)),
-                f"SELECT {', '.join(columns)} FROM (\n{before}\n)",
-                named(read_source(self.query)[0]),
-                self.history.by,
-                self.history.chunk_rows or _CHUNK,
-                columns,
-            ),
+        asked = Backfill(
+            named(read_name(self.into.table)),
+            f"SELECT {', '.join(columns)} FROM (\n{before}\n)",
+            named(read_source(self.query)[0]),
+            self.history.by,
+            self.history.chunk_rows or _CHUNK,
+            columns,
         )
+        return Statement(asked.insert, backfill=asked)
 
     def _end(self) -> tuple[Statement, ...]:
         """Return the statements that take the condition out, and the helper table away."""

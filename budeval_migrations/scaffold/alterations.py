@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.recipes.creation import declaration, read_table
-from budeval_migrations.recipes.draft import Draft, Execute, Unless
 from budeval_migrations.recipes.identifiers import named, piece, read_column_name, read_name
+from budeval_migrations.scaffold.draft import Draft, Execute, Unless
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.definition import Column, Definition

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from budeval_migrations.errors import RevisionError
+from budeval_migrations.recipes.all_rows import REQUIRES
 from budeval_migrations.recipes.creation import create_table
-from budeval_migrations.recipes.draft import Call, Execute, Fill, Unless
 from budeval_migrations.recipes.identifiers import named
-from budeval_migrations.recipes.rebuild_table import REQUIRES, rebuild
+from budeval_migrations.scaffold.draft import Call, Execute, Fill, Recipe, Unless
 from budeval_migrations.scaffold.in_place import alter
+from budeval_migrations.scaffold.rebuilds import rebuild
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.sql.changes import Kind, Name
 from budeval_migrations.sql.definition import read_definition
@@ -85,6 +86,8 @@ def statements_of(calls: Iterable[Call]) -> list[str]:
             columns = f"({', '.join(call.columns)}) " if call.columns else ""
             select = call.select.replace("{chunk}", "1")
             found.append(f"INSERT INTO {call.into} {columns}{select}")
+        elif isinstance(call, Recipe):
+            found += [statement.text for statement in call.statements]
     return [sql for sql in found if not sql.lstrip().startswith("SELECT")]
 
 
@@ -246,9 +249,8 @@ class _Evolution:
         # The way back of an ALTER may be that of a rebuild that was not needed.
         back = self._forward is not None
         old, new = (after, before) if back else (before, after)
-        mark = f"{name} {self._mark}"
         try:
-            made = rebuild(self._local(old), self._local(new), mark=mark, trash=self._trash(name))
+            made = rebuild(self._local(old), self._local(new), trash=self._trash(name))
         except RevisionError:
             return False
         if made.downgrade is None:

@@ -22,10 +22,10 @@ from budeval_migrations.errors import (
     RevisionNotFound,
 )
 from budeval_migrations.model import RevisionFile
-from budeval_migrations.recipes.draft import Draft, render
 from budeval_migrations.revisions.directory import read_header, shown_path
 from budeval_migrations.scaffold import alterations
 from budeval_migrations.scaffold import table_kinds as tables
+from budeval_migrations.scaffold.draft import Draft, render
 from budeval_migrations.scaffold.view_kinds import materialized_view
 from budeval_migrations.settings import Settings
 

@@ -7,12 +7,13 @@ from datetime import date
 from itertools import count
 
 from budeval_migrations.errors import ConfigError
+from budeval_migrations.recipes.all_rows import AllRows
 from budeval_migrations.recipes.creation import create_table, read_table
-from budeval_migrations.recipes.draft import Call, Draft, Execute, Fill
 from budeval_migrations.recipes.identifiers import named, piece, read_column_name, read_name
-from budeval_migrations.recipes.rebuild_table import rebuild
 from budeval_migrations.recipes.selects import with_condition
 from budeval_migrations.scaffold.alterations import Look
+from budeval_migrations.scaffold.draft import Call, Draft, Execute, Fill
+from budeval_migrations.scaffold.rebuilds import rebuild
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.definition import read_definition, split_list
@@ -202,7 +203,6 @@ def change_order_by(
     chunk_rows: int = 0,
     pause: bool | None = None,
     views: Sequence[str] = (),
-    mark: str,
     today: date,
     written: str,
     look: Look,
@@ -227,11 +227,8 @@ def change_order_by(
     found = rebuild(
         create_table(text, name),
         create_table(text, name, changed),
-        mark=mark,
         trash=trash_name(name, today, written),
-        by=piece(by, "--by") if by else "partition",
-        chunk_rows=chunk_rows,
-        pause=asked,
+        copy=AllRows("", None, piece(by, "--by") if by else "partition", chunk_rows, asked),
     )
     said = ", ".join(f"{word} {now}" for word, now in changed.items() if now)
     return Draft(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budeval_migrations.errors import ConfigError
+from budeval_migrations.recipes.all_rows import REQUIRES
 from budeval_migrations.recipes.creation import create_table
-from budeval_migrations.recipes.draft import Call, Draft, Execute, Recipe, literal
 from budeval_migrations.recipes.identifiers import named, piece, read_column_name, read_name
-from budeval_migrations.recipes.rebuild_table import REQUIRES
 from budeval_migrations.recipes.selects import read_source
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, OwnTable
+from budeval_migrations.scaffold.draft import Call, Draft, Execute, Recipe, literal
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.definition import split_list
 

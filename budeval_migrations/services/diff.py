@@ -10,8 +10,8 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ConfigError, EngineError, RevisionError
 from budeval_migrations.model import Direction, Statement
 from budeval_migrations.model.previews import Difference
-from budeval_migrations.recipes.draft import Draft
 from budeval_migrations.revisions.directory import read_files
+from budeval_migrations.scaffold.draft import Draft
 from budeval_migrations.scaffold.evolution import Way, evolve, statements_of, without_trash
 from budeval_migrations.scaffold.kinds import (
     NewRevision,

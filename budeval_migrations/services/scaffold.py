@@ -91,7 +91,6 @@ def new(
         choose_parent,
         known_kind,
         make_draft,
-        next_number,
         write_revision,
     )
 
@@ -103,7 +102,6 @@ def new(
         known: dict[str, Any] = {
             "look": around.look,
             "today": date.today(),
-            "mark": next_number(files),
             "written": "\n".join(read_text(Path(file.path)) for file in files.values()),
         }
         around.complete(kind, given, known)

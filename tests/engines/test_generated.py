@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import budeval_migrations as bm
+from budeval_migrations import op
 from budeval_migrations.errors import ConfigError, EngineError, RevisionError, StatementFailed
 from budeval_migrations.events import Event, StatementFinished
-from budeval_migrations.recipes import view_parts
+from budeval_migrations.model import Statement
+from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.sql.effects import effect
 from tests.engines.stage import BOOKKEEPING, Stage
@@ -566,7 +568,13 @@ class Twice:
         self.stage.prepare(f"INSERT INTO {into} {listed}{select.replace('{chunk}', '1')}")
 
     def create_view_with_history(self, view: str, select: str, **options: Any) -> None:
-        for statement in view_with_history(view, select, **options):
+        self.expand(view_with_history(view, select, **options))
+
+    def rebuild_table(self, table: str, create: str, *, kept_as: str = "", **options: Any) -> None:
+        self.expand(rebuild_table(table, create, options.pop("copy"), kept_as, **options))
+
+    def expand(self, statements: Iterable[Statement]) -> None:
+        for statement in statements:
             moved = statement.backfill
             if moved is not None:
                 self.backfill(moved.into, moved.select, moved.columns)
@@ -576,7 +584,7 @@ class Twice:
                 self.execute(statement.text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(view_parts, name)  # op.History and its like
+        return getattr(op, name)  # op.History and its like
 
     def run(self, text: str, function: str) -> None:
         names: dict[str, Any] = {"op": self}

@@ -18,7 +18,7 @@ from budeval_migrations.errors import (
     RevisionNotFound,
 )
 from budeval_migrations.model import RevisionFile
-from budeval_migrations.recipes.draft import Draft, render
+from budeval_migrations.scaffold.draft import Draft, render
 from budeval_migrations.scaffold.kinds import (
     KINDS,
     choose_parent,

@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.recipes.draft import Draft, Execute, Fill, Line, Unless, literal, render
 from budeval_migrations.recipes.identifiers import named, read_column_name, read_name
 from budeval_migrations.recipes.selects import read_source, with_condition
+from budeval_migrations.scaffold.draft import Draft, Execute, Fill, Line, Unless, literal, render
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.reader import Reader
 

@@ -39,7 +39,7 @@ class Unless:
     def source(self) -> str:
         """Return the call as Python."""
         probe = self.probe_name or literal(self.probe)
-        return _comment(self.comment) + _call("op.execute_unless", [probe, literal(self.sql)])
+        return _comment(self.comment) + call("op.execute_unless", [probe, literal(self.sql)])
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Fill:
             options.append(f"chunk_rows={self.chunk_rows:_}")
         if self.pause:
             options.append(f"pause={self.pause:g}")
-        return _comment(self.comment) + _call(
+        return _comment(self.comment) + call(
             "op.backfill", [literal(self.into), literal(self.select), *options]
         )
 
@@ -101,7 +101,7 @@ class Recipe:
 
     def source(self) -> str:
         """Return the call as Python."""
-        return _comment(self.comment) + _call(self.directive, self.arguments)
+        return _comment(self.comment) + call(self.directive, self.arguments)
 
 
 Call = Execute | Unless | Fill | Line | Recipe
@@ -145,9 +145,7 @@ class Draft:
             elif isinstance(call, Fill):
                 found.append(call.select.replace("{chunk}", "1"))
             else:
-                for statement in call.statements:
-                    moved = statement.backfill
-                    found.append(moved.select_where("1") if moved else statement.text)
+                found += [statement.text for statement in call.statements]
         return [sql for sql in found if sql.strip()]
 
 
@@ -207,34 +205,35 @@ def literal(text: str, room: int = _WIDTH - 12) -> str:
     return f'"""\n{_escaped(text.strip(chr(10)), chr(34) * 3)}\n"""'
 
 
-def _function(name: str, calls: Sequence[Call]) -> str:
-    lines, inside = [], False
-    for line in source(calls) or ["pass"]:
-        # The lines of a triple-quoted string stay where they are.
-        lines.append(line if inside or not line else f"    {line}")
-        if line.count('"""') % 2:
-            inside = not inside
-    return f"def {name}() -> None:\n" + "\n".join(lines)
-
-
-def _call(function: str, arguments: Sequence[str]) -> str:
+def call(function: str, arguments: Sequence[str]) -> str:
+    """Return a call as Python, each argument on its own lines where they are long."""
     line = f"{function}({', '.join(arguments)})"
     if "\n" not in line and len(line) <= _WIDTH - 4:
         return line
-    inner = "".join(_indented(f"{argument},") + "\n" for argument in arguments)
+    inner = "".join(f"{_indented(argument)},\n" for argument in arguments)
     return f"{function}(\n{inner})"
 
 
-def _indented(argument: str) -> str:
-    first, *rest = argument.split("\n")
-    return "\n".join([f"    {first}", *rest])
+def _function(name: str, calls: Sequence[Call]) -> str:
+    body = "\n".join(source(calls)) or "pass"
+    return f"def {name}() -> None:\n{_indented(body)}"
+
+
+def _indented(text: str) -> str:
+    """Indent Python; the lines of a triple-quoted string stay where they are."""
+    lines, inside = [], False
+    for line in text.split("\n"):
+        lines.append(line if inside or not line else f"    {line}")
+        if line.count('"""') % 2:
+            inside = not inside
+    return "\n".join(lines)
 
 
 def _listed(names: Sequence[str]) -> str:
     inner = ", ".join(_one_line(name) for name in names)
     if len(inner) <= _WIDTH - 22:
         return f"[{inner}]"
-    return "[" + "".join(f"\n        {_one_line(name)}," for name in names) + "\n    ]"
+    return "[" + "".join(f"\n    {_one_line(name)}," for name in names) + "\n]"
 
 
 def _comment(text: str) -> str:
