@@ -113,6 +113,13 @@ class Exchange:
     def _source(self) -> str:
         return read_source(self.select)[0].name
 
+    @property
+    def _table(self) -> str:
+        """The source as it stands behind FROM."""
+        alias = read_source(self.select)[1]
+        plain = named(self._source)
+        return plain if alias == plain else f"{plain} AS {alias}"
+
     def _over(self, source: str) -> str:
         return with_source(self.select, source)
 
@@ -136,7 +143,7 @@ class Exchange:
         )
         # For each block of rows: ClickHouse keeps the value of a scalar for a whole INSERT.
         since_cut = (
-            f"{named(self._source)}\n"
+            f"{self._table}\n"
             f"CROSS JOIN (SELECT moment FROM {moments} WHERE kind = 'cut') AS cut\n"
             f"WHERE {time} >= cut.moment"
         )
@@ -209,23 +216,25 @@ class Exchange:
         https://github.com/ClickHouse/ClickHouse/pull/57311
         """
         return (
-            f"ALTER TABLE {named(self.name)} MODIFY QUERY {self._over(self._source)}\n"
+            f"ALTER TABLE {named(self.name)} MODIFY QUERY {self.select}\n"
             "FORMAT Null\nSETTINGS allow_experimental_alter_materialized_view_structure = 1"
         )
 
     def _old_rows(self, more: str = "") -> str:
         """Return the SELECT of what was settled before the new view was made."""
         before = f"{self.history.time} < {self._moment('settled')}{more}"
-        return self._over(f"{named(self._source)} WHERE {before}")
+        return self._over(f"{self._table} WHERE {before}")
 
     def _late_rows(self) -> str:
         """Return the SELECT of what came since, until T."""
         columns, time = self._columns(), self.history.time
+        columns += f", {time}" if self.recipe else ""
+        alias = f" AS {read_source(self.select)[1]}" if self.recipe else ""
         return self._over(
             f"(\n    SELECT {columns}\n    FROM {named(self._source)}\n"
             f"    WHERE {time} >= {self._moment('settled')} AND {time} < {self._moment('cut')}\n"
             f"    UNION ALL\n    SELECT {columns}\n    FROM {named(self._future)}\n"
-            f"    WHERE {time} >= {self._moment('cut')}\n)"
+            f"    WHERE {time} >= {self._moment('cut')}\n){alias}"
         )
 
     def _late_rows_and_mark(self, into: InnerTable) -> str:
@@ -237,7 +246,7 @@ class Exchange:
         mark = (
             "    SELECT\n        "
             + ",\n        ".join(values)
-            + f"\n    FROM {named(self._source)}\n    WHERE 0"
+            + f"\n    FROM {self._table}\n    WHERE 0"
         )
         return f"\nSELECT * FROM\n(\n    {self._late_rows()}\n    UNION ALL\n{mark}\n)\n"
 

@@ -59,6 +59,12 @@ def view_with_history(
                 f"{said}History has no columns.",
                 hint='Such as: op.History("created_at", columns="site String, visits UInt64")',
             )
+        if read_name(view, "view").database or read_source(select)[0].database:
+            raise ConfigError(
+                f"{said}a view that replaces another one, and its table, are named without a "
+                "database.",
+                hint="Both are in the current database.",
+            )
         return Exchange(view, select, history, into, recipe).statements()
     if isinstance(into, InnerTable):
         raise ConfigError(

@@ -12,7 +12,7 @@ from budeval_migrations.recipes.creation import create_table, read_table
 from budeval_migrations.recipes.identifiers import named, piece, read_column_name, read_name
 from budeval_migrations.recipes.selects import with_condition
 from budeval_migrations.scaffold.alterations import Look
-from budeval_migrations.scaffold.draft import Call, Draft, Execute, Fill
+from budeval_migrations.scaffold.draft import Draft, Execute, Fill
 from budeval_migrations.scaffold.rebuilds import rebuild
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
@@ -239,7 +239,7 @@ def change_order_by(
         notes=found.notes,
         irreversible=found.irreversible,
         requires=found.requires,
-        notices=tuple(_notices(name, views if asked else (), found.upgrade)),
+        notices=tuple(_notices(name, views if asked else (), by)),
     )
 
 
@@ -265,7 +265,7 @@ def _changes(
     return changed
 
 
-def _notices(name: Name, paused: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:
+def _notices(name: Name, paused: Sequence[str], by: str) -> Iterator[str]:
     """Yield what a person should know before it runs.
 
     Args:
@@ -277,7 +277,7 @@ def _notices(name: Name, paused: Sequence[str], calls: Sequence[Call]) -> Iterat
             f"{', '.join(paused)} reads {named(name)}: INSERTs will be refused for some seconds "
             "around the exchange, so that it misses none (--no-pause leaves that out)."
         )
-    if any(isinstance(call, Fill) and call.by == "partition" for call in calls):
+    if not by:
         yield "The copy goes partition by partition; --by EXPRESSION cuts it finer."
 
 

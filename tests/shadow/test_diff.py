@@ -104,8 +104,8 @@ def downgrade() -> None:
 def test_another_sorting_key_becomes_the_online_rebuild(shop: Project) -> None:
     found = diff(shop, EVENTS.replace("ORDER BY id", "ORDER BY (name, id)"))
     assert found is not None
-    assert "EXCHANGE TABLES events AND _rebuild_events" in found.text
-    assert "op.backfill(" in found.text
+    assert "op.rebuild_table(" in found.text
+    assert "ORDER BY (name, id)" in found.text
     assert 'requires_clickhouse = "23.8"' in found.text
     assert "destructive" not in found.text
     assert bm.verify(versions=[str(shop.versions)], url="clickhouse+http://127.0.0.1:1/shop").ok

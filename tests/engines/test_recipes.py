@@ -1,0 +1,139 @@
+"""Recipes that a person writes by hand: what they refuse, and what they leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import budeval_migrations as bm
+from budeval_migrations.errors import RevisionCompileError, StatementFailed
+from tests.engines.stage import Stage
+from tests.support.targets import engine_parameters
+
+on_embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+ACCOUNTS = (
+    "CREATE TABLE accounts (id UInt64, name String, updated_at DateTime DEFAULT now()) "
+    "ENGINE = ReplacingMergeTree(updated_at) ORDER BY {}"
+)
+EVENTS = "CREATE TABLE events (id UInt64, at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY id"
+VIEW = (
+    "CREATE MATERIALIZED VIEW days ENGINE = SummingMergeTree ORDER BY day AS "
+    "SELECT toDate(at) AS day, count() AS visits FROM events GROUP BY day"
+)
+
+
+def write(stage: Stage, *calls: str) -> Path:
+    """Write a revision 002 with these calls of op."""
+    body = "def upgrade() -> None:\n" + "\n".join(f"    {call}" for call in calls)
+    path = stage.project.write_revision("002_recipe", "001_before", body=body + "\n")
+    text = path.read_text().replace("from alembic import op", "from budeval_migrations import op")
+    path.write_text(text)
+    return path
+
+
+def begin(stage: Stage, *statements: str) -> None:
+    stage.project.write_revision("001_before", None, list(statements))
+    bm.upgrade(**stage.options)
+
+
+def texts(stage: Stage, sql: str) -> list[tuple[str, ...]]:
+    return [tuple(str(value) for value in row) for row in stage.rows(sql)]
+
+
+@on_embedded
+def test_a_table_that_has_the_key_already_is_left_alone(stage: Stage) -> None:
+    begin(stage, ACCOUNTS.format("id"), "INSERT INTO accounts VALUES (1, 'a', now())")
+    copy = 'op.LatestRows({"id": "id"}, "updated_at")'
+    create = ACCOUNTS.format("id").replace("name String", "name String CODEC(ZSTD)")
+    write(stage, f'op.rebuild_table("accounts", {create!r}, copy={copy})')
+    with pytest.raises(StatementFailed, match="accounts has this sorting key already") as caught:
+        bm.upgrade(**stage.options)
+    assert caught.value.index == 1
+    tables = texts(stage, "SELECT name FROM system.tables WHERE name LIKE 'accounts%'")
+    assert tables == [("accounts",)]
+
+
+@on_embedded
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            'op.rebuild_table("t", "CREATE TABLE u (a UInt8) ENGINE = MergeTree ORDER BY a", '
+            'copy=op.LatestRows({"a": "a"}, "v"))',
+            "op.rebuild_table('t'): the statement creates u.",
+        ),
+        (
+            'op.rebuild_table("t", "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a", '
+            'copy=op.LatestRows({"a": "a"}, "v"))',
+            "op.rebuild_table('t'): the engine does not keep the row with the greatest v.",
+        ),
+        (
+            'op.rebuild_table("t", "CREATE TABLE t (a UInt8) ENGINE = Log", '
+            'copy=op.AllRows(was="CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"))',
+            "t cannot be rebuilt exactly as Log: only tables of the MergeTree family are copied "
+            "by partitions.",
+        ),
+        (
+            'op.rebuild_table("t", "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a", '
+            'copy=op.AllRows(was="CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"), '
+            "recipe=7)",
+            "op.rebuild_table('t'): there is no recipe 7.",
+        ),
+        (
+            'op.create_view_with_history("v", "SELECT count() FROM t", '
+            'history=op.History("at"), into=op.OwnTable("w"))',
+            "A column of this SELECT has no name: 'count()'.",
+        ),
+        (
+            'op.create_view_with_history("v", "SELECT a AS b FROM t WHERE a = 1", '
+            'history=op.History("at", columns="a UInt8"), into=op.OwnTable("w"), replaces=True)',
+            "This SELECT has a WHERE already: 'SELECT a AS b FROM t WHERE a = 1'.",
+        ),
+        (
+            'op.create_view_with_history("v", "SELECT a FROM t", history=op.History("at"), '
+            'into=op.OwnTable("w"), replaces=True)',
+            "op.create_view_with_history('v'): History has no columns.",
+        ),
+    ],
+    ids=["table", "engine", "family", "recipe", "unnamed", "where", "columns"],
+)
+def test_what_a_recipe_cannot_do_is_refused_when_the_revision_is_compiled(
+    stage: Stage, call: str, said: str
+) -> None:
+    begin(stage, EVENTS)
+    path = write(stage, call)
+    with pytest.raises(RevisionCompileError) as caught:
+        bm.upgrade(**stage.options)
+    assert said in caught.value.message
+    assert f"{path.name}:10" in caught.value.message
+    assert bm.status(**stage.options).current == ("001_before",)
+
+
+@on_embedded
+def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(stage: Stage) -> None:
+    begin(
+        stage,
+        EVENTS,
+        VIEW,
+        # The old view has seen none of these.
+        "ALTER TABLE days MODIFY QUERY SELECT toDate(at) AS day, count() AS visits FROM events "
+        "WHERE id < 0 GROUP BY day",
+        "INSERT INTO events SELECT number, now() - number FROM numbers(1000)",
+        "CREATE TABLE days_data (day Date, visits UInt64) ENGINE = SummingMergeTree ORDER BY day",
+    )
+    write(
+        stage,
+        'op.create_view_with_history("days", "SELECT toDate(e.at) AS day, count() AS visits '
+        'FROM events AS e GROUP BY day", history=op.History("at", columns='
+        '"id UInt64"), into=op.OwnTable("days_data"), replaces=True)',
+    )
+    bm.upgrade(**stage.options)
+    stage.prepare("INSERT INTO events (id) VALUES (5000), (5001)")
+    assert texts(stage, "SELECT sum(visits) FROM days") == [("1002",)]
+    left = texts(
+        stage,
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'days%' "
+        "ORDER BY name",
+    )
+    assert left == [("days",), ("days_data",)]
