@@ -27,7 +27,7 @@ from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
 from budeval_migrations.events import BackfillProgress, Listener, Notice
 from budeval_migrations.execution.chunks import Chunk, from_json, plan_chunks, to_json
 from budeval_migrations.execution.patience import PATIENCE, patiently
-from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder

@@ -31,7 +31,7 @@ from budeval_migrations.events import (
 )
 from budeval_migrations.execution.attempt import Progress
 from budeval_migrations.execution.placement import Placement
-from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.definition import read_definition
 from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
-from budeval_migrations.sql.reader import Reader
+from budeval_migrations.sql.reader import NAMES, Reader, read_head
 from budeval_migrations.state import schema
 
 _OWN = frozenset(
@@ -15,6 +19,13 @@ _OWN = frozenset(
 )
 # With a database they take away every table in it.
 _TAKES_AWAY = (Kind.DROP, Kind.DETACH, Kind.RENAME)
+# They read, or change nothing that is in a table.
+_READS = frozenset(
+    {Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK, Kind.SET}
+    | {Kind.USE, Kind.EMPTY, Kind.KILL, Kind.CREATE_VIEW, Kind.CREATE_FUNCTION}
+    | {Kind.CREATE_DATABASE, Kind.CREATE_NAMED_COLLECTION, Kind.BACKUP}
+)
+_CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW, Kind.CREATE_DICTIONARY})
 
 
 def check_own_tables(text: str, database: str) -> None:
@@ -35,20 +46,72 @@ def check_own_tables(text: str, database: str) -> None:
         for part in parts(text):
             check_own_tables(part.text, database)
         return
-    if kind is Kind.TRUNCATE:
-        emptied = _emptied_database(text)
-        if emptied == database:
-            raise _refusal(f"every table of {database}", database)
-        if emptied:
-            return
-    found = effect(text)
+    if kind is Kind.TRUNCATE and _emptied_database(text) == database:
+        raise _refusal(f"every table of {database}", database)
     whole = kind in _TAKES_AWAY and _is_database(text)
-    for name in found.targets:
-        if whole and name.name == database:
-            raise _refusal(f"the database {database}", database)
-        own = name.name in _OWN or name.name.startswith(schema.CLAIM)
-        if own and (name.database or database) == database and not whole:
-            raise _refusal(name.name, database)
+    if whole and database in {name.name for name in effect(text).targets}:
+        raise _refusal(f"the database {database}", database)
+    if whole or kind in _READS:
+        return
+    if kind is Kind.ACCESS:
+        _check_policy(text, database)
+        return
+    for own in _mentioned(text, kind, database):
+        raise _refusal(own, database)
+
+
+def _mentioned(text: str, kind: Kind, database: str) -> Iterator[str]:
+    """Yield our tables that a statement changes, or gives another table's rows to."""
+    if kind is Kind.INSERT:
+        target = effect(text).targets
+        if target:
+            yield from (n.name for n in target if _is_own(n.name, n.database, database))
+        else:  # a table function: remote('h', 'db', 'table')
+            yield from _names(Reader(text, read_head(text)[0]), database, strings=True)
+    elif kind in _CREATES:
+        definition = read_definition(text)
+        if definition is not None:
+            name = definition.name
+            if _is_own(name.name, name.database, database):
+                yield name.name
+            # ENGINE = Alias('t'), Buffer(db, t, …), Merge(db, '^t'); or a view TO t.
+            for word in ("ENGINE", "TO"):
+                yield from _names(Reader(definition.clauses.get(word, "")), database, strings=True)
+    else:
+        yield from _names(Reader(text), database, strings=kind is Kind.RESTORE)
+
+
+def _names(reader: Reader, database: str, *, strings: bool) -> Iterator[str]:
+    """Yield the names of our tables among the tokens of a text."""
+    kinds = {*NAMES, TokenKind.STRING} if strings else NAMES
+    for at, lexeme in enumerate(reader.rest):
+        name = reader.identifier(lexeme) if lexeme.kind in kinds else ""
+        dotted = at > 1 and reader.rest[at - 1].kind is TokenKind.DOT
+        before = reader.identifier(reader.rest[at - 2]) if dotted else None
+        if name and _is_own(name, before, database):
+            yield name
+
+
+def _is_own(name: str, named_database: str | None, database: str) -> bool:
+    own = name in _OWN or name.startswith(schema.CLAIM)
+    return own and named_database in (None, database)
+
+
+def _check_policy(text: str, database: str) -> None:
+    """Refuse a row policy, which would hide rows of our tables from us."""
+    reader = Reader(text)
+    words = [lexeme.word for lexeme in reader.rest[:6]]
+    if "POLICY" not in words or words[0] not in ("CREATE", "ALTER"):
+        return
+    for at, lexeme in enumerate(reader.rest):
+        if lexeme.word != "ON" or lexeme.depth:
+            continue
+        first, *others = (text[lx.start : lx.end] for lx in reader.rest[at + 1 : at + 4])
+        everywhere = others == [".", "*"] and reader.identifier(reader.rest[at + 1]) == database
+        if first == "*" or everywhere:
+            raise _refusal(f"what is read of every table of {database}", database)
+    for own in _names(reader, database, strings=False):
+        raise _refusal(f"what is read of {own}", database)
 
 
 def _is_database(text: str) -> bool:

@@ -31,7 +31,7 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Interrupting, Listener, Notice
 from budeval_migrations.execution import mutations
 from budeval_migrations.execution.barrier import Barrier
-from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.reconcile.unknown import unknown

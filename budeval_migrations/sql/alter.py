@@ -277,7 +277,7 @@ def _of_parts(head: tuple[str, str], rule: _Rule, reader: Reader) -> Clause | No
     expression = reader.rest[start : reader.at]
     if not expression:
         return None
-    whole = head[1] == "PARTITION" or head == ("DROP", "PART")
+    whole = head[1] == "PARTITION" or head in (("DROP", "PART"), ("DETACH", "PART"))
     partition = reader.text[expression[0].start : expression[-1].end] if whole else None
     if reader.accept("FROM"):
         other = reader.name()

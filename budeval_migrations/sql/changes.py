@@ -111,7 +111,8 @@ class Effect:
         targets: What to watch; the first one is the thing that is changed.
         mutation: It can leave work in ``system.mutations`` that has to be waited for.
         change: How to read a changed fingerprint of the parts.
-        partition: The partition expression as written, or the name of a part that is dropped.
+        partition: The partition expression as written, or the name of a part that is dropped
+            or detached.
         source: The table behind FROM or TO TABLE of a partition operation.
         elements: All that it adds to the first target or takes from it; empty when it
             changes something else as well, or when unsure.

@@ -224,6 +224,9 @@ def _change_rows(kind: Kind, reader: Reader) -> Effect:
     )
 
 
+_PIECEMEAL = frozenset({Change.ATTACH_PARTITION, Change.DETACH_PARTITION})
+
+
 def _alter(kind: Kind, reader: Reader) -> Effect:
     reader.at += 1
     if reader.accept("NAMED", "COLLECTION"):
@@ -251,8 +254,10 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
     one = found[0] if len(found) == 1 else None
     changes = {clause.rule.change for clause in found}
     others = [clause.other for clause in found if clause.other is not None]
-    # Parts come out of detached/ one by one, and the next one may be broken.
-    piecemeal = mutation or one is None or Change.ATTACH_PARTITION in changes
+    # Parts go into detached/ and out of it one by one, and the next one may be broken.
+    piecemeal = mutation or one is None or bool(changes & _PIECEMEAL)
+    if one is not None and (one.partition or "").upper() == "ALL":
+        piecemeal = piecemeal or Change.ATTACH_FROM in changes  # partition by partition
     return Effect(
         kind,
         repeatable=repeatable(found),

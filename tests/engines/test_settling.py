@@ -16,7 +16,7 @@ from budeval_migrations.clickhouse.fingerprint import take
 from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
 from budeval_migrations.execution.barrier import Barrier
-from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciler import BACKFILL, REPEATABLE, Reconciler
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.effects import effect

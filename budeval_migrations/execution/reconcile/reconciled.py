@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from budeval_migrations.execution.reconcile.evidence import Outcome
+from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 

@@ -35,7 +35,8 @@ from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.patience import PATIENCE, patiently
 from budeval_migrations.execution.reconcile.commands import is_one_change, may_have_made
-from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
+from budeval_migrations.execution.reconcile.evidence import judge
+from budeval_migrations.execution.reconcile.outcome import Evidence, Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.task import effect_of
 from budeval_migrations.interrupts import interrupts

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, Partition
-from budeval_migrations.execution.reconcile.evidence import Evidence, Outcome, judge
+from budeval_migrations.execution.reconcile.evidence import judge
+from budeval_migrations.execution.reconcile.outcome import Evidence, Outcome
 from budeval_migrations.sql.changes import Change, Watch
 from budeval_migrations.sql.effects import effect
 
@@ -35,9 +36,14 @@ DROP = "DROP TABLE t"
 RENAME = "RENAME TABLE t TO u"
 EXCHANGE = "EXCHANGE TABLES t AND u"
 CIRCLE = "RENAME TABLE t TO x, u TO t, x TO u"
+CHAIN = "RENAME TABLE u TO x, t TO u"
+APART = "RENAME TABLE t TO x, u TO y"
+ONE_UUID = "Log 11111111-1111-4111-8111-111111111111 a"
+TWO_UUID = "Log 22222222-2222-4222-8222-222222222222 b"
 FILLED = "CREATE TABLE t ENGINE = Log AS SELECT 1"
 SOME = objects(t="one")
 NONE = objects()
+PAIR = objects(t=ONE_UUID, u=TWO_UUID)
 
 TABLES = {
     "made": (CREATE, NONE, SOME, APPLIED),
@@ -67,8 +73,25 @@ TABLES = {
         objects(t="1", u="3"),
         UNKNOWN,
     ),
-    "renamed in a circle": (CIRCLE, objects(t="1", u="2"), objects(t="2", u="1"), APPLIED),
-    "half of a circle": (CIRCLE, objects(t="1", u="2"), objects(x="1", u="2"), UNKNOWN),
+    "renamed in a circle": (CIRCLE, PAIR, objects(t=TWO_UUID, u=ONE_UUID), APPLIED),
+    "the first step of a circle": (CIRCLE, PAIR, objects(x=ONE_UUID, u=TWO_UUID), UNKNOWN),
+    "all but the last step of a circle": (CIRCLE, PAIR, objects(x=ONE_UUID, t=TWO_UUID), UNKNOWN),
+    "no step of a circle": (CIRCLE, PAIR, PAIR, NOT_APPLIED),
+    "a chain": (CHAIN, PAIR, objects(u=ONE_UUID, x=TWO_UUID), APPLIED),
+    "the first step of a chain": (CHAIN, PAIR, objects(t=ONE_UUID, x=TWO_UUID), UNKNOWN),
+    "a circle of tables without UUID": (
+        CIRCLE,
+        objects(t="1", u="2"),
+        objects(t="2", u="1"),
+        UNKNOWN,
+    ),
+    "two renamed without UUID": (APART, objects(t="1", u="2"), objects(x="3", y="4"), APPLIED),
+    "one of two renamed without UUID": (
+        APART,
+        objects(t="1", u="2"),
+        objects(x="3", u="2"),
+        UNKNOWN,
+    ),
     "made, perhaps not filled": (FILLED, NONE, SOME, UNKNOWN),
     "neither made nor filled": (FILLED, NONE, NONE, NOT_APPLIED),
     "two dropped": ("DROP TABLE t, u", objects(t="1", u="2"), NONE, APPLIED),
@@ -462,6 +485,66 @@ REPLACES = {
 }
 
 
+FOUR = part(1, 4, 40, "a", "b", "c", "d")
+NAMES = ("1_1_1_0", "1_2_2_0", "1_3_3_0", "1_4_4_0")
+DETACHED = {
+    "every part": ("PARTITION 1", {}, NAMES, APPLIED),
+    "some parts": ("PARTITION 1", {}, NAMES[:2], UNKNOWN),
+    "as many parts, and not the same": ("PARTITION 1", {}, (*NAMES[:3], "1_9_9_0"), UNKNOWN),
+    "the parts of another partition": (
+        "PARTITION 1",
+        {},
+        tuple(f"2{n[1:]}" for n in NAMES),
+        UNKNOWN,
+    ),
+    "none yet": ("PARTITION 1", {}, (), UNKNOWN),
+    "nothing": ("PARTITION 1", {"1": FOUR}, (), NOT_APPLIED),
+    "the part that it names": ("PART '1_4_4_0'", {"1": part(1, 3, 30)}, NAMES[3:], APPLIED),
+    "every partition": ("PARTITION ALL", {}, NAMES, APPLIED),
+}
+
+
+@pytest.mark.parametrize(("what", "holds", "aside", "expected"), DETACHED.values(), ids=DETACHED)
+def test_a_partition_is_detached_when_each_of_its_parts_is_aside(
+    what: str, holds: Parts, aside: tuple[str, ...], expected: Outcome
+) -> None:
+    before = parts(t={"1": FOUR})
+    now = replace(parts(t=holds), detached={"d.t": aside} if aside else {})
+    assert judged(f"ALTER TABLE t DETACH {what}", before, now).outcome is expected
+
+
+ATTACHED = {
+    "every part": ({"1": FOUR}, (), APPLIED),
+    "some parts": ({"1": part(1, 2)}, NAMES[2:], UNKNOWN),
+    "some parts, the others under way": (
+        {"1": part(1, 1)},
+        tuple(f"attaching_{name}" for name in NAMES[1:]),
+        UNKNOWN,
+    ),
+    "another partition stays": ({"1": FOUR}, ("3_1_1_0",), APPLIED),
+    "nothing": ({}, NAMES, NOT_APPLIED),
+}
+
+
+@pytest.mark.parametrize(("holds", "aside", "expected"), ATTACHED.values(), ids=ATTACHED)
+def test_a_partition_is_attached_when_none_of_its_parts_is_aside(
+    holds: Parts, aside: tuple[str, ...], expected: Outcome
+) -> None:
+    before = replace(parts(t={}), detached={"d.t": (*NAMES, "3_1_1_0")})
+    now = replace(parts(t=holds), detached={"d.t": (*aside, "3_1_1_0")})
+    assert judged("ALTER TABLE t ATTACH PARTITION 1", before, now).outcome is expected
+
+
+def test_all_partitions_are_copied_when_the_last_one_is() -> None:
+    text = "ALTER TABLE t ATTACH PARTITION ALL FROM u"
+    source = {"1": part(1, 1, 10, "x"), "2": part(2, 2, 10, "y")}
+    first = {"1": part(5, 5, 10, "x")}
+    both = {**first, "2": part(6, 6, 10, "y")}
+    for holds, expected in (({}, NOT_APPLIED), (first, UNKNOWN), (both, APPLIED)):
+        before, now = parts(t={}, u=source), parts(t=holds, u=source)
+        assert judged(text, before, now).outcome is expected
+
+
 @pytest.mark.parametrize(("holds", "expected"), REPLACES.values(), ids=REPLACES)
 def test_a_replaced_partition_is_known_by_the_hashes_of_its_parts(
     holds: Parts, expected: Outcome
@@ -476,6 +559,9 @@ ATTACH = "ALTER TABLE t ATTACH PARTITION 1"
 COPY = "ALTER TABLE t ATTACH PARTITION 1 FROM u"
 REPLACE = "ALTER TABLE t REPLACE PARTITION 1 FROM u"
 SENTENCES = (
+    (CIRCLE, PAIR, objects(x=ONE_UUID, t=TWO_UUID), "only some of d.t, d.x, d.u were renamed"),
+    (CIRCLE, PAIR, PAIR, "d.t, d.x, d.u are where they were before"),
+    (CIRCLE, PAIR, objects(t=TWO_UUID, u=ONE_UUID), "d.t, d.x, d.u are where it puts them"),
     (CIRCLE, objects(t="1", u="2"), objects(t="1", u="2"),
      "d.t, d.x, d.u look alike, and have no UUID to tell them apart"),
     (RENAME, SOME, objects(t="one", u="one"), "only some of d.t, d.u were changed"),
