@@ -11,8 +11,8 @@ import re
 # of characters, which no encoding takes.
 CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    r"\ufeff\ufff9-\ufffb"
-    r"\ud800-\udfff\U000e0000-\U000e007f]"
+    r"\ufeff\ufff9-\ufffb\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f"
+    r"\ud800-\udfff\U000e0000-\U000e01ef]"
 )
 # GitHub's runner obeys a line that begins so, and the older form anywhere in a line
 # (https://docs.github.com/actions/reference/workflow-commands-for-github-actions). Tags of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import dedent, indent
+from textwrap import dedent
 
 from rich.markup import escape
 
@@ -136,7 +136,7 @@ class Forecast:
             touched = "".join(f", {_size(table)}" for table in statement.touched)
             cost = f"{statement.cost.value}{escape(touched)}"
             self._print(f"  [dim]{statement.position}  {escape(place)}{cost}{one}[/]")
-            self._print(escape(indent(_flush_left(statement.sql), "    ")))
+            self._print(escape(_indented(_flush_left(statement.sql))))
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -214,6 +214,11 @@ def _short(text: str | None, part: str) -> str:
 
 def _line(text: str | None) -> str:
     return escape(" ".join((text or "").split()))
+
+
+def _indented(sql: str) -> str:
+    """Indent the lines of a statement; no other character ends one."""
+    return "\n".join(f"    {line}" if line.strip() else line for line in sql.split("\n"))
 
 
 def _flush_left(sql: str) -> str:

@@ -19,10 +19,9 @@ from budeval_migrations.errors import (
 )
 from budeval_migrations.execution.resume import repair_command
 from budeval_migrations.execution.sender import Refused
-from budeval_migrations.execution.task import Task
+from budeval_migrations.execution.task import Task, redactor_of
 from budeval_migrations.interrupts import Interrupted
 from budeval_migrations.model import LedgerRow, Statement, Step
-from budeval_migrations.sql.redact import Redactor, secrets_in
 from budeval_migrations.state.unfinished import Recorded
 
 _HINTS = {
@@ -168,8 +167,7 @@ class Progress:
         reason = redact(reason)
         statement = self.current
         if statement is not None:
-            # A server quotes a statement from its middle, where a secret has no name.
-            reason = Redactor(secrets_in(statement.sent))(reason)
+            reason = redactor_of(statement)(reason)
         code = said.code if isinstance(said, (EngineError, MutationFailed)) else 0
         ours = isinstance(said, (EngineError, RevisionError, MutationFailed))
         hint = said.hint if isinstance(said, MigrationError) and ours else ""

@@ -36,12 +36,11 @@ from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
-from budeval_migrations.execution.task import Task
+from budeval_migrations.execution.task import Task, redactor_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import PARAMETER
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch
-from budeval_migrations.sql.redact import Redactor, secrets_in
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
@@ -291,11 +290,8 @@ class Sender:
 
 
 def said_of(task: Task, error: EngineError) -> str:
-    """Return a server's words without the statement's secrets.
-
-    A server quotes a statement from its middle, where a secret has no name.
-    """
-    return Redactor(secrets_in(task.statement.sent))(error.message)
+    """Return a server's words without the statement's secrets."""
+    return redactor_of(task.statement)(error.message)
 
 
 def _goes_on(task: Task, error: EngineError) -> bool:

@@ -8,10 +8,11 @@ from functools import cached_property
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.model import Direction, Statement, Step
+from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
 from budeval_migrations.sql.effects import Effect, Watch, effect
-from budeval_migrations.sql.redact import HIDDEN
+from budeval_migrations.sql.redact import HIDDEN, Redactor, secrets_in
 from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
@@ -145,6 +146,16 @@ def effect_of(entry: JournalEntry, *, on_one_host: bool = False) -> Effect:
     except StatementSyntaxError:
         return Effect(Kind.OTHER, repeatable=False)
     return replace(found, repeatable=found.repeatable and HIDDEN not in entry.statement)
+
+
+def redactor_of(statement: Statement) -> Redactor:
+    """Return what hides a statement's secrets in a server's words, and those of its SETs.
+
+    A server quotes a statement from its middle, where a secret has no name, and with the
+    values of its query parameters.
+    """
+    said = (f"SET {name} = {quote.string(value)}" for name, value in statement.settings)
+    return Redactor(secret for text in (statement.sent, *said) for secret in secrets_in(text))
 
 
 def statement_hash(statement: Statement) -> str:

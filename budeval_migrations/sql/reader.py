@@ -109,7 +109,8 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 _NO_NUMBER = re.compile(r"(?<!\\)(?:\\\\)*\\x(?![0-9A-Fa-f]{2})")
 
 
-def _unquoted(raw: str) -> bytes:
+def unquoted(raw: str) -> bytes:
+    """Return what stands between the quotes of a literal or a name, as the server has it."""
     inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
     return _ESCAPE.sub(_unescaped, inside)
 
@@ -163,7 +164,7 @@ class Reader:
             return raw
         if raw[0] in "\u2018\u201c":
             return raw[1:-1]  # between them nothing is an escape
-        return _unquoted(raw).decode("utf-8", "backslashreplace")
+        return unquoted(raw).decode("utf-8", "backslashreplace")
 
     def _is_name(self, lexeme: Lexeme) -> bool:
         """Tell whether it is a name that is read here as the server reads it."""
@@ -173,7 +174,7 @@ class Reader:
         if lexeme.kind not in NAMES or raw[0] == "\u201c" or "\\" not in raw:
             return lexeme.kind in NAMES
         try:
-            _unquoted(raw).decode()
+            unquoted(raw).decode()
         except UnicodeDecodeError:
             return False
         return _NO_NUMBER.search(raw) is None

@@ -9,7 +9,8 @@ modules of ``sql``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
@@ -17,8 +18,9 @@ from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.calls import COMMENT, GAP, LITERAL, Span
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
-from budeval_migrations.sql.reader import NAMES, lexemes
+from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, unquoted
 from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
 
 HIDDEN = "[HIDDEN]"
@@ -120,15 +122,19 @@ def holds_secret(text: str) -> bool:
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Return the secrets that stand in ``text``, as they are written there.
+    """Return the secrets that stand in ``text``, as they are written there, and as they are.
 
     For a `Redactor`: a server may quote a statement from the middle on, where
-    nothing says any more that what follows is a password.
+    nothing says any more that what follows is a password, and in a spelling of its own.
     """
-    found = dict.fromkeys(_content(text[start:end]) for start, end, _ in _merged(text))
-    return tuple(secret for secret in found if secret)
+    literals = [text[start:end] for start, end, _ in _merged(text)]
+    found = dict.fromkeys(form for each in literals for form in (_content(each), _meant(each)))
+    return tuple(filter(None, found))
 
 
+# How a server writes what a literal holds (WriteHelpers.h, 26.9).
+_ESCAPES = zip("\\'\b\f\n\r\t\0", "\\'bfnrt0", strict=True)
+_AS_SERVER = str.maketrans({char: f"\\{sign}" for char, sign in _ESCAPES})
 # Characters of a secret that are told from other text.
 _CUT_OFF = 4
 # What stands before a place where a text was cut off.
@@ -151,7 +157,7 @@ class Redactor:
         for secret in filter(None, secrets):
             escaped = secret.replace("\\", "\\\\").replace("'", "\\'")
             forms |= {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped}
-            forms.add(secret.replace("'", "''"))
+            forms |= {secret.replace("'", "''"), secret.translate(_AS_SERVER)}
         # A short secret is hidden only where it stands alone, or text turns to noise.
         patterns = [
             re.escape(form) if len(form) > 3 else rf"(?<!\w){re.escape(form)}(?!\w)"
@@ -199,8 +205,7 @@ def _merged(text: str) -> Iterator[tuple[int, int, str]]:
 def _found(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield ``(start, end, replacement)`` for all that some rule takes for a secret.
 
-    A statement and each of its comments are read apart: a quote in a comment begins no
-    literal, and no comment tells what stands behind it.
+    A statement and each of its comments are read apart: a quote in a comment begins no literal.
     """
     comments = _comments(text)
     blanks = [(start, end, "") for start, end in comments]
@@ -331,27 +336,43 @@ def _identified(text: str) -> Iterator[Span]:
 
 
 def _inserted(text: str) -> Iterator[Span]:
-    """Yield the literals that ``INSERT INTO t (…, password, …) VALUES`` puts into such columns."""
-    if len(text) > _LEXED or not (_INSERT.search(text) and _NAME_PART.search(text)):
+    """Yield the literals that ``INSERT INTO t (…, password, …) VALUES`` puts into such columns.
+
+    Rows that are too many to be read are yielded as one.
+    """
+    if not (_INSERT.search(text[:_LEXED]) and _NAME_PART.search(text[:_LEXED])):
         return
     try:
-        found = lexemes(text)
+        head, data = read_head(text)
+        secret = _secret_columns(text, head) if data is InsertData.VALUES else set()
+        if secret and len(text) > _LEXED:
+            yield head[-1].end, len(text)
+            return
+        rows = [lx for lx in lexemes(text) if lx.start >= head[-1].end] if secret else []
     except StatementSyntaxError:
         return
-    words = [lexeme.word for lexeme in found]
-    if "VALUES" not in words:
-        return
-    data = words.index("VALUES")
-    names = [lx for lx in found[:data] if lx.depth == 1 and lx.kind in NAMES]
-    secret = {at for at, lx in enumerate(names) if _is_secret_name(text[lx.start : lx.end])}
     at = 0
-    for lexeme in found[data + 1 :] if secret else ():
+    for lexeme in rows:
         if lexeme.depth == 0:
             at = 0
         elif lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA:
             at += 1
         elif lexeme.kind in (TokenKind.STRING, TokenKind.HEREDOC) and at in secret:
             yield lexeme.start, lexeme.end
+
+
+def _secret_columns(text: str, head: Sequence[Lexeme]) -> set[int]:
+    """Return the places in the list of columns whose names say that they are secret."""
+    brackets = [at for at, lx in enumerate(head) if lx.kind is TokenKind.OPEN and not lx.depth]
+    secret, at = set(), 0
+    for lexeme in head[brackets[-1] + 1 :] if brackets else ():
+        if lexeme.depth == 0:
+            break
+        if lexeme.depth == 1 and lexeme.kind is TokenKind.COMMA:
+            at += 1
+        elif lexeme.kind in NAMES and _is_secret_name(text[lexeme.start : lexeme.end]):
+            secret.add(at)
+    return secret
 
 
 def _is_secret_name(name: str) -> bool:
@@ -366,3 +387,13 @@ def _content(literal: str) -> str:
         return literal
     mark = opening["q"] or opening.group().replace("\u2018", "\u2019")
     return literal[opening.end() :].removesuffix(mark)
+
+
+def _meant(literal: str) -> str:
+    """Return the value of a literal, or any other text."""
+    if literal[:2] in ("x'", "X'"):
+        with suppress(ValueError):
+            return bytes.fromhex(literal[2:-1]).decode("utf-8", "replace")
+    if literal[:1] != "'" or not literal.endswith("'"):
+        return _content(literal)
+    return unquoted(literal).decode("utf-8", "replace")

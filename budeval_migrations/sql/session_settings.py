@@ -45,6 +45,8 @@ _NO_PROOF = {
         (None, "0"),
     ),
 }
+# With these the server refuses the statements after them.
+_REFUSING = {"allow_ddl": ("1", "true"), "readonly": ("0",)}
 _IN_ANY = frozenset({"run_query_in_background", "database", "dialect"})
 _IN_STATEMENTS = {
     **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), "async"),
@@ -114,6 +116,11 @@ def _carried_by_set(text: str) -> Values:
     for name, value in found.items():
         if why_no_proof(name, value):
             _refuse(text, name)
+        if value is not None and value not in _REFUSING.get(name, (value,)):
+            raise RevisionCompileError(
+                f"With {name} the server refuses the statements after it: {excerpt(text)}",
+                hint="Leave it out.",
+            )
     return found
 
 

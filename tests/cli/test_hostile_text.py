@@ -14,7 +14,7 @@ from tests.cli.test_terminal import on_a_terminal
 from tests.support.project import Project
 
 # Escape sequences (title, clipboard, colours), a bell, C1, the direction of writing, markup, emoji.
-HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b1m\u202e\u2028\ufeff\u200b\x08\r[red]red[/red] :warning: :m:"
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b1m\u202e\u2028\ufeff\u200b\ufe0f\u3164\U000e0100\x08\r[red]red[/red] :warning: :m:"
 NAME = "t\x1b[2Jx:bomb:[b]"
 SQL = f"SELECT formatDateTimeInJodaSyntax(now(), 'H:m:s') AS `{NAME}`, '{HOSTILE}'"
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

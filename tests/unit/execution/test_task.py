@@ -12,6 +12,7 @@ from budeval_migrations.execution.task import (
     Task,
     effect_of,
     make_task,
+    redactor_of,
     statement_hash,
     tasks_of,
 )
@@ -240,3 +241,13 @@ def test_what_was_hidden_of_an_entry_may_have_said_that_it_cannot_be_repeated() 
     assert effect_of(replace(entry, statement="ALTER TABLE t UPDATE a = 'not closed")) == Effect(
         Kind.OTHER, False
     )
+
+
+def test_the_secrets_of_its_sets_are_hidden_in_a_servers_words_too() -> None:
+    statement = Statement(
+        "INSERT INTO t SELECT nope, {password:String}", settings=(("param_password", "S3cr3tXY"),)
+    )
+    hide = redactor_of(statement)
+    assert hide("In scope SELECT nope, 'S3cr3tXY'") == "In scope SELECT nope, '[HIDDEN]'"
+    plain = Statement("SELECT nope", settings=(("max_threads", "12345"),))
+    assert redactor_of(plain)("Unknown 12345") == "Unknown 12345"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import tokenize
-from budeval_migrations.sql.redact import Redactor, holds_secret, redact, secrets_in
+from budeval_migrations.sql.redact import HIDDEN, Redactor, holds_secret, redact, secrets_in
 
 # The word hunter2 is the secret in each of them.
 LEAKS = (
@@ -483,3 +483,45 @@ def test_the_beginning_of_a_secret_is_hidden_where_a_server_cuts_it_off() -> Non
 def test_what_is_inserted_into_a_secret_column_is_hidden(text: str, hidden: str) -> None:
     assert redact(text) == hidden
     assert redact(hidden) == hidden
+
+
+SERVER_SPELLINGS = {
+    "a doubled quote": ("'it''s-S3cr3t'", r"_CAST('it\'s-S3cr3t', 'String')"),
+    "an escape": (r"'S3cr\x33tXY'", "In scope SELECT 'S3cr3tXY'"),
+    "hexadecimal": ("x'53336372337458'", "In scope SELECT 'S3cr3tX'"),
+    "a line break": ("'S3cr\n3tXY'", r"In scope SELECT 'S3cr\n3tXY'"),
+    "a tab": ("'S3cr\t3tXY'", r"In scope SELECT 'S3cr\t3tXY'"),
+}
+
+
+@pytest.mark.parametrize(("literal", "said"), SERVER_SPELLINGS.values(), ids=SERVER_SPELLINGS)
+def test_a_secret_is_hidden_in_the_spelling_of_the_server(literal: str, said: str) -> None:
+    statement = f"ALTER TABLE users UPDATE password = {literal} WHERE nmae = 'root'"
+    hidden = Redactor(secrets_in(statement))(said)
+    assert HIDDEN in hidden
+    assert "3t" not in hidden
+
+
+INSERTED = {
+    "a nested column": "INSERT INTO u (cred.name, cred.password) VALUES (['a'], ['S3cr3t'])",
+    "a table called values": "INSERT INTO values (name, password) VALUES ('a', 'S3cr3t')",
+    "a column called values": "INSERT INTO t (values, password) VALUES ('a', 'S3cr3t')",
+    "behind WITH": "WITH 1 AS values INSERT INTO t (password) VALUES ('S3cr3t')",
+    "a table function": "INSERT INTO FUNCTION remote('h', d, t) (name, password) VALUES "
+    "('a', 'S3cr3t')",
+}
+
+
+@pytest.mark.parametrize("text", INSERTED.values(), ids=INSERTED)
+def test_the_rows_of_a_secret_column_are_found_wherever_they_begin(text: str) -> None:
+    assert "S3cr3t" not in redact(text)
+
+
+def test_too_many_rows_of_a_secret_column_are_hidden_as_one() -> None:
+    rows = ", ".join(f"('user{n}', 'S3cr3t{n}')" for n in range(5000))
+    hidden = redact(f"INSERT INTO users (name, password) VALUES {rows}")
+    assert len(rows) > 100_000
+    assert hidden.startswith("INSERT INTO users (name, password) VALUES")
+    assert "S3cr3t" not in hidden
+    plain = f"INSERT INTO users (name, email) VALUES {rows}"
+    assert redact(plain) == plain

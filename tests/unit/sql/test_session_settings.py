@@ -59,6 +59,8 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
         ("INSERT INTO t SELECT 5 SETTINGS max_threads = 1, database = 'o'", "With database", "L"),
         ("CREATE TABLE t AS (SELECT 1 SETTINGS run_query_in_background = 1)", "With run_", "L"),
         ("DROP TABLE t SETTINGS \"data\\x62ase\" = 'o'", "With database the statement", "Leave"),
+        ("SET readonly = 1", "With readonly the server refuses the statements after it", "Leave"),
+        ("SET allow_ddl = 0", "With allow_ddl the server refuses the statements", "Leave it"),
         ("SET run_query_in_background = 1", "With run_query_in_background the server", "Leave it"),
         (
             "ALTER TABLE t UPDATE a = 1 WHERE 1 SETTINGS run_query_in_background = 1",
