@@ -56,17 +56,14 @@ class Exchange:
         return (*self._begin(), *fill(self.into), *self._end())  # type: ignore[arg-type]
 
     def _fill_own(self, into: OwnTable) -> tuple[Statement, ...]:
-        before, after = self._old_rows(" AND {chunk}"), self._late_rows()
+        after = f"SELECT * FROM ({self._late_rows()}) WHERE {{chunk}}"
+        # The table of budeval's view has the columns in the order of its SELECT.
+        columns = tuple(map(named, read_columns(self.select))) if self.recipe else ()
         return (
-            _backfill(into.table, before, self._source),
+            _backfill(into.table, self._old_rows(" AND {chunk}"), self._source, columns),
             Statement(self._exchange()),
             *self._choose_cut(),
-            _backfill(
-                into.table,
-                f"SELECT * FROM ({after}) WHERE {{chunk}}",
-                self._source,
-                in_one=True,
-            ),
+            _backfill(into.table, after, self._source, columns, in_one=True),
             Statement(self._take_filter_out()),
         )
 
@@ -300,9 +297,11 @@ class Exchange:
         )
 
 
-def _backfill(into: str, select: str, source: str, *, in_one: bool = False) -> Statement:
+def _backfill(
+    into: str, select: str, source: str, columns: tuple[str, ...] = (), *, in_one: bool = False
+) -> Statement:
     by, rows = ("1", _ALL_ROWS) if in_one else ("partition", _CHUNK)
-    asked = Backfill(named(into), select, named(source), by, rows)
+    asked = Backfill(named(into), select, named(source), by, rows, columns)
     return Statement(asked.insert, backfill=asked)
 
 

@@ -120,7 +120,7 @@ def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(stage: 
         "ALTER TABLE days MODIFY QUERY SELECT toDate(at) AS day, count() AS visits FROM events "
         "WHERE id < 0 GROUP BY day",
         "INSERT INTO events SELECT number, now() - number FROM numbers(1000)",
-        "CREATE TABLE days_data (day Date, visits UInt64) ENGINE = SummingMergeTree ORDER BY day",
+        "CREATE TABLE days_data (visits UInt64, day Date) ENGINE = SummingMergeTree ORDER BY day",
     )
     write(
         stage,
