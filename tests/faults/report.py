@@ -31,7 +31,7 @@ def page(results: Sequence[Result], *, seconds: float, jobs: int, clickhouse: st
         f"({jobs} at a time): {counts['same']} same, {counts['unknown']} unknown, "
         f"{counts['wrong']} wrong, {counts['error']} errors of the harness.",
         "",
-        "Seams: " + " · ".join(f"{n} {name}" for n, name in SEAMS.items()) + ".",
+        "Where a run is killed: " + " · ".join(f"{n} {name}" for n, name in SEAMS.items()) + ".",
         "A number counts runs that ended like an uninterrupted one; `n?` those that stopped with "
         "`StatementOutcomeUnknown`; `n!` what was wrong; `–` is a statement without intent.",
     ]
