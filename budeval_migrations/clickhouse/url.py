@@ -17,7 +17,6 @@ from sqlalchemy.exc import ArgumentError
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.settings import DEFAULT_DATABASE, Settings, check_database
-from budeval_migrations.sql.session_settings import why_no_proof
 
 
 class _Driver(NamedTuple):
@@ -151,6 +150,10 @@ def _check_driver(url: URL) -> None:
 
 def _check_settings(url: URL) -> None:
     """Refuse a setting with which nobody would know what became of a statement."""
+    if not url.query:
+        return  # at head nothing else needs to read SQL
+    from budeval_migrations.sql.session_settings import why_no_proof
+
     for name, values in url.query.items():
         for value in [values] if isinstance(values, str) else values:
             if why := why_no_proof(name, value):
