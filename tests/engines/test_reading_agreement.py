@@ -272,6 +272,8 @@ def loses(tree: Tree) -> bool:
         )
     if tree["type"] == "DeleteQuery" or tree.get("deduplicate"):
         return True
+    if tree.get("replace_table") and not (tree["is_dictionary"] or tree.get("is_temporary")):
+        return True
     if tree.get("is_materialized_view") and "refresh_strategy" in tree:
         into = [each.get("table_name") for each in tree["targets"]["targets"]]
         return any(into) and not tree["refresh_strategy"].get("append")

@@ -5,7 +5,7 @@ A revision's upgrade() or downgrade() is run against recorders in place of `op.e
 of their own, in one straight run, as a script would. (:mod:`.tool` runs them through the tool,
 and kills it.) chDB allows one data directory a process, so every scenario gets a fresh database
 in one directory.
-Imports nothing of the package.
+Imports nothing of the package but its recipes, whose statements it sends.
 """
 
 import functools
@@ -13,6 +13,7 @@ import importlib.util
 import itertools
 import re
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -20,6 +21,11 @@ from unittest import mock
 
 import chdb
 from alembic import op
+
+import budeval_migrations.op  # noqa: F401  adds the directives that are patched here
+from budeval_migrations.model import Statement
+from budeval_migrations.recipes.rebuild_table import rebuild_table
+from budeval_migrations.recipes.view_history import view_with_history
 
 VERSIONS = Path(__file__).resolve().parents[2] / "versions"
 REVISIONS = [path.stem for path in sorted(VERSIONS.glob("[0-9]*.py"))]
@@ -82,9 +88,31 @@ def _compile(revision: str, direction: str) -> tuple[Guarded, ...]:
             ),
             create=True,
         ),
+        mock.patch.object(
+            op,
+            "rebuild_table",
+            lambda table, create, *, copy, kept_as, recipe: statements.extend(
+                _expanded(rebuild_table(table, create, copy, kept_as, recipe=recipe))
+            ),
+            create=True,
+        ),
+        mock.patch.object(
+            op,
+            "create_view_with_history",
+            lambda view, select, **options: statements.extend(
+                _expanded(view_with_history(view, select, **options))
+            ),
+            create=True,
+        ),
     ):
         getattr(load(revision), direction)()
     return tuple(statements)
+
+
+def _expanded(statements: Iterable[Statement]) -> Iterator[Guarded]:
+    """Yield the statements of a recipe."""
+    for statement in statements:
+        yield Guarded(statement.text, statement.unless)
 
 
 class Database:
