@@ -14,7 +14,6 @@ from dataclasses import replace
 from budeval_migrations.clickhouse.cluster.topology import Arrangement, Topology
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import RevisionError
-from budeval_migrations.execution.own_tables import check_own_tables
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
@@ -26,13 +25,14 @@ from budeval_migrations.model import (
 )
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.classify import joined
 from budeval_migrations.sql.effects import Name, effect
 from budeval_migrations.sql.on_cluster import is_of_server, is_on_cluster, put_on_cluster
-from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.protected import Protected
 from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.replicated import engine_of, replicate, server_chooses_engine
 from budeval_migrations.sql.stand_in import stand_in
+from budeval_migrations.state import schema
 
 # Rows that one host is given reach the others.
 _SHARED = ("Replicated", "Shared", "KeeperMap", "Null", "Kafka", "S3")
@@ -83,8 +83,9 @@ class Placement:
             if self._topology.arrangement is Arrangement.SINGLE:
                 return statement
             text = self._text(step, position, statement)
-            if statement.backfill is None and self._topology.hosts:
-                self._check_rows(statement)
+            if self._gives_rows(statement):
+                for one in joined(statement.text):
+                    self._check_rows(one)
         except RevisionError as error:
             where = f" ({statement.file}:{statement.line})" if statement.file else ""
             raise RevisionError(
@@ -127,7 +128,8 @@ class Placement:
             text = replicate(text, path, topology.replica)
         if topology.on_cluster:
             return put_on_cluster(text, topology.cluster)
-        self._check_in_database(text)
+        for one in joined(text):
+            self._check_in_database(one)
         return text
 
     def _path(self, step: Step, position: int, statement: Statement) -> str:
@@ -146,10 +148,6 @@ class Placement:
 
     def _check_in_database(self, text: str) -> None:
         """Refuse what a Replicated database does not replicate: it is not in a database."""
-        if classify(text).kind is Kind.PARALLEL:
-            for part in parts(text):
-                self._check_in_database(part.text)
-            return
         if not is_of_server(text) or is_on_cluster(text):
             return
         if {name.name for name in effect(text).targets} == {self._database}:
@@ -161,15 +159,14 @@ class Placement:
             "where one host is meant, or the servers keep it in Keeper, say op.execute_here.",
         )
 
-    def _check_rows(self, statement: Statement) -> None:
+    def _gives_rows(self, statement: Statement) -> bool:
+        """Tell whether rows that a statement inserts must reach every host."""
+        everywhere = statement.reach is not Reach.HERE and statement.backfill is None
+        return everywhere and bool(self._topology.hosts)
+
+    def _check_rows(self, text: str) -> None:
         """Refuse rows that would be on one host, or in one shard, and look inserted."""
-        if statement.reach is Reach.HERE:
-            return
-        if classify(statement.text).kind is Kind.PARALLEL:
-            for part in parts(statement.text):
-                self._check_rows(replace(statement, text=part.text))
-            return
-        found = effect(statement.text)
+        found = effect(text)
         if found.kind is not Kind.INSERT or not found.targets:
             return
         engine = self._engine(self._pair(found.targets[0]))
@@ -213,11 +210,29 @@ class Placement:
         return name.database or self._database, name.name
 
 
+def check_own_tables(text: str, database: str) -> None:
+    """Refuse a statement that would change what tells which revisions are applied.
+
+    Args:
+        text: One statement.
+        database: Where the tables of this package are.
+
+    Raises:
+        RevisionError: Names the table, or the database that it is in.
+
+    """
+    changed = Protected(database, schema.is_own).changed_by(text)
+    if changed:
+        raise RevisionError(
+            f"The statement would change {changed}, and with it the record of what is applied.",
+            hint=f"Leave out the tables of this package, which are in {database}. "
+            "To remove the record, run: budeval-migrate reset",
+        )
+
+
 def _require_engine(text: str) -> None:
     """Refuse a table whose engine the server would choose: it would not be replicated."""
-    joined = classify(text).kind is Kind.PARALLEL
-    each = [part.text for part in parts(text)] if joined else [text]
-    if any(server_chooses_engine(one) for one in each):
+    if any(server_chooses_engine(one) for one in joined(text)):
         raise RevisionError(
             "The table has no ENGINE: each host would make one that does not share its rows.",
             hint="Write the engine, say ENGINE = MergeTree, which is replicated here. To send "

@@ -39,7 +39,7 @@ class Unless:
     def source(self) -> str:
         """Return the call as Python."""
         probe = self.probe_name or literal(self.probe)
-        return _comment(self.comment) + call("op.execute_unless", [probe, literal(self.sql)])
+        return _comment(self.comment) + call_text("op.execute_unless", [probe, literal(self.sql)])
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,9 @@ class Fill:
             options.append(f"chunk_rows={self.chunk_rows:_}")
         if self.pause:
             options.append(f"pause={self.pause:g}")
-        return _comment(self.comment) + call(
+        return _comment(self.comment) + call_text(
             "op.backfill", [literal(self.into), literal(self.select), *options]
         )
-
-
-@dataclass(frozen=True)
-class Line:
-    """Python as it is, and the SQL in it."""
-
-    text: str
-    comment: str = ""
-    sql: str = ""
-
-    def source(self) -> str:
-        """Return the line."""
-        return _comment(self.comment) + self.text
 
 
 @dataclass(frozen=True)
@@ -101,10 +88,10 @@ class Recipe:
 
     def source(self) -> str:
         """Return the call as Python."""
-        return _comment(self.comment) + call(self.directive, self.arguments)
+        return _comment(self.comment) + call_text(self.directive, self.arguments)
 
 
-Call = Execute | Unless | Fill | Line | Recipe
+Call = Execute | Unless | Fill | Recipe
 
 
 @dataclass(frozen=True)
@@ -116,7 +103,6 @@ class Draft:
         slug: The end of the file's name, where no message gives another.
         downgrade: None where there is none; ``irreversible`` says why.
         notes: Further paragraphs of the docstring.
-        prelude: Python between the header and ``upgrade()``.
         destructive: What of the data the upgrade removes; empty for nothing.
         requires: The oldest ClickHouse that knows what the statements need.
         notices: What the person in front of it should know now.
@@ -128,19 +114,18 @@ class Draft:
     upgrade: tuple[Call, ...]
     downgrade: tuple[Call, ...] | None
     notes: tuple[str, ...] = ()
-    prelude: str = ""
     destructive: str = ""
     irreversible: str = ""
     requires: str = ""
     notices: tuple[str, ...] = ()
 
     def statements(self) -> list[str]:
-        """Return every SQL text in it, probes too; what is only Python is not among them."""
+        """Return every SQL text in it, probes too."""
         found = []
         for call in (*self.upgrade, *(self.downgrade or ())):
             if isinstance(call, Unless):
                 found += [call.probe, call.sql]
-            elif isinstance(call, (Execute, Line)):
+            elif isinstance(call, Execute):
                 found.append(call.sql)
             elif isinstance(call, Fill):
                 found.append(call.select.replace("{chunk}", "1"))
@@ -179,14 +164,10 @@ def render(draft: Draft, revision: str, down_revision: str | None, message: str 
         "irreversible": draft.irreversible,
     }
     header += [f"{name} = {_one_line(value)}" for name, value in marks.items() if value]
-    parts = ["\n".join(header)]
-    if draft.prelude:
-        parts.append(draft.prelude.strip("\n"))
-    parts.append(_function("upgrade", draft.upgrade))
+    parts = ["\n".join(header), _function("upgrade", draft.upgrade)]
     if draft.downgrade is not None:
         parts.append(_function("downgrade", draft.downgrade))
-    gap = "\n\n" if draft.prelude and not draft.prelude.lstrip().startswith("def ") else "\n\n\n"
-    text = parts[0] + gap + "\n\n\n".join(parts[1:]) + "\n"
+    text = "\n\n\n".join(parts) + "\n"
     compile(text, f"{revision}.py", "exec", dont_inherit=True)
     return text
 
@@ -205,7 +186,7 @@ def literal(text: str, room: int = _WIDTH - 12) -> str:
     return f'"""\n{_escaped(text.strip(chr(10)), chr(34) * 3)}\n"""'
 
 
-def call(function: str, arguments: Sequence[str]) -> str:
+def call_text(function: str, arguments: Sequence[str]) -> str:
     """Return a call as Python, each argument on its own lines where they are long."""
     line = f"{function}({', '.join(arguments)})"
     if "\n" not in line and len(line) <= _WIDTH - 4:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from budeval_migrations.errors import RevisionError
-from budeval_migrations.recipes.all_rows import REQUIRES
+from budeval_migrations.recipes.all_rows import REQUIRES, AllRows
 from budeval_migrations.recipes.creation import create_table
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.scaffold.draft import Call, Execute, Fill, Recipe, Unless
@@ -250,7 +250,7 @@ class _Evolution:
         back = self._forward is not None
         old, new = (after, before) if back else (before, after)
         try:
-            made = rebuild(self._local(old), self._local(new), trash=self._trash(name))
+            made = rebuild(self._local(new), AllRows(self._local(old)), self._trash(name))
         except RevisionError:
             return False
         if made.downgrade is None:

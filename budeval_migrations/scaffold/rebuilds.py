@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from budeval_migrations.recipes.all_rows import REQUIRES, AllRows, lost_columns
 from budeval_migrations.recipes.creation import read_table, why_not_exact
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.recipes.rebuild_table import rebuild_table
-from budeval_migrations.scaffold.draft import Call, Execute, Recipe, call, literal
+from budeval_migrations.scaffold.draft import Call, Execute, Recipe, call_text, literal
 from budeval_migrations.sql.changes import Name
 
 
@@ -32,39 +31,32 @@ class Rebuild:
     requires: str = REQUIRES
 
 
-def rebuild(
-    old: str,
-    new: str,
-    *,
-    trash: Name,
-    copy: AllRows | None = None,
-    copy_back: Mapping[str, str] | None = None,
-) -> Rebuild:
+def rebuild(new: str, copy: AllRows, trash: Name) -> Rebuild:
     """Return the calls that turn one table into another one without losing a row.
 
     Args:
-        old: The table's CREATE TABLE as it is.
         new: The CREATE TABLE that it shall have.
+        copy: The CREATE TABLE that it has, and how its rows are copied.
         trash: The name under which the old table stays when the upgrade is done.
-        copy: How the rows are copied; its ``was`` does not count.
-        copy_back: What fills the columns in the downgrade.
 
     Raises:
         RevisionError: The copy could not be exact with this engine.
 
     """
-    asked = copy or AllRows("")
-    there = AllRows(old, asked.columns, asked.by, asked.chunk_rows, asked.pause)
-    back = AllRows(new, copy_back, asked.by, asked.chunk_rows, asked.pause)
-    table = named(read_table(old).name)
-    refusal = why_not_exact(read_table(old))
+    old = read_table(copy.was)
+    table, kept = named(old.name), named(trash)
+    upgrade = _call(table, new, copy, kept)
+    refusal = why_not_exact(old)
+    if refusal:
+        downgrade = None
+    else:
+        back = _call(table, copy.was, replace(copy, was=new, columns=None))
+        downgrade = (back, Execute(f"DROP TABLE IF EXISTS {kept}"))
     return Rebuild(
-        upgrade=(_call(table, new, there, named(trash)),),
-        downgrade=None
-        if refusal
-        else (_call(table, old, back), Execute(f"DROP TABLE IF EXISTS {named(trash)}")),
-        notes=_notes(table, named(trash), pause=asked.pause),
-        lost=lost_columns(new, there),
+        upgrade=(upgrade,),
+        downgrade=downgrade,
+        notes=_notes(table, kept, pause=copy.pause),
+        lost=lost_columns(new, copy),
         irreversible=f"the copy back could not be exact: {refusal}" if refusal else "",
     )
 
@@ -81,7 +73,7 @@ def _call(table: str, create: str, rows: AllRows, kept_as: str = "") -> Recipe:
         copied.append(f"chunk_rows={rows.chunk_rows:_}")
     if rows.pause:
         copied.append("pause=True")
-    arguments = [literal(table), literal(create), f"copy={call('op.AllRows', copied)}"]
+    arguments = [literal(table), literal(create), f"copy={call_text('op.AllRows', copied)}"]
     if kept_as:
         arguments.append(f"kept_as={literal(kept_as)}")
     return Recipe(

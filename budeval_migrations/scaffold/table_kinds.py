@@ -224,11 +224,11 @@ def change_order_by(
     changed = _changes(name, order_by, partition_by, primary_key, engine)
     read_table(text, where)
     asked = bool(views) if pause is None else pause
+    chunks = piece(by, "--by") if by else "partition"
     found = rebuild(
-        create_table(text, name),
         create_table(text, name, changed),
-        trash=trash_name(name, today, written),
-        copy=AllRows("", None, piece(by, "--by") if by else "partition", chunk_rows, asked),
+        AllRows(create_table(text, name), by=chunks, chunk_rows=chunk_rows, pause=asked),
+        trash_name(name, today, written),
     )
     said = ", ".join(f"{word} {now}" for word, now in changed.items() if now)
     return Draft(

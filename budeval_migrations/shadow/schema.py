@@ -10,12 +10,6 @@ from budeval_migrations.clickhouse.transports.base import Row
 from budeval_migrations.sql import quote
 from budeval_migrations.state import schema as bookkeeping
 
-OURS = frozenset(
-    {bookkeeping.LEDGER, bookkeeping.JOURNAL, bookkeeping.LOCK, bookkeeping.KEEPER_LOCK}
-    | {bookkeeping.VERSION_VIEW}
-)
-_OURS_TOO = (bookkeeping.CLAIM, bookkeeping.KEPT_VERSION_TABLE)
-
 
 @dataclass(frozen=True)
 class Schema:
@@ -34,7 +28,7 @@ class Schema:
 
 def is_ours(name: str) -> bool:
     """Return whether a table is bookkeeping, or the inner table of a view."""
-    return name in OURS or name.startswith((*_OURS_TOO, ".inner"))
+    return bookkeeping.is_own(name) or name.startswith((bookkeeping.KEPT_VERSION_TABLE, ".inner"))
 
 
 def read_schema(session: Session, database: str = "", *, functions: bool = True) -> Schema:

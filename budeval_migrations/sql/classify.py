@@ -92,6 +92,11 @@ def classify(text: str) -> Classified:
     return Classified(Kind.PARALLEL) if joined else said
 
 
+def joined(text: str) -> list[str]:
+    """Return the statements that PARALLEL WITH joins in one; where it joins none, the one."""
+    return [p.text for p in parts(text)] if classify(text).kind is Kind.PARALLEL else [text]
+
+
 def _by_first_words(text: str) -> Classified:
     tokens = (token for token in scan(text) if token[0] not in INSIGNIFICANT)
     kind, start, end = next(tokens, (TokenKind.SEMICOLON, 0, 0))

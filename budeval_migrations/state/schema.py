@@ -15,6 +15,8 @@ CLAIM = "schema_migrations_claim_"  # before the number of a claim's table
 VERSION_VIEW = "alembic_version"
 KEPT_VERSION_TABLE = "alembic_version_before_ledger"
 
+_OWN = frozenset({LEDGER, JOURNAL, LOCK, KEEPER_LOCK, VERSION_VIEW})
+
 # The row that the first tool wrote for itself; it belongs to no revision.
 BOOTSTRAP_VERSION = "000_migration_tracking"
 
@@ -27,6 +29,11 @@ JOURNAL_FORMAT = 1
 # An insert into a MergeTree is not on the disk when it is answered, unless this is asked for:
 # https://clickhouse.com/docs/operations/settings/merge-tree-settings#fsync_after_insert
 DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a table of this name is one that this package writes to."""
+    return name in _OWN or name.startswith(CLAIM)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.recipes.identifiers import named, read_column_name, read_name
 from budeval_migrations.recipes.selects import read_source, with_condition
-from budeval_migrations.scaffold.draft import Draft, Execute, Fill, Line, Unless, literal, render
+from budeval_migrations.scaffold.draft import Draft, Execute, Fill, Unless, literal, render
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.reader import Reader
 
@@ -177,7 +177,6 @@ def test_a_file_reads_as_if_a_person_had_written_it() -> None:
             Execute("ALTER TABLE t ADD COLUMN IF NOT EXISTS x UInt8"),
             Unless("SELECT 1", "EXCHANGE TABLES a AND b", "Why."),
             Fill("a", "SELECT x\nFROM b\nWHERE {chunk}", "b", "x", ("x",), 1_000_000, 0.5),
-            Line("let_it_end()"),
         ),
         None,
         notes=("It is so.",),
@@ -219,7 +218,6 @@ WHERE {chunk}
         chunk_rows=1_000_000,
         pause=0.5,
     )
-    let_it_end()
 '''
     )
 

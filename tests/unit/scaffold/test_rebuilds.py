@@ -17,9 +17,8 @@ OLD = "CREATE TABLE shop.t (a UInt8, `b c` String, m UInt8 MATERIALIZED a, l UIn
 NEW = OLD.replace("ORDER BY a", "ORDER BY (a, `b c`)")
 
 
-def made(old: str = OLD, new: str = NEW, copy_back: Any = None, **options: Any) -> Rebuild:
-    copy = AllRows("", **options)
-    return rebuild(old, new, trash=Name("_trash_t", "shop"), copy=copy, copy_back=copy_back)
+def made(old: str = OLD, new: str = NEW, **options: Any) -> Rebuild:
+    return rebuild(new, AllRows(old, **options), Name("_trash_t", "shop"))
 
 
 def recipe(found: Rebuild) -> Recipe:
@@ -48,7 +47,7 @@ def test_what_is_stored_is_copied_and_what_is_computed_is_not() -> None:
 
 def test_a_mapping_says_what_fills_each_column_and_what_is_lost_is_told() -> None:
     new = "CREATE TABLE shop.t (a UInt8, n UInt64) ENGINE = MergeTree ORDER BY a"
-    found = made(new=new, columns={"a": "a", "n": "length(`b c`)"}, copy_back={"a": "a"})
+    found = made(new=new, columns={"a": "a", "n": "length(`b c`)"})
     assert fill(found).select == "SELECT a, length(`b c`)\nFROM shop._rebuild_t\nWHERE {chunk}"
     assert found.lost == ("m",)
     assert made(new=new).lost == ("b c", "m")

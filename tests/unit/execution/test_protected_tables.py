@@ -6,7 +6,7 @@ import pytest
 
 from budeval_migrations.clickhouse.cluster.topology import Topology
 from budeval_migrations.errors import RevisionError
-from budeval_migrations.execution.own_tables import check_own_tables
+from budeval_migrations.execution.placement import check_own_tables
 from tests.unit.execution.test_placement import place
 
 
