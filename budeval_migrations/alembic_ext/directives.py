@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from alembic.operations import MigrateOperation, Operations
 
@@ -132,7 +132,7 @@ class BackfillOp(MigrateOperation):
         source: str,
         by: str = "partition",
         columns: Sequence[str] = (),
-        chunk_rows: int = 5_000_000,
+        chunk_rows: int = Backfill.CHUNK_ROWS,
         pause: float = 0.0,
     ) -> None:
         """Fill a MergeTree table from a SELECT, so that every row arrives exactly once.
@@ -202,8 +202,9 @@ class ParallelOp(MigrateOperation):
 
 
 @Operations.register_operation("rebuild_table")
-class RebuildTableOp(MigrateOperation):
-    """``op.rebuild_table(...)``: another definition of a table, while clients use it."""
+@Operations.register_operation("create_view_with_history")
+class RecipeOp(MigrateOperation):
+    """``op.rebuild_table`` and ``op.create_view_with_history``: several statements in one."""
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
@@ -241,24 +242,9 @@ class RebuildTableOp(MigrateOperation):
                 exact, or the version of the recipe is not known.
 
         """
-        try:
+        with _refused():
             statements = rebuild_table(table, create, copy, kept_as, recipe=recipe)
-        except (ConfigError, RevisionError) as error:
-            raise RevisionCompileError(error.message, hint=error.hint) from error
         operations.invoke(cls(statements))
-
-
-@Operations.implementation_for(RebuildTableOp)
-def _rebuild_table(operations: Operations, operation: RebuildTableOp) -> None:
-    _expand(operations, operation.statements)
-
-
-@Operations.register_operation("create_view_with_history")
-class CreateViewWithHistoryOp(MigrateOperation):
-    """``op.create_view_with_history(...)``: a materialized view that has every row once."""
-
-    def __init__(self, statements: Sequence[Statement]) -> None:
-        self.statements = statements
 
     @classmethod
     def create_view_with_history(
@@ -292,24 +278,27 @@ class CreateViewWithHistoryOp(MigrateOperation):
                 is not known.
 
         """
-        try:
+        with _refused():
             statements = view_with_history(
                 view, select, history, into, replaces=replaces, recipe=recipe
             )
-        except (ConfigError, RevisionError) as error:
-            raise RevisionCompileError(error.message, hint=error.hint) from error
         operations.invoke(cls(statements))
 
 
-@Operations.implementation_for(CreateViewWithHistoryOp)
-def _create_view_with_history(operations: Operations, operation: CreateViewWithHistoryOp) -> None:
-    _expand(operations, operation.statements)
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Let what a recipe refuses be an error of the revision, which has a file and a line."""
+    try:
+        yield
+    except (ConfigError, RevisionError) as error:
+        raise RevisionCompileError(error.message, hint=error.hint) from error
 
 
-def _expand(operations: Operations, statements: Sequence[Statement]) -> None:
-    """Take the statements of a recipe as if the revision had written them."""
+@Operations.implementation_for(RecipeOp)
+def _recipe(operations: Operations, operation: RecipeOp) -> None:
+    """Take the statements as if the revision had written them."""
     sink = _impl(operations).sink
-    for statement in statements:
+    for statement in operation.statements:
         if statement.backfill is not None:
             sink.backfill(statement.backfill)
         else:

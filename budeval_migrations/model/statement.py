@@ -27,6 +27,7 @@ class Backfill:
     """
 
     PLACEHOLDER: ClassVar[str] = "{chunk}"
+    CHUNK_ROWS: ClassVar[int] = 5_000_000  # where nothing else is said
 
     into: str
     select: str

@@ -28,7 +28,6 @@ from budeval_migrations.sql.reader import NAMES, Reader
 # system.processes.query_kind, RENAME TABLE IF EXISTS.
 REQUIRES = "23.8"
 INSERTS = "query_kind IN ('Insert', 'AsyncInsertFlush')"
-_CHUNK = 5_000_000
 _STORED = frozenset({"", "DEFAULT", "MATERIALIZED"})
 _BUILT = "'rebuild %: new'"  # the comment of a new table
 _PAUSE = "inserts_pause_while_the_table_is_exchanged"
@@ -216,7 +215,7 @@ class _Rebuild:
             + (f"\nSETTINGS {', '.join(settings)}" if settings else "")
         )
         columns = tuple(named(name) for name in mapping)
-        rows = self.rows.chunk_rows or _CHUNK
+        rows = self.rows.chunk_rows or Backfill.CHUNK_ROWS
         work = named(self.work)
         asked = Backfill(named(self.table), select, work, self.rows.by, rows, columns)
         return Statement(asked.insert, backfill=asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.recipes.identifiers import named
@@ -30,18 +31,14 @@ def with_condition(query: str, condition: str, join: str = "") -> str:
         ConfigError: It is of another form.
 
     """
-    at, reader = _from(query)
-    outer = [lexeme for lexeme in reader.rest[at:] if lexeme.depth == 0]
-    where = next((lx for lx in outer if lx.word == "WHERE"), None)
-    end = next((lx.start for lx in outer if lx.word in _ENDS), len(query))
-    source = reader.rest[at - 1].end
-    head = query[:source] + join
-    if where is None:
-        rest = query[source:end].rstrip() + f"\nWHERE {condition}"
+    form = _read(query)
+    head = query[: form.end] + join
+    if form.where is None:
+        rest = query[form.end : form.tail].rstrip() + f"\nWHERE {condition}"
     else:
-        asked = query[where.end : end].strip()
-        rest = query[source : where.start].rstrip() + f"\nWHERE {condition} AND ({asked})"
-    tail = query[end:].strip()
+        asked = query[form.where.end : form.tail].strip()
+        rest = query[form.end : form.where.start].rstrip() + f"\nWHERE {condition} AND ({asked})"
+    tail = query[form.tail :].strip()
     return head + rest + (f"\n{tail}" if tail else "")
 
 
@@ -52,16 +49,8 @@ def read_source(query: str) -> tuple[Name, str]:
         ConfigError: The SELECT is not of the form that can be given a condition.
 
     """
-    _, reader = _from(query)
-    at = next(i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and lx.depth == 0)
-    reader.at = at + 1
-    name = reader.name()
-    assert name is not None, query
-    reader.accept("AS")
-    following = reader.peek()
-    if following.kind in NAMES and following.word not in {*_ENDS, "WHERE"}:
-        return name, named(reader.identifier(following))
-    return name, named(name.name)
+    form = _read(query)
+    return form.table, form.alias
 
 
 def with_source(query: str, source: str) -> str:
@@ -71,14 +60,13 @@ def with_source(query: str, source: str) -> str:
         ConfigError: The SELECT is of another form, or has a WHERE.
 
     """
-    at, reader = _from(query)
-    if any(lexeme.word == "WHERE" and lexeme.depth == 0 for lexeme in reader.rest):
+    form = _read(query)
+    if form.where is not None:
         raise ConfigError(
             f"This SELECT has a WHERE already: {excerpt(query)!r}.",
             hint="A view that replaces another one takes every row of its table.",
         )
-    first = next(i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and lx.depth == 0) + 1
-    return query[: reader.rest[first].start] + source + query[reader.rest[at - 1].end :]
+    return query[: form.begin] + source + query[form.end :]
 
 
 def read_columns(query: str) -> dict[str, str]:
@@ -88,11 +76,8 @@ def read_columns(query: str) -> dict[str, str]:
         ConfigError: The SELECT is of another form, or an expression has no name.
 
     """
-    _, reader = _from(query)
-    begin = next(i for i, lx in enumerate(reader.rest) if lx.word == "SELECT" and lx.depth == 0)
-    end = next(i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and lx.depth == 0)
     found = {}
-    for text in split_list(query[reader.rest[begin].end : reader.rest[end].start]):
+    for text in split_list(_read(query).columns):
         names = lexemes(text)
         if names[-1].kind not in NAMES or names[-1].depth:
             raise ConfigError(
@@ -103,29 +88,61 @@ def read_columns(query: str) -> dict[str, str]:
     return found
 
 
-def _from(query: str) -> tuple[int, Reader]:
-    """Return where the table and its alias end, among the lexemes."""
+class _Form(NamedTuple):
+    """A SELECT over one table.
+
+    Attributes:
+        columns: What stands between SELECT and FROM.
+        begin: Where the table begins, and behind its alias it ends.
+        where: The word WHERE; None without one.
+        tail: Where GROUP BY or what else follows begins.
+
+    """
+
+    columns: str
+    table: Name
+    alias: str
+    begin: int
+    end: int
+    where: Lexeme | None
+    tail: int
+
+
+def _read(query: str) -> _Form:
+    """Read a SELECT that can be given a condition."""
     reader = Reader(query)
-    outer = [lexeme for lexeme in reader.rest if lexeme.depth == 0]
-    first = outer[0].word if outer else ""
-    at = next((i for i, lx in enumerate(reader.rest) if lx.word == "FROM" and not lx.depth), None)
-    if first not in ("SELECT", "WITH") or at is None:
+    outer = {lexeme.word: at for at, lexeme in reversed([*enumerate(reader.rest)])
+             if not lexeme.depth}  # fmt: skip
+    select, source = outer.get("SELECT"), outer.get("FROM")
+    first = next((lexeme.word for lexeme in reader.rest if not lexeme.depth), "")
+    if first not in ("SELECT", "WITH") or select is None or source is None:
         raise _other_form(query)
-    if {lexeme.word for lexeme in outer} & _NOT_HERE or _star(query, reader.rest[:at]):
+    if outer.keys() & _NOT_HERE or _star(query, reader.rest[:source]):
         raise _other_form(query)
-    reader.at = at + 1
-    if reader.name() is None or reader.peek().kind is TokenKind.OPEN:
+    reader.at = source + 1
+    begin = reader.peek().start
+    table = reader.name()
+    if table is None or reader.peek().kind in (TokenKind.OPEN, TokenKind.COMMA):
         raise _other_form(query)
-    if reader.peek().kind is TokenKind.COMMA:
-        raise _other_form(query)
+    alias = named(table.name)
     reader.accept("AS")
     following = reader.peek()
     if following.kind in NAMES and following.word not in {*_ENDS, "WHERE"}:
+        alias = named(reader.identifier(following))
         reader.at += 1
     after = reader.peek()
     if after.depth >= 0 and after.word not in {*_ENDS, "WHERE"}:
         raise _other_form(query)
-    return reader.at, reader
+    behind = [lexeme for lexeme in reader.left() if not lexeme.depth]
+    return _Form(
+        columns=query[reader.rest[select].end : reader.rest[source].start],
+        table=table,
+        alias=alias,
+        begin=begin,
+        end=reader.rest[reader.at - 1].end,
+        where=next((lexeme for lexeme in behind if lexeme.word == "WHERE"), None),
+        tail=next((lexeme.start for lexeme in behind if lexeme.word in _ENDS), len(query)),
+    )
 
 
 def _star(query: str, found: Sequence[Lexeme]) -> bool:

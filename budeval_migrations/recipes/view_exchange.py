@@ -20,7 +20,6 @@ from budeval_migrations.sql.definition import split_list
 from budeval_migrations.sql.reader import lexemes
 
 _BUDEVAL = "004_optimize_materialized_view"
-_CHUNK = 5_000_000
 # Makes a backfill read in one chunk, where that is little.
 _ALL_ROWS = 10**18
 # One block is one part, which is there as a whole or not at all.
@@ -300,7 +299,7 @@ class Exchange:
 def _backfill(
     into: str, select: str, source: str, columns: tuple[str, ...] = (), *, in_one: bool = False
 ) -> Statement:
-    by, rows = ("1", _ALL_ROWS) if in_one else ("partition", _CHUNK)
+    by, rows = ("1", _ALL_ROWS) if in_one else ("partition", Backfill.CHUNK_ROWS)
     asked = Backfill(named(into), select, named(source), by, rows, columns)
     return Statement(asked.insert, backfill=asked)
 

@@ -21,7 +21,6 @@ from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
 
-_CHUNK = 5_000_000
 _NOW = "toUnixTimestamp64Milli(now64(3))"
 
 
@@ -140,7 +139,7 @@ class _NewView:
             f"SELECT {', '.join(columns)} FROM (\n{before}\n)",
             named(read_source(self.query)[0]),
             self.history.by,
-            self.history.chunk_rows or _CHUNK,
+            self.history.chunk_rows or Backfill.CHUNK_ROWS,
             columns,
         )
         return Statement(asked.insert, backfill=asked)
