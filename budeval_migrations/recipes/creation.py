@@ -81,12 +81,17 @@ def why_not_copied(table: Definition) -> str:
     return ""
 
 
+def engine_of(table: Definition) -> tuple[str, list[str]]:
+    """Return a table's engine without Replicated or Shared, and its arguments but for those."""
+    engine = table.engine.removeprefix("Replicated").removeprefix("Shared")
+    arguments = table.clauses.get("ENGINE", "").partition("(")[2].rpartition(")")[0]
+    listed = split_list(arguments) if arguments.strip() else []
+    return engine, [argument for argument in listed if not argument.startswith("'")]
+
+
 def why_not_exact(table: Definition) -> str:
     """Return why rows that come late would not merge as if they had come early; or nothing."""
-    engine = table.engine.removeprefix("Replicated").removeprefix("Shared")
-    arguments = table.clauses["ENGINE"].partition("(")[2].rpartition(")")[0]
-    listed = split_list(arguments) if arguments.strip() else []
-    own = [argument for argument in listed if not argument.startswith("'")]
+    engine, own = engine_of(table)
     if engine in ("CollapsingMergeTree", "CoalescingMergeTree") or (
         engine == "ReplacingMergeTree" and not own
     ):

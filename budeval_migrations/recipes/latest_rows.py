@@ -11,14 +11,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.model import Statement
-from budeval_migrations.recipes.creation import read_table
+from budeval_migrations.recipes.creation import engine_of, read_table
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.definition import split_list
+from budeval_migrations.sql.definition import Definition, split_list
 from budeval_migrations.sql.reader import Reader
 
 _WIDTH = 96
@@ -86,14 +87,15 @@ class _Rebuild:
     built_as: str
     kept_as: str
 
+    @cached_property
+    def _new(self) -> Definition:
+        return read_table(self.create)
+
     def check(self) -> None:
         """Raise where the copy would not be exact."""
-        found = read_table(self.create)
         said = f"op.rebuild_table({self.table!r}): "
-        engine = found.engine.removeprefix("Replicated").removeprefix("Shared")
-        arguments = found.clauses.get("ENGINE", "").partition("(")[2].rpartition(")")[0]
-        listed = split_list(arguments) if arguments.strip() else []
-        if engine != "ReplacingMergeTree" or self.rows.version not in listed:
+        engine, arguments = engine_of(self._new)
+        if engine != "ReplacingMergeTree" or self.rows.version not in arguments:
             raise ConfigError(
                 f"{said}the engine does not keep the row with the greatest {self.rows.version}.",
                 hint=f"LatestRows is for ENGINE = ReplacingMergeTree({self.rows.version}).",
@@ -150,7 +152,7 @@ class _Rebuild:
 
     def _is_new(self, indent: str = "") -> str:
         """Return the condition on system.tables that holds for the new table alone."""
-        order = read_table(self.create).clauses.get("ORDER BY", "")
+        order = self._new.clauses.get("ORDER BY", "")
         key = ", ".join(split_list(order))
         lines = [
             f"WHERE database = currentDatabase() AND name = {quote.string(self.table)}",
@@ -174,9 +176,7 @@ class _Rebuild:
 
     def _copy(self, into: str, source: str) -> str:
         columns = [
-            named(column.name)
-            for column in read_table(self.create).columns
-            if column.default_kind in _STORED
+            named(column.name) for column in self._new.columns if column.default_kind in _STORED
         ]
         return (
             f"INSERT INTO {into}\n{_wrapped(columns, '    (', '     ')})\nSELECT\n"

@@ -14,9 +14,15 @@ from budeval_migrations.model import Backfill, Statement
 from budeval_migrations.recipes.all_rows import INSERTS
 from budeval_migrations.recipes.identifiers import named
 from budeval_migrations.recipes.selects import read_columns, read_source, with_source
-from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
+from budeval_migrations.recipes.view_parts import (
+    History,
+    InnerTable,
+    OwnTable,
+    create_moments,
+    wait_until,
+)
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.definition import split_list
+from budeval_migrations.sql.definition import read_column, split_list
 from budeval_migrations.sql.reader import lexemes
 
 _BUDEVAL = "004_optimize_materialized_view"
@@ -28,7 +34,7 @@ SETTINGS max_insert_threads = 1, min_insert_block_size_rows = 1000000000,
     min_insert_block_size_bytes = 1000000000000
 """
 # `plan --rehearse` and `verify` run where nobody else is; there is nobody to wait for.
-_ON_STAGE = "(SELECT count() FROM system.macros WHERE macro = 'migrations_stage')"
+_IN_SHADOW = "(SELECT count() FROM system.macros WHERE macro = 'migrations_stage')"
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,9 @@ class Exchange:
 
     def statements(self) -> tuple[Statement, ...]:
         """Return what is sent, in order."""
-        fill = self._fill_own if isinstance(self.into, OwnTable) else self._fill_inner
-        return (*self._begin(), *fill(self.into), *self._end())  # type: ignore[arg-type]
+        into = self.into
+        filled = self._fill_own(into) if isinstance(into, OwnTable) else self._fill_inner(into)
+        return (*self._begin(), *filled, *self._end())
 
     def _fill_own(self, into: OwnTable) -> tuple[Statement, ...]:
         after = f"SELECT * FROM ({self._late_rows()}) WHERE {{chunk}}"
@@ -126,11 +133,6 @@ class Exchange:
     def _begin(self) -> tuple[Statement, ...]:
         """Return the new view, which takes no rows yet, and the moment that history ends at."""
         moments, time = named(self._moments), self.history.time
-        # Parts of a partition each are not merged, and tell when they were written.
-        create_moments = (
-            f"CREATE TABLE IF NOT EXISTS {moments}\n(\n    kind String,\n"
-            "    moment DateTime64(3)\n)\nENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
-        )
         columns = [*split_list(f"({self.history.columns})"), f"{time} DateTime64(3)"]
         create_future = (
             f"CREATE TABLE IF NOT EXISTS {named(self._future)}\n(\n    "
@@ -144,7 +146,7 @@ class Exchange:
             f"WHERE {time} >= cut.moment"
         )
         return (
-            Statement(create_moments),
+            create_moments(moments),
             Statement(create_future),
             Statement(
                 f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self._new)}\n{self.into.clause}\n"
@@ -170,19 +172,14 @@ class Exchange:
         return (
             self._choose("exchanged", "now64(3)"),
             *self._let_inserts_end("exchanged"),
-            self._choose("cut", f"now() + multiIf({_ON_STAGE} > 0, -1, ({recent}) > 0, 5, 2)"),
+            self._choose("cut", f"now() + multiIf({_IN_SHADOW} > 0, -1, ({recent}) > 0, 5, 2)"),
             Statement(
-                f"SELECT throwIf(\n    count() != 1 AND {_ON_STAGE} = 0,\n"
+                f"SELECT throwIf(\n    count() != 1 AND {_IN_SHADOW} = 0,\n"
                 f"    {quote.string(said)}\n)\nFROM system.parts\n"
                 f"WHERE database = currentDatabase() AND table = {quote.string(self._moments)}\n"
                 f"  AND partition = 'cut' AND active AND modification_time < {cut}"
             ),
-            # A row a block: a server allows three seconds of sleep in one.
-            Statement(
-                f"SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
-                f"toUnixTimestamp64Milli({cut}) - toUnixTimestamp64Milli(now64(3))\n"
-                "SETTINGS max_block_size = 1"
-            ),
+            wait_until(cut),
             *self._let_inserts_end("cut"),
         )
 
@@ -248,7 +245,7 @@ class Exchange:
 
     def _columns(self) -> str:
         declared = split_list(f"({self.history.columns})")
-        return ", ".join(text[lexemes(text)[0].start : lexemes(text)[0].end] for text in declared)
+        return ", ".join(named(read_column(text, lexemes(text)).name) for text in declared)
 
     def _choose(self, kind: str, value: str) -> Statement:
         """Return the INSERT of a moment; VALUES, so that it can be told whether it happened."""

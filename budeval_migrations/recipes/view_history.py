@@ -17,7 +17,13 @@ from budeval_migrations.recipes.all_rows import INSERTS
 from budeval_migrations.recipes.identifiers import named, read_column_name, read_name
 from budeval_migrations.recipes.selects import read_columns, read_source, with_condition
 from budeval_migrations.recipes.view_exchange import Exchange
-from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
+from budeval_migrations.recipes.view_parts import (
+    History,
+    InnerTable,
+    OwnTable,
+    create_moments,
+    wait_until,
+)
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
 
@@ -109,10 +115,7 @@ class _NewView:
             " AS cut_over",
         )
         return (
-            Statement(
-                f"CREATE TABLE IF NOT EXISTS {moments}\n(\n    kind String,\n"
-                "    moment DateTime64(3)\n)\nENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
-            ),
+            create_moments(moments),
             Statement(
                 f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self.name)} {self.into.clause} AS\n"
                 f"{since}"
@@ -122,11 +125,7 @@ class _NewView:
             Statement(self._check_future()),
             self._note("cut", "toStartOfSecond(now64(3)) + 5"),
             Statement(self._check_cut_was_ahead()),
-            # A row a block: a server allows three seconds of sleep in one.
-            Statement(
-                "SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
-                f"toUnixTimestamp64Milli({self._cut}) - {_NOW}\nSETTINGS max_block_size = 1"
-            ),
+            wait_until(self._cut),
             *self._let_inserts_end("cut"),
         )
 

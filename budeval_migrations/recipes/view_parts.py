@@ -1,10 +1,11 @@
-"""What a recipe for a materialized view is told."""
+"""What a recipe for a materialized view is told, and the statements that both of them send."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from budeval_migrations.model import Statement
 from budeval_migrations.recipes.identifiers import named, read_name
 
 
@@ -60,3 +61,26 @@ class InnerTable:
     def clause(self) -> str:
         """What CREATE MATERIALIZED VIEW says of it."""
         return f"ENGINE = {self.engine}"
+
+
+def create_moments(table: str) -> Statement:
+    """Return the CREATE of the table that keeps the moments that were chosen.
+
+    A partition each, so that parts are not merged, and their times are those of the INSERTs.
+    """
+    return Statement(
+        f"CREATE TABLE IF NOT EXISTS {table}\n(\n    kind String,\n    moment DateTime64(3)\n)\n"
+        "ENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
+    )
+
+
+def wait_until(moment: str) -> Statement:
+    """Return the wait until a moment is past, ten seconds at most.
+
+    A row a block: a server allows three seconds of sleep in one.
+    """
+    return Statement(
+        "SELECT sleepEachRow(0.25) FROM numbers(40)\nWHERE number * 250 < "
+        f"toUnixTimestamp64Milli({moment}) - toUnixTimestamp64Milli(now64(3))\n"
+        "SETTINGS max_block_size = 1"
+    )

@@ -136,3 +136,8 @@ class Effect:
     rows: int | None = None
     atomic: bool = True
     undoes: bool = field(default=False, compare=False)
+
+    @property
+    def every_partition(self) -> bool:
+        """Whether it names all partitions, which the server takes one after the other."""
+        return (self.partition or "").upper() == "ALL"

@@ -256,9 +256,7 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
     others = [clause.other for clause in found if clause.other is not None]
     # Parts go into detached/ and out of it one by one, and the next one may be broken.
     piecemeal = mutation or one is None or bool(changes & _PIECEMEAL)
-    if one is not None and (one.partition or "").upper() == "ALL":
-        piecemeal = piecemeal or Change.ATTACH_FROM in changes  # partition by partition
-    return Effect(
+    altered = Effect(
         kind,
         repeatable=repeatable(found),
         watches=() if unseen else tuple(watch for watch in Watch if watch in seen),
@@ -271,6 +269,9 @@ def _alter(kind: Kind, reader: Reader) -> Effect:
         atomic=not piecemeal,
         undoes=len(set(keys)) < len(keys),
     )
+    if altered.change is Change.ATTACH_FROM and altered.every_partition:
+        return replace(altered, atomic=False)
+    return altered
 
 
 def _access(kind: Kind, reader: Reader) -> Effect:

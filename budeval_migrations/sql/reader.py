@@ -109,10 +109,28 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 _NO_NUMBER = re.compile(r"(?<!\\)(?:\\\\)*\\x(?![0-9A-Fa-f]{2})")
 
 
-def unquoted(raw: str) -> bytes:
-    """Return what stands between the quotes of a literal or a name, as the server has it."""
+def _unquoted(raw: str) -> bytes:
     inside = raw[1:-1].replace(raw[0] * 2, raw[0]).encode("utf-8", "surrogatepass")
     return _ESCAPE.sub(_unescaped, inside)
+
+
+def value_of(literal: str) -> str:
+    """Return the text that a string literal stands for: in quotes, x'…', b'…' or a heredoc.
+
+    Raises:
+        ValueError: It holds other digits than it may.
+
+    """
+    if literal[0] in "xXbB":
+        digits, size = literal[2:-1], 16 if literal[0] in "xX" else 2
+        width = (len(digits) * (4 if size == 16 else 1) + 7) // 8
+        return int(digits or "0", size).to_bytes(width, "big").decode("utf-8", "replace")
+    if literal[0] == "$":
+        mark = literal[: literal.index("$", 1) + 1]
+        return literal[len(mark) : -len(mark)]
+    if literal[0] in "\u2018\u201c":
+        return literal[1:-1]  # between them nothing is an escape
+    return _unquoted(literal).decode("utf-8", "backslashreplace")
 
 
 class Reader:
@@ -162,9 +180,8 @@ class Reader:
         raw = self.text[lexeme.start : lexeme.end]
         if lexeme.kind is TokenKind.WORD or not raw:
             return raw
-        if raw[0] in "\u2018\u201c":
-            return raw[1:-1]  # between them nothing is an escape
-        return unquoted(raw).decode("utf-8", "backslashreplace")
+        quoted = lexeme.kind in NAMES or lexeme.kind is TokenKind.STRING
+        return value_of(raw) if quoted else raw[1:-1]
 
     def _is_name(self, lexeme: Lexeme) -> bool:
         """Tell whether it is a name that is read here as the server reads it."""
@@ -174,7 +191,7 @@ class Reader:
         if lexeme.kind not in NAMES or raw[0] == "\u201c" or "\\" not in raw:
             return lexeme.kind in NAMES
         try:
-            unquoted(raw).decode()
+            _unquoted(raw).decode()
         except UnicodeDecodeError:
             return False
         return _NO_NUMBER.search(raw) is None

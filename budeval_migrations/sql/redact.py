@@ -20,7 +20,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
-from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, unquoted
+from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, value_of
 from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
 
 HIDDEN = "[HIDDEN]"
@@ -391,9 +391,7 @@ def _content(literal: str) -> str:
 
 def _meant(literal: str) -> str:
     """Return the value of a literal, or any other text."""
-    if literal[:2] in ("x'", "X'"):
+    if literal[:1] == "'" == literal[-1:] or literal[:2] in ("x'", "X'", "b'", "B'"):
         with suppress(ValueError):
-            return bytes.fromhex(literal[2:-1]).decode("utf-8", "replace")
-    if literal[:1] != "'" or not literal.endswith("'"):
-        return _content(literal)
-    return unquoted(literal).decode("utf-8", "replace")
+            return value_of(literal)
+    return _content(literal)

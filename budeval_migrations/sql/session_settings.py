@@ -20,7 +20,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.parallel_with import parts
-from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes, read_head
+from budeval_migrations.sql.reader import NAMES, Reader, is_temporary, lexemes, read_head, value_of
 from budeval_migrations.sql.redact import excerpt
 
 Values = dict[str, str | None]
@@ -277,16 +277,8 @@ def _value(reader: Reader) -> str | None:
     first = reader.peek()
     raw = reader.text[first.start : first.end]
     reader.at += 1
-    if first.kind is TokenKind.STRING and raw[0] in "'\u2018":
-        return reader.identifier(first)
-    if first.kind is TokenKind.STRING:
-        digits = raw[2:-1]
-        size = 16 if raw[0] in "xX" else 2
-        width = (len(digits) * (4 if size == 16 else 1) + 7) // 8
-        return int(digits or "0", size).to_bytes(width, "big").decode("utf-8", "replace")
-    if first.kind is TokenKind.HEREDOC:
-        mark = raw[: raw.index("$", 1) + 1]
-        return raw[len(mark) : -len(mark)]
+    if first.kind in (TokenKind.STRING, TokenKind.HEREDOC):
+        return value_of(raw)
     if first.word in _WORDS:
         return _WORDS[first.word]
     if first.kind is TokenKind.OPEN:

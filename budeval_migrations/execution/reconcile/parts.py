@@ -73,8 +73,8 @@ def _read_detached(
     part = (effect.partition or "").strip("'")
     if both.outcome is not Outcome.APPLIED or new == {part}:
         return both
-    every = (effect.partition or "").upper() == "ALL"
-    left = [p for p in (held if every else gone) if not _is_aside(p, held[p], new)]
+    moved = held if effect.every_partition else gone
+    left = [name for name in moved if not _is_aside(name, held[name], new)]
     if not left:
         return both
     why = f"parts of {table} are in detached, and whether these are all is not known"
@@ -83,11 +83,11 @@ def _read_detached(
 
 def _is_aside(name: str, partition: Partition, new: set[str]) -> bool:
     """Tell whether each part of a partition is among the new detached ones."""
-    blocks = [(int(m["first"]), int(m["last"])) for m in map(_PART.fullmatch, new) if m
-              and m["partition"] == name]  # fmt: skip
-    count, limits = len(partition.hashes), (partition.first, partition.last)
-    ends = (min(b[0] for b in blocks), max(b[1] for b in blocks)) if blocks else ()
-    return 0 < count == len(blocks) and ends == limits
+    parts = [m for m in map(_PART.fullmatch, new) if m and m["partition"] == name]
+    if not parts or len(parts) != len(partition.hashes):
+        return False
+    first, last = min(int(m["first"]) for m in parts), max(int(m["last"]) for m in parts)
+    return (first, last) == (partition.first, partition.last)
 
 
 def _read_attached(table: str, grown: bool, before: set[str], now: set[str]) -> Evidence:
@@ -127,9 +127,9 @@ def _read_truncate(table: str, held: _Partitions, holds: _Partitions) -> Evidenc
 
 
 def _read_drop(effect: Effect, table: str, held: _Partitions, holds: _Partitions) -> Evidence:
-    words = effect.partition or ""
-    if words.upper() == "ALL":
+    if effect.every_partition:
         return _read_truncate(table, held, holds)
+    words = effect.partition or ""
     # Where it is known which one it is, what became of the others says nothing.
     mine = {p: held[p] for p in _named(words, held)} or held
     gone = _gone(mine, holds)
@@ -171,8 +171,7 @@ def _read_copy(
         new = set(mine.hashes) - set(held[name].hashes if name in held else ()) if mine else set()
         if partition.hashes and set(partition.hashes) <= new:
             copied.append(name)
-    every = (effect.partition or "").upper() == "ALL"  # one after the other
-    if len(copied) == len(source) if every else copied:
+    if len(copied) == len(source) if effect.every_partition else copied:
         shown = ", ".join(copied)
         return Evidence(Outcome.APPLIED, f"{table} holds the parts of partition {shown}")
     return Evidence(Outcome.UNKNOWN, f"{table} has got parts, and whose they are is not known")
