@@ -31,14 +31,22 @@ def patiently(
     project: Project, cluster: Cluster, *words: str, env: Mapping[str, str] | None = None
 ) -> Finished:
     """Run a command as an operator would who knows this server, and revives hosts."""
-    while True:
-        done = project.cli(*words, env=env, timeout=300)
-        if done.returncode != DistributedDDLPending.exit_code:
-            return done
+    return attempts(project, cluster, *words, env=env)[-1]
+
+
+def attempts(
+    project: Project, cluster: Cluster, *words: str, env: Mapping[str, str] | None = None
+) -> list[Finished]:
+    """Run a command as :func:`patiently` does; return every attempt, the last one at the end."""
+    done = [project.cli(*words, env=env, timeout=300)]
+    while done[-1].returncode == DistributedDDLPending.exit_code:
         dead = cluster.revive()
         if not dead:
-            return done
-        assert any(f"127.0.0.1:{node.tcp_port}" in done.stderr for node in dead), done.output
+            break
+        said = done[-1]
+        assert any(f"127.0.0.1:{node.tcp_port}" in said.stderr for node in dead), said.output
+        done.append(project.cli(*words, env=env, timeout=300))
+    return done
 
 
 def drop_database(cluster: Cluster, database: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.aim import (
     BOOKKEEPING,
     aim,
+    attempts,
     count,
     heads,
     ledger,
@@ -143,13 +144,14 @@ def test_verbose_shows_the_statements_as_they_are_sent(
 ) -> None:
     shop(project)
     aim(project, pair.nodes[0], database)
-    done = patiently(project, pair, "up", "--verbose")
+    # A host that had to be revived makes two attempts of it.
+    shown = "".join(done.stderr for done in attempts(project, pair, "up", "--verbose"))
     assert (
         "CREATE TABLE latest ON CLUSTER `crew` (id UInt64, version UInt32) ENGINE = "
         f"ReplicatedReplacingMergeTree('/clickhouse/tables/{{shard}}/{database}/latest/001_tables-2', "
         "'{shard}-{replica}', version) ORDER BY id"
-    ) in done.stderr
-    assert "INSERT INTO latest SELECT id, 1 FROM events\n" in done.stderr
+    ) in shown
+    assert "INSERT INTO latest SELECT id, 1 FROM events\n" in shown
 
 
 def test_plan_shows_the_statements_as_they_would_be_sent(

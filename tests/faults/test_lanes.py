@@ -23,6 +23,8 @@ FILL = f"INSERT INTO {{}} VALUES {', '.join(f'({n}, 0)' for n in range(8))}"
 # A row more, or a one more: what runs twice is seen.
 ONE = "INSERT INTO {} VALUES ({}, 100)"
 SLOW = "ALTER TABLE {} UPDATE v = v + 1 + sleepEachRow(0.03) WHERE 1"
+# Long enough for the test to see both at once, however busy the machine is.
+SLOWER = SLOW.replace("0.03", "0.3")
 BACKFILL = (
     'op.backfill("{}", "SELECT k + 50, v + sleepEachRow(0.03) FROM s WHERE {{chunk}}", '
     'source="s", by="k", chunk_rows=2)'
@@ -50,8 +52,8 @@ def _write(project: Project) -> list[str]:
         project.write_revision(name, below, body=body + "def downgrade():\n    pass\n")  # type: ignore[arg-type]
 
     write("000_root", None, *map(TABLE.format, TABLES), *map(FILL.format, "abcs"))
-    write("001_a", "000_root", SLOW.format("a"), ONE.format("b", 70), SLOW.format("a"))
-    write("001_c", "000_root", SLOW.format("c"), BACKFILL.format("c"), ONE.format("c", 71))
+    write("001_a", "000_root", SLOWER.format("a"), ONE.format("b", 70), SLOW.format("a"))
+    write("001_c", "000_root", SLOWER.format("c"), BACKFILL.format("c"), ONE.format("c", 71))
     write("002_a", "001_a", BACKFILL.format("b"), "ALTER TABLE a ADD COLUMN w UInt8")
     write("002_c", "001_c", SLOW.format("c"))
     write("003_met", ("002_a", "002_c"), SLOW.format("s"), SLOW.format("b"))

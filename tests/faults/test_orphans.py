@@ -25,9 +25,9 @@ from tests.support.waiting import wait_until
 TABLE = "CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a"
 SELECT = (
     "INSERT INTO t SELECT toInt32(number + 1) FROM numbers(8) "
-    "WHERE NOT ignore(sleepEachRow(1.5)) SETTINGS max_block_size = 1"
+    "WHERE NOT ignore(sleepEachRow(2)) SETTINGS max_block_size = 1"
 )
-VALUES = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3)"
+VALUES = "INSERT INTO t VALUES (1 + (SELECT sleep(3))), (2 + (SELECT sleep(2.9))), (3 + (SELECT sleep(2.8)))"
 WAITS = "002_fill statement 1: the server still works on it"
 
 
@@ -41,7 +41,7 @@ def old(tmp_path: Path, old_server: OldServer, database: str) -> Iterator[Shell]
 @pytest.fixture
 def new(tmp_path: Path, modern: ChdbFront, database: str) -> Iterator[Shell]:
     """ClickHouse 26 over HTTP, without a log of queries."""
-    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "3"})
+    yield Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "5"})
     modern.query(f"DROP DATABASE IF EXISTS {database}")
 
 
