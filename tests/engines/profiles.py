@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _HARMFUL = {
 # With it chDB reports progress without end, and no query ends; a server's HTTP interface has no
 # such loop.
 _ENDLESS = ("interactive_delay", "0")
+# Settings that share a life until something is wrong with it.
+_TOGETHER = 8
 # Values of its settings that are words.
 _OLD_WORDS = ("break", "any", "throw", "deny", "local", "global", "allow", "ALL", "ANY")
 _NORMAL_LEDGER = [
@@ -172,6 +175,44 @@ def live(
     )
     server.query(f"DROP DATABASE {database}")
     return Life(refusals, wrong)
+
+
+def wrong_settings(
+    server: ChdbFront | OldServer, project: Project, database: str, settings: list[tuple[str, str]]
+) -> dict[str, list[str]]:
+    """Return the settings under which something is wrong, and what it is.
+
+    A life costs seconds, and most settings change nothing: eight settings share one life. Where
+    it is not a normal one, its halves are lived apart, down to a single setting. What one setting
+    breaks and another one repairs at the same time stays unseen.
+    """
+    numbers = itertools.count()
+
+    def search(some: list[tuple[str, str]]) -> dict[str, list[str]]:
+        life = live(server, project, f"{database}_{next(numbers)}", dict(some))
+        if len(some) == 1:
+            return {" = ".join(some[0]): life.wrong} if life.wrong else {}
+        if not life.refusals and not life.wrong:
+            return {}
+        return search(some[::2]) | search(some[1::2])
+
+    found: dict[str, list[str]] = {}
+    for group in _groups(settings):
+        found |= search(group)
+    return found
+
+
+def _groups(settings: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Yield groups in which no setting is there with two values."""
+    groups: list[dict[str, str]] = []
+    for name, value in settings:
+        for group in groups:
+            if name not in group and len(group) < _TOGETHER:
+                group[name] = value
+                break
+        else:
+            groups.append({name: value})
+    yield from (list(group.items()) for group in groups)
 
 
 def _is_slow(setting: str, said: str) -> bool:

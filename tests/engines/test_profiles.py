@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.profiles import live, telling_values, write_project
+from tests.engines.profiles import live, telling_values, write_project, wrong_settings
 from tests.support import targets
 from tests.support.servers import ChdbFront, OldServer
 
@@ -107,12 +107,7 @@ def test_no_setting_of_the_newest_clickhouse_falsifies_the_ledger(
     project = write_project(tmp_path / "project")
     every = [*telling_values(modern)]
     assert len(every) > 2000
-    wrong = {
-        f"{name} = {value}": life.wrong
-        for at, (name, value) in enumerate(every[part::_PARTS])
-        if (life := live(modern, project, f"{database}_{at}", {name: value})).wrong
-    }
-    assert wrong == {}
+    assert wrong_settings(modern, project, database, every[part::_PARTS]) == {}
 
 
 @pytest.mark.exhaustive
@@ -122,9 +117,4 @@ def test_no_setting_of_18_16_falsifies_the_ledger(
     project = write_project(tmp_path / "project")
     every = [*telling_values(oldest)]
     assert len(every) > 300
-    wrong = {
-        f"{name} = {value}": life.wrong
-        for at, (name, value) in enumerate(every)
-        if (life := live(oldest, project, f"{database}_{at}", {name: value})).wrong
-    }
-    assert wrong == {}
+    assert wrong_settings(oldest, project, database, every) == {}
