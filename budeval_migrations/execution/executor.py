@@ -35,6 +35,7 @@ from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
+from budeval_migrations.execution.restarts import check_restart
 from budeval_migrations.execution.resume import Applied, check_resumable, edited
 from budeval_migrations.execution.sender import PROBED, Refused
 from budeval_migrations.execution.task import Task, make_task, statement_hash, tasks_of
@@ -180,6 +181,7 @@ class Executor:
         try:
             for recorded in unfinished.doubtful:
                 self._reconcile(progress, recorded, tasks.get(recorded.last.position))
+            check_restart(self._session, progress.known, tasks)
         except StatementError as error:
             progress.stopped(error.index, tasks.get(error.index))
             raise

@@ -27,7 +27,8 @@ HIDDEN = "[HIDDEN]"
 
 _SENSITIVE = (
     r"(?:passw(?:or)?d(?!_type)|passphrase|secret|token(?!s(?![a-z])|i[sz]|bf)|access_?key|account_?key"
-    r"|private_?key|credential|api_?key|auth_?header|authorization|key_hex)"
+    r"|private_?key|credential|api_?key|auth_?header|authorization|key_hex"
+    r"|(?<![a-z])(?:pwd?|pass)(?![a-z]))"
 )
 _LITERAL = LITERAL % ("a", "a")
 _NAME_PART = re.compile(rf"(?i){_SENSITIVE}[\w.\-]*")

@@ -14,6 +14,8 @@ from budeval_migrations.sql.redact import HIDDEN, Redactor, holds_secret, redact
 
 # The word hunter2 is the secret in each of them.
 LEAKS = (
+    "SET param_pw = 'hunter2'",
+    "SET param_db_pwd = 'hunter2', param_pass = 'hunter2'",
     "CREATE USER u IDENTIFIED BY 'hunter2'",
     "create user u identified with sha256_password by 'hunter2' host any",
     "CREATE USER u IDENTIFIED WITH sha256_hash BY 'hunter2' SALT 'hunter2s'",
@@ -133,6 +135,7 @@ HARMLESS = (
     "The limit is controlled by 'max_rows_to_read' setting",
     "Column a is referenced by 'v'",
     "SELECT concat('hasToken:', 'x')",
+    "SELECT passes FROM t WHERE bypass = 'x' AND upwd = 'y'",
     "SELECT 'password: ', 'of nobody', 'password='",
     "SELECT 'hasToken(', hasToken(a, 'x')",
     "SELECT a AS database FROM mysql_log WHERE x = 'y'",

@@ -1,0 +1,119 @@
+"""Find what an earlier run applied and a restart of the server has taken away since.
+
+A server keeps the rows of some engines, detached tables and stopped background work in its
+process alone. An embedded engine is a server that starts with every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.errors import StatementOutcomeUnknown, StatementSyntaxError
+from budeval_migrations.execution.resume import repair_command, short
+from budeval_migrations.execution.task import Task
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.reader import lexemes
+from budeval_migrations.state.unfinished import Recorded
+
+# A Buffer is written to its table when a server stops in order, and is lost in a kill.
+_IN_MEMORY = ("Memory", "Buffer")
+_READ_BY_WORDS = (Kind.DETACH, Kind.SYSTEM, Kind.CREATE_TABLE)
+
+
+def check_restart(
+    session: Session, known: Mapping[int, Recorded], tasks: Mapping[int, Task]
+) -> None:
+    """Raise where statements that are yet to come may miss what an applied one left behind.
+
+    A session asks for the time of the server's start only if a statement is of such a kind. In a
+    cluster it is that of the host in the URL.
+
+    Args:
+        known: What earlier runs did of a revision, by the positions of its statements.
+        tasks: The statements as they are now; empty for a dynamic revision.
+
+    Raises:
+        StatementOutcomeUnknown: Names the first such statement and what is lost of it.
+
+    """
+    kept = [(r, tasks.get(at)) for at, r in sorted(known.items()) if r.applied and r.last.at]
+    held = [(*each, found) for each in kept if (found := _in_process(_text(*each)))]
+    if not held:
+        return
+    started = _started(session)
+    for recorded, task, found in held:
+        # Both are known to the second; who cannot tell which was first stops.
+        if recorded.last.at and started >= recorded.last.at.replace(microsecond=0):
+            lost = _lost(session, found) if isinstance(found, Name) else found
+            if lost:
+                raise _error(recorded, task, lost, started)
+
+
+def _text(recorded: Recorded, task: Task | None) -> str:
+    return task.statement.sent if task else recorded.last.sql
+
+
+def _in_process(text: str) -> Name | str:
+    """Return the table whose rows may be in the server's process alone, or else what is.
+
+    Empty where a statement leaves nothing there.
+    """
+    try:
+        found = effect(text)
+        words = [lx.word for lx in lexemes(text)] if found.kind in _READ_BY_WORDS else []
+    except StatementSyntaxError:
+        return ""
+    if found.kind is Kind.DETACH and "PERMANENTLY" not in words:
+        return "what it detached is attached again"
+    if found.kind is Kind.SYSTEM and words[1:2] == ["STOP"]:
+        return "what it stopped goes on again"
+    fills = found.kind is Kind.INSERT or (found.kind is Kind.CREATE_TABLE and "SELECT" in words)
+    return found.targets[0] if fills and found.targets else ""
+
+
+def _lost(session: Session, table: Name) -> str:
+    """Return what is lost of a table's rows; empty where they are on disk."""
+    engines = ", ".join(map(quote.string, _IN_MEMORY))
+    rows = session.query(
+        f"SELECT count() FROM system.tables WHERE database = {_database(table)} "
+        f"AND name = {quote.string(table.name)} AND engine IN ({engines})"
+    )
+    return f"the rows of {table.name} are lost, which were in memory" if int(rows[0][0]) else ""
+
+
+def _database(name: Name) -> str:
+    return quote.string(name.database) if name.database else "currentDatabase()"
+
+
+def _started(session: Session) -> datetime:
+    """Return when the server started, to the second, in UTC."""
+    rows = session.query("SELECT toUInt64(now()) - toUInt64(uptime())")
+    return datetime.fromtimestamp(int(rows[0][0]), timezone.utc)
+
+
+def _error(
+    recorded: Recorded, task: Task | None, lost: str, started: datetime
+) -> StatementOutcomeUnknown:
+    last = recorded.last
+    again, as_is = (
+        repair_command(last.revision, last.position, answer)
+        for answer in ("--not-applied", "--applied")
+    )
+    return StatementOutcomeUnknown(
+        revision=last.revision,
+        index=last.position,
+        total=task.total if task else None,
+        reason=f"it took effect on {last.at:%Y-%m-%d %H:%M:%S} UTC, the server was started on "
+        f"{started:%Y-%m-%d %H:%M:%S} UTC, and {lost}\n"
+        f"  {short(last.statement)}",
+        code=0,
+        file=task.statement.file if task else None,
+        line=task.statement.line if task else None,
+        outcome=f"Nothing was sent. To have it run again: {again}\n"
+        f"  if the statements after it do not need it: {as_is}",
+        hint="Run one of these two commands, then run again what stopped here.",
+    )

@@ -1,0 +1,102 @@
+"""What an earlier run applied and a restart of the server has taken away."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell, refused
+from tests.support import targets
+from tests.support.project import Finished, Project
+from tests.support.servers import OldServer
+
+TABLE = "CREATE TABLE {} (a Int32) ENGINE = MergeTree ORDER BY a"
+MEMORY = "CREATE TABLE m (a Int32) ENGINE = Memory"
+FILL = "INSERT INTO m VALUES (1), (2), (3)"
+BROKEN = "INSERT INTO nowhere SELECT 1"
+COPY = "INSERT INTO t SELECT a FROM m"
+PROOF = "SELECT throwIf(count() != 3) FROM t"
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[OldServer]:
+    """ClickHouse 18.16 that a test may restart."""
+    targets.require_old_server()
+    with OldServer(tmp_path / "server") as server:
+        yield server
+
+
+def stop_at(project: Project, position: int, *statements: str) -> None:
+    """Run up to a statement that fails, and correct it."""
+    broken = [*statements[: position - 1], BROKEN]
+    project.write_revision("001_one", None, broken)
+    refused(project.cli("up"), 6, f"001_one  statement {position} of {position}", "nowhere")
+    project.write_revision("001_one", None, [*statements])
+
+
+def answer(project: Project, stopped: Finished, wanted: str) -> None:
+    """Run the command that the refusal shows."""
+    [command] = re.findall(rf"budeval-migrate (repair .* {wanted})", stopped.output)
+    done = project.cli(*shlex.split(command))
+    assert done.returncode == 0, done.output
+
+
+def test_rows_in_memory_that_an_ended_process_has_taken_along_are_missed(embedded: Project) -> None:
+    stop_at(embedded, 4, MEMORY, FILL, TABLE.format("t"), COPY, PROOF)
+    stopped = embedded.cli("up")
+    refused(
+        stopped,
+        4,
+        "001_one  statement 2 of 5",
+        "the rows of m are lost, which were in memory",
+        FILL,
+        "Nothing was sent.",
+    )
+    answer(embedded, stopped, "--not-applied")
+    done = embedded.cli("up")
+    assert done.returncode == 0, done.output
+
+
+def test_a_table_that_a_new_process_attaches_again_is_told(embedded: Project) -> None:
+    stop_at(embedded, 3, TABLE.format("t"), "DETACH TABLE t", "ATTACH TABLE t")
+    stopped = embedded.cli("up")
+    refused(stopped, 4, "001_one  statement 2 of 3", "what it detached is attached again")
+    answer(embedded, stopped, "--not-applied")
+    done = embedded.cli("up")
+    assert done.returncode == 0, done.output
+
+
+def test_what_is_on_disk_is_not_missed(embedded: Project) -> None:
+    stop_at(
+        embedded,
+        5,
+        TABLE.format("s"),
+        "INSERT INTO s VALUES (1), (2), (3)",
+        MEMORY,
+        TABLE.format("t"),
+        "INSERT INTO t SELECT a FROM s",
+        PROOF,
+    )
+    done = embedded.cli("up")
+    assert done.returncode == 0, done.output
+
+
+def test_18_16_is_asked_when_it_started(project: Project, own_server: OldServer) -> None:
+    shell = Shell(project, own_server, "restarts")
+    stop_at(project, 4, MEMORY, FILL, TABLE.format("t"), COPY)
+    own_server.restart()
+    stopped = shell.run("up")
+    refused(stopped, 4, "statement 2 of 4", "the rows of m are lost, which were in memory")
+    answer(project, stopped, "--applied")
+    shell.ok("up")
+    assert shell.rows("SELECT count() FROM t") == ["0"]
+
+
+def test_without_a_restart_nothing_is_missed(shell: Shell) -> None:
+    stop_at(shell.project, 4, MEMORY, FILL, TABLE.format("t"), COPY, PROOF)
+    shell.ok("up")
+    assert shell.rows("SELECT count() FROM t") == ["3"]
