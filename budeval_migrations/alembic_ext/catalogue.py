@@ -196,7 +196,7 @@ class Catalogue:
         checksum = row.checksum if row else ""
         return Step(name, operation, Direction.DOWN, position.parents(name), checksum)
 
-    def live(self, step: Step, emit: Callable[[Statement], None]) -> None:
+    def run_dynamic(self, step: Step, emit: Callable[[Statement], None]) -> None:
         """Run a dynamic revision over the session's own connection."""
         connection = self._session.initialised_connection()
         run_live(self.script(step.revision), step.direction, connection, emit, self._session.redact)

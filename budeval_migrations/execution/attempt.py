@@ -68,7 +68,11 @@ class Progress:
     def stopped(self, position: int, task: Task | None) -> None:
         """Say that it did not get past a statement of an earlier run."""
         self.position, self.current = position, task.statement if task else None
-        self.applied = sum(recorded.applied for recorded in self.known.values())
+        self.applied = sum(k.applied for n, k in self.known.items() if self._counted(n))
+
+    def _counted(self, position: int) -> bool:
+        """Whether an applied statement counts already; a dynamic revision has to come to it."""
+        return self.total is not None or position <= self.position
 
     @property
     def _before_ms(self) -> int:
@@ -190,7 +194,7 @@ class Progress:
         )
 
     def _outcome(self, error: BaseException) -> str:
-        behind = sum(k.applied for n, k in self.known.items() if n > self.position)
+        behind = sum(k.applied for n, k in self.known.items() if not self._counted(n))
         count = f"{counted(self.applied + behind, 'statement')} of this revision took effect"
         at = max(self.position, 1)
         if isinstance(error, MutationFailed):

@@ -20,24 +20,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from budeval_migrations.clickhouse import queries
-from budeval_migrations.clickhouse.cluster.hosts import Hosts
-from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take_partitions
 from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
-from budeval_migrations.events import BackfillProgress, Listener, Notice
+from budeval_migrations.events import BackfillProgress, Notice
 from budeval_migrations.execution.chunks import Chunk, from_json, plan_chunks, to_json
 from budeval_migrations.execution.patience import PATIENCE, patiently
 from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
+from budeval_migrations.execution.run import Run
 from budeval_migrations.execution.sender import Refused, said_of
 from budeval_migrations.execution.task import Task
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Name, effect
-from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded
 
 _PREFIX = "budeval_backfill_"
@@ -74,19 +72,12 @@ class _Work:
 class Backfiller:
     """Runs the backfills of one run."""
 
-    def __init__(
-        self,
-        session: Session,
-        lock: Lock,
-        recorder: Recorder,
-        hosts: Hosts,
-        emit: Listener,
-    ) -> None:
-        self._session = session
-        self._hosts = hosts
-        self._lock = lock
+    def __init__(self, run: Run, recorder: Recorder) -> None:
+        self._session = run.session
+        self._hosts = run.hosts
+        self._lock = run.lock
+        self._emit = run.emit
         self._recorder = recorder
-        self._emit = emit
 
     def run(self, task: Task, known: Recorded | None) -> JournalEntry:
         """Move what is not yet moved, and return the entry that says that it is done.

@@ -46,11 +46,16 @@ def check_restart(
         return
     started = _started(session)
     for recorded, task, found in held:
-        # Both are known to the second; who cannot tell which was first stops.
-        if recorded.last.at and started >= recorded.last.at.replace(microsecond=0):
+        if recorded.last.at and _is_before(recorded, recorded.last.at, started):
             lost = _lost(session, found) if isinstance(found, Name) else found
             if lost:
                 raise _error(recorded, task, lost, started)
+
+
+def _is_before(recorded: Recorded, at: datetime, started: datetime) -> bool:
+    """Return whether an outcome is from before a start; where a second decides, a person does."""
+    second = at.replace(microsecond=0)
+    return second < started or (second == started and not recorded.answered)
 
 
 def _text(recorded: Recorded, task: Task | None) -> str:

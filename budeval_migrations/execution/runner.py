@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from budeval_migrations.clickhouse.cluster.ddl_queue import ensure_database
@@ -22,10 +22,8 @@ from budeval_migrations.events import Interrupting, Listener, Notice, Notices, R
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
 from budeval_migrations.execution.cost_estimate import CostEstimate
-from budeval_migrations.execution.executor import Executor, Live
-from budeval_migrations.execution.parallel import ParallelExecutor
 from budeval_migrations.execution.placement import placement_on
-from budeval_migrations.execution.planner import Files, Graph, Position, StatementsChecksum
+from budeval_migrations.execution.planner import Position
 from budeval_migrations.execution.preflight import check_server, check_syntax
 from budeval_migrations.execution.problems import (
     check_downgrade,
@@ -35,12 +33,14 @@ from budeval_migrations.execution.problems import (
     unfinished,
 )
 from budeval_migrations.execution.resume import check_steps
+from budeval_migrations.execution.run import Run
+from budeval_migrations.execution.scheduler import Scheduler
+from budeval_migrations.execution.source import RevisionSource
 from budeval_migrations.execution.task import tasks_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Failure,
     Operation,
-    Reach,
     Report,
     Step,
 )
@@ -59,20 +59,13 @@ class Request:
     Attributes:
         operation: The word for it, as in ``Report.operation``.
         decide: Returns the steps for a position; called again inside the lock.
-        live: Runs a dynamic revision.
-        statements_checksum: Compiles a revision's upgrade and hashes its statements.
-        reaches: Returns what revisions want of the tables that they change.
         tolerate: Kinds of problem that do not stop the run (``ahead`` …).
 
     """
 
     operation: str
-    files: Files
-    graph: Graph
+    source: RevisionSource
     decide: Decide
-    live: Live
-    statements_checksum: StatementsChecksum
-    reaches: Callable[[], Mapping[str, Reach]]
     tolerate: frozenset[str] = field(default=frozenset())
 
 
@@ -196,7 +189,7 @@ class Runner:
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
             if self._session.topology.hosts and not position.state.unfinished_runs:
-                check_level(self._session, self._hosts, request.reaches(), self._emit)
+                check_level(self._session, self._hosts, request.source.reaches, self._emit)
             if position.state != before.state:
                 wanted = {step.revision for step in steps}
                 steps = self._decide(request, position)
@@ -222,37 +215,36 @@ class Runner:
             failure = None
             if steps:
                 self._emit(RunStarted(request.operation, tuple(s.revision for s in steps), run_id))
-                executor = self._executor()(
+                run = Run(
                     self._session,
                     lock,
                     self._emit,
-                    request.live,
+                    self._hosts,
                     run_id,
+                    request.source,
                     position.state,
                     steps,
-                    placement_on(self._session),
-                    self._hosts,
                 )
-                failure = executor.run(done)
+                failure = Scheduler(run, self._jobs(), done).run()
                 position = self._look_again(request, position, failure)
             return position, failure
         finally:
             lock.release()
 
-    def _executor(self) -> type[Executor]:
-        """Return what sends the statements: one after the other, or several at a time."""
+    def _jobs(self) -> int:
+        """Return how many statements may run at the same time."""
         jobs = self._session.settings.jobs
         if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
-            return Executor
-        if not self._session.topology.hosts:
-            return ParallelExecutor
-        self._emit(
-            Notice(
-                f"jobs is {jobs}; statements are sent one after the other, since a cluster "
-                "carries them out so."
+            return 1
+        if self._session.topology.hosts:
+            self._emit(
+                Notice(
+                    f"jobs is {jobs}; statements are sent one after the other, since a cluster "
+                    "carries them out so."
+                )
             )
-        )
-        return Executor
+            return 1
+        return jobs
 
     def _look_again(
         self, request: Request, before: Position, failure: StatementError | None
@@ -271,11 +263,11 @@ class Runner:
         check_syntax(self._session, steps)
 
     def _position(self, request: Request, state: LedgerState) -> Position:
-        return Position(state, request.files, request.graph)
+        return Position(state, request.source.files, request.source.graph)
 
     def _decide(self, request: Request, position: Position) -> Sequence[Step]:
         check_foreign_heads(position)
-        self._found_before = refuse(position, request.statements_checksum, request.tolerate)
+        self._found_before = refuse(position, request.source.statements_checksum, request.tolerate)
         for sentence in self._found_before:
             self._emit(Notice(sentence))
         steps = request.decide(position)
@@ -297,7 +289,7 @@ class Runner:
         """Return the notices of a run, without what it has mended."""
         after = {
             problem.message
-            for found in find_problems(position, request.statements_checksum)
+            for found in find_problems(position, request.source.statements_checksum)
             for problem in found
         }
         mended = {*self._found_before} - after

@@ -1,143 +1,322 @@
-"""Say which statements of a plan may be sent now. Pure: no I/O.
+"""Run the statements of a plan: with one worker in turn, with several at the same time.
 
-A statement may be sent when those before it in the plan are done or apart from it, and
-the revisions that its own builds on are finished. What comes of that is what comes of
-one after the other.
+:mod:`.schedule` says what may run, :mod:`.worker_pool` runs it, :mod:`.steps` records it. What
+runs when a statement fails comes to its end, and nothing more is sent. A kill leaves as many
+unknown outcomes as statements were running: each has its intent, and no two of them change the
+same table, so that the catalogue tells of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
-from budeval_migrations.execution.task import Task
-from budeval_migrations.model import Statement, Step
-from budeval_migrations.sql.access_set import NOTHING, AccessSet, access_set, reads
+from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.dependencies import read_dependencies
+from budeval_migrations.errors import (
+    ChecksumMismatch,
+    EngineError,
+    LockError,
+    MigrationError,
+    StatementError,
+)
+from budeval_migrations.events import Event, Listener, Notice
+from budeval_migrations.execution.attempt import Progress
+from budeval_migrations.execution.recorder import Recorder
+from budeval_migrations.execution.run import Run
+from budeval_migrations.execution.schedule import Item, Schedule
+from budeval_migrations.execution.sender import Refused
+from budeval_migrations.execution.steps import Steps
+from budeval_migrations.execution.task import Task, tasks_of
+from budeval_migrations.execution.worker import StatementResult, Worker
+from budeval_migrations.execution.worker_pool import WorkerPool
+from budeval_migrations.interrupts import interrupts
+from budeval_migrations.model import Step
+from budeval_migrations.sql.access_set import UNTIED, AccessSet, Dependencies
+from budeval_migrations.sql.changes import Kind
+from budeval_migrations.state.journal import Journal
+from budeval_migrations.state.ledger import Ledger
 
-# How many statements that are not done are looked at for one that may pass the others.
-_AHEAD = 200
-
-Apart = Callable[[AccessSet, AccessSet], bool]
+# After these the tables hang together as they did before.
+_MOVES_ROWS = frozenset({Kind.INSERT, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE})
 
 
-@dataclass(frozen=True, eq=False)
-class Item:
-    """A statement that is not done; or the whole of a dynamic revision.
-
-    Attributes:
-        step: The place of its step in the plan.
-        task: None for a dynamic revision, which nothing passes.
-        touch: What it may touch.
-
-    """
+class _Failed(NamedTuple):
+    """What went wrong, and where."""
 
     step: int
     task: Task | None
-    access_set: AccessSet
-
-    @property
-    def block(self) -> tuple[int, int] | None:
-        """Those of one ``op.parallel()`` are apart: their author says so."""
-        block = self.task.statement.block if self.task else None
-        return None if block is None else (self.step, block)
+    error: Exception
 
 
-class Schedule:
-    """What is left of a plan, and what of it may be sent.
+class Scheduler:
+    """Runs the steps of one run.
 
     Args:
-        steps: In order.
-        tasks: The statements of each that are to be sent; None for a dynamic one.
+        jobs: The number of statements that may run at the same time.
+        done: Gets the id of every revision whose row is in the ledger, in that order.
 
     """
 
-    def __init__(self, steps: Sequence[Step], tasks: Sequence[Sequence[Task] | None]) -> None:
-        self._waits, self._follow = _order(steps)
-        self._open = {n for n, earlier in enumerate(self._waits) if not earlier}
-        self._left: dict[Item, None] = {}
-        self._of_step: list[dict[Item, None]] = []
-        for n, found in enumerate(tasks):
-            items = (
-                [Item(n, None, AccessSet(unclear=True))]
-                if found is None
-                else [Item(n, task, _access_set(task.statement)) for task in found]
-            )
-            self._left |= dict.fromkeys(items)
-            self._of_step.append(dict.fromkeys(items))
+    def __init__(self, run: Run, jobs: int, done: list[str]) -> None:
+        alone = jobs == 1
+        self._run = run if alone else replace(run, emit=_in_turn(run.emit))
+        tasks = [tasks_of(run.session, run.state, step) for step in run.steps]
+        # Statements that run keep their connection busy; the recorder does not wait for them.
+        self._twins = [] if alone else [run.session.twin() for _ in range(jobs + 1)]
+        self._recorder = _recorder(self._run, tasks, self._twins)
+        worker = Worker(self._run, self._recorder)
+        workers = [Worker(self._run.over(twin), self._recorder) for twin in self._twins[1:]]
+        self._pool = WorkerPool(workers or [worker])
+        self._steps = Steps(self._run, self._recorder, worker, tasks, done)
+        self._schedule = Schedule(
+            run.steps,
+            [None if _dynamic(s) else found for s, found in zip(run.steps, tasks, strict=True)],
+        )
+        self._progress: dict[int, Progress] = {}
+        self._failed: list[_Failed] = []
+        self._dependencies: Dependencies | None = None
 
-    def next(self, begun: Collection[Item], apart: Apart) -> Item | None:
-        """Return the first statement that may be sent beside those that are on their way.
+    def run(self) -> StatementError | None:
+        """Run the steps; send nothing more after a failure, and return it.
 
-        Args:
-            begun: Those.
-            apart: Says whether two may run at the same time.
+        A kill leaves the journal to tell how far it came; the next run reconciles the rest.
 
-        """
-        before, outside, block = NOTHING, NOTHING, None
-        for item in islice(self._left, _AHEAD):
-            if item.block is None or item.block != block:
-                outside, block = before, item.block
-            if item not in begun and item.step in self._open and apart(item.access_set, outside):
-                return item
-            before |= item.access_set
-        return None
-
-    def of(self, step: int) -> list[Item]:
-        """Return what is left of a step, in order."""
-        return list(self._of_step[step])
-
-    def done(self, item: Item) -> None:
-        """Take a statement off."""
-        del self._left[item]
-        del self._of_step[item.step][item]
-
-    def complete(self, among: Collection[int] | None = None) -> int | None:
-        """Return the first step of which everything is done, and that waits for no other.
-
-        Args:
-            among: Only these; all without it.
+        Raises:
+            LockLost: Nothing more was sent; what is known was written, unless somebody has
+                taken over.
 
         """
-        found = (n for n in self._open if not self._of_step[n] and (among is None or n in among))
-        return min(found, default=None)
+        try:
+            self._go()
+            failure = self._failure()
+            self._recorder.flush()
+        except LockError:
+            with suppress(MigrationError):  # that the lock is lost is the news
+                self._recorder.save()
+            raise
+        except BaseException:
+            if interrupts.hurried:
+                raise
+            with suppress(Exception):  # what stopped us is the news
+                self._recorder.abandon()
+                self._recorder.flush()
+            raise
+        finally:
+            for twin in self._twins:
+                twin.close()
+        return failure
 
-    def finish(self, step: int) -> None:
-        """Take a step off; those that build on it wait for it no longer."""
-        self._open.remove(step)
-        for later in self._follow[step]:
-            self._waits[later].discard(step)
-            if not self._waits[later]:
-                self._open.add(later)
+    def _go(self) -> None:
+        try:
+            self._take_up_all()
+            while True:
+                self._send_what_may_be()
+                if not self._pool.busy:
+                    return
+                self._take(*self._pool.wait())
+                self._finish_what_is_complete(self._progress)
+        except BaseException as stop:
+            self._stop(stop)
+            raise
+
+    def _failure(self) -> StatementError | None:
+        """Record the failure of what was begun and is not finished, and return the first."""
+        if not self._failed:
+            return None
+        first = min(self._failed, key=_place)
+        name = self._run.steps[first.step].revision
+        failures = self._fail_all(MigrationError(f"It was not sent, since {name} failed."))
+        failures[first.step].__cause__ = _cause(first.error)
+        return failures[first.step]
+
+    def _take_up_all(self) -> None:
+        """Find out what earlier runs did, before anything changes what tells of it."""
+        for n, step in enumerate(self._run.steps):
+            if step.work is None or step.key not in self._run.state.unfinished_runs:
+                continue
+            progress = self._progress[n] = self._steps.begin(step)
+            if not self._attempt(n, partial(self._steps.take_up, progress)):
+                return
+            for item in self._schedule.of(n):
+                known = progress.known.get(item.task.position) if item.task else None
+                if item.task and known is not None and known.applied:
+                    self._steps.skip(progress, item.task, "applied by an earlier run")
+                    self._schedule.done(item)
+
+    def _send_what_may_be(self) -> None:
+        interrupts.check()
+        while not self._failed:
+            self._finish_what_is_complete()
+            if self._pool.full:
+                return
+            item = self._schedule.next(self._pool.busy, self._apart)
+            if item is None:
+                return
+            progress = self._progress.get(item.step)
+            if progress is None:
+                progress = self._progress[item.step] = self._begin(item.step)
+            if item.task is not None:
+                known = progress.known.get(item.task.position)
+                self._pool.start(item, item.task, known)
+            elif self._attempt(item.step, partial(self._steps.run_dynamic, progress)):
+                self._schedule.done(item)
+                self._dependencies = None
+
+    def _finish_what_is_complete(self, among: Collection[int] | None = None) -> None:
+        while (n := self._schedule.complete(among)) is not None:
+            begun = n in self._progress
+            self._steps.finish(self._progress.pop(n) if begun else self._begin(n))
+            self._schedule.finish(n)
+
+    def _begin(self, step: int) -> Progress:
+        return self._steps.begin(self._run.steps[step])
+
+    def _attempt(self, step: int, work: Callable[[], None]) -> bool:
+        """Do something for a step, and return whether it did not fail."""
+        try:
+            work()
+        except (LockError, ChecksumMismatch):
+            raise
+        except Exception as error:
+            self._failed.append(_Failed(step, None, error))
+            return False
+        return True
+
+    def _apart(self, one: AccessSet, other: AccessSet) -> bool:
+        """Ask the names first, and the catalogue where they say yes; without it they are not."""
+        if not (one and other):
+            return True
+        if not UNTIED.apart(one, other):
+            return False
+        try:
+            self._dependencies = self._dependencies or read_dependencies(self._run.session)
+        except EngineError:
+            return False
+        return self._dependencies.apart(one, other)
+
+    def _take(self, item: Item, result: StatementResult) -> None:
+        """Take what a worker returns.
+
+        Raises:
+            LockLost: Somebody else has the lock.
+
+        """
+        if result.error is None:
+            self._steps.took_effect(self._progress[item.step], result)
+            self._schedule.done(item)
+            if result.task.effect.kind not in _MOVES_ROWS:
+                self._dependencies = None
+        elif isinstance(result.error, LockError):
+            raise result.error
+        elif isinstance(result.error, Exception):
+            self._failed.append(_Failed(item.step, result.task, result.error))
+
+    def _stop(self, stop: BaseException) -> None:
+        """See what is on its way to its end, and record what came of it, as far as that may be.
+
+        Only where a person asks for it is the server told to stop.
+        """
+        asked = isinstance(stop, KeyboardInterrupt)
+        lost = isinstance(stop, LockError)
+        for item, result in self._pool.last_words(partial(self._halt, asked)):
+            try:
+                self._take(item, result)
+            except LockError:
+                lost = True
+        if not lost and not isinstance(stop, ChecksumMismatch):
+            self._finish_what_is_complete(self._progress)
+            failures = self._fail_all(stop)
+            if asked and failures:
+                stop.args = (failures[min(failures)].message,)
+
+    def _halt(self, asked: bool) -> None:
+        if asked:
+            self._pool.halt(self._run.session)
+
+    def _fail_all(self, why: BaseException) -> dict[int, StatementError]:
+        """Record the failure of every step that was begun and is not finished.
+
+        Args:
+            why: What stopped those in which nothing failed.
+
+        """
+        failures = {}
+        for n, progress in sorted(self._progress.items()):
+            own = sorted((f for f in self._failed if f.step == n), key=_place)
+            task, error = (own[0].task, own[0].error) if own else (None, why)
+            if not own and (left := self._schedule.of(n)):
+                task = left[0].task
+            for other in own[1:]:
+                self._tell_of_another(progress, other)
+            if task is not None:
+                progress.at(task)
+            failures[n] = self._steps.fail(progress, error)
+        return failures
+
+    def _tell_of_another(self, progress: Progress, failed: _Failed) -> None:
+        """Say what else went wrong in a step, beside what its failure tells."""
+        assert failed.task is not None
+        progress.at(failed.task)
+        told = progress.failure(failed.error, self._run.session.redact)
+        revision = progress.step.revision
+        self._run.emit(Notice(f"{revision} failed in more than one place: {told.summary}"))
 
 
-def _access_set(statement: Statement) -> AccessSet:
-    """Return what a statement may touch: itself, its probe, and what its chunks are cut by."""
-    backfill = statement.backfill
-    beside = (backfill.source, backfill.by) if backfill else ()
-    found = access_set(statement.text)
-    for text in (*beside, *([statement.unless] if statement.unless else ())):
-        found |= reads(text)
-    return found
+def _recorder(run: Run, tasks: Sequence[Sequence[Task]], twins: Sequence[Session]) -> Recorder:
+    """Return what writes ledger and journal; several workers write each outcome at once."""
+    session, queue = run.session, list[Task | None]()
+    if twins:
+        session = twins[0]
+    else:
+        queue = [item for step, found in zip(run.steps, tasks, strict=True)
+                 for item in _to_run(run, step, found)]  # fmt: skip
+    journal = Journal(session, run.state.next_entry, run.lock.fence)
+    return Recorder(
+        session, Ledger(session), journal, run.lock, run.run_id, queue, prompt=bool(twins)
+    )
 
 
-def _order(steps: Sequence[Step]) -> tuple[list[set[int]], list[list[int]]]:
-    """Return for each step those that it waits for, and those that wait for it.
+def _to_run(run: Run, step: Step, tasks: Sequence[Task]) -> Iterator[Task | None]:
+    """Yield what the recorder may look ahead over; None where it may not.
 
-    On the way up a step waits for its parents, on the way down for those that it is a
-    parent of: for those of either kind that come before it.
+    The statements of a dynamic revision are not known yet, and one with an unknown outcome
+    must be reconciled by the intent that it has.
     """
-    waits: list[set[int]] = []
-    places: dict[str, int] = {}
-    children: dict[str, set[int]] = {}
-    for n, step in enumerate(steps):
-        parents = {places[name] for name in step.parents if name in places}
-        waits.append(parents | children.get(step.revision, set()))
-        places[step.revision] = n
-        for name in step.parents:
-            children.setdefault(name, set()).add(n)
-    follow: list[list[int]] = [[] for _ in steps]
-    for n, earlier in enumerate(waits):
-        for m in earlier:
-            follow[m].append(n)
-    return waits, follow
+    if _dynamic(step):
+        yield None
+    unfinished = run.state.unfinished_runs.get(step.key)
+    known = unfinished.statements if unfinished else {}
+    for task in tasks:
+        recorded = known.get(task.position)
+        if recorded is None:
+            yield task
+        elif not recorded.applied:
+            yield None
+
+
+def _dynamic(step: Step) -> bool:
+    return step.work is not None and step.work.dynamic
+
+
+def _place(failed: _Failed) -> tuple[int, int]:
+    return failed.step, failed.task.position if failed.task else 0
+
+
+def _cause(error: Exception) -> Exception:
+    return error.error if isinstance(error, Refused) else error
+
+
+def _in_turn(emit: Listener) -> Listener:
+    """Return a listener that one thread at a time can tell something."""
+    guard = threading.RLock()
+
+    def told(event: Event) -> None:
+        with guard:
+            emit(event)
+
+    return told

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.cluster.ddl_queue import SUBMIT
-from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import (
     AMBIGUOUS,
@@ -28,7 +27,7 @@ from budeval_migrations.errors import (
     LockError,
     Unsupported,
 )
-from budeval_migrations.events import Interrupting, Listener, Notice
+from budeval_migrations.events import Interrupting, Notice
 from budeval_migrations.execution import mutations
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.outcome import Outcome
@@ -36,12 +35,12 @@ from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
+from budeval_migrations.execution.run import Run
 from budeval_migrations.execution.task import Task, redactor_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import PARAMETER
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch
-from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 # Waits between tries at a statement that the server passes over for now, in seconds.
@@ -99,22 +98,15 @@ class Sender:
     """Sends the statements of one run, one after another."""
 
     def __init__(
-        self,
-        session: Session,
-        lock: Lock,
-        recorder: Recorder,
-        reconciler: Reconciler,
-        hosts: Hosts,
-        barrier: Barrier,
-        emit: Listener,
+        self, run: Run, recorder: Recorder, reconciler: Reconciler, barrier: Barrier
     ) -> None:
-        self._session = session
-        self._lock = lock
+        self._session = run.session
+        self._lock = run.lock
+        self._hosts = run.hosts
+        self._emit = run.emit
         self._recorder = recorder
         self._reconciler = reconciler
-        self._hosts = hosts
         self._barrier = barrier
-        self._emit = emit
 
     def send(self, task: Task) -> JournalEntry:
         """Send a statement, wait for its work on the server, and return its outcome.

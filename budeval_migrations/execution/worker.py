@@ -1,22 +1,38 @@
-"""What does the statements of a run, over one connection."""
+"""Run statements over one connection, and record what became of each."""
 
 from __future__ import annotations
 
-from budeval_migrations.clickhouse.cluster.hosts import Hosts
-from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.events import Listener
+from dataclasses import dataclass
+
+from budeval_migrations.events import StatementStarted
 from budeval_migrations.execution.backfill import Backfiller
 from budeval_migrations.execution.barrier import Barrier
 from budeval_migrations.execution.reconcile.reconciler import Reconciler
 from budeval_migrations.execution.recorder import Recorder
-from budeval_migrations.execution.sender import Sender
+from budeval_migrations.execution.run import Run
+from budeval_migrations.execution.sender import Refused, Sender
 from budeval_migrations.execution.task import Task
-from budeval_migrations.state.lock.lock import Lock
+from budeval_migrations.interrupts import interrupts
 from budeval_migrations.state.unfinished import JournalEntry, Recorded
 
 
+@dataclass(frozen=True)
+class StatementResult:
+    """What became of a statement.
+
+    Attributes:
+        entry: The journal's entry about it; None where what became of it is not known.
+        error: What stopped it; None if it took effect.
+
+    """
+
+    task: Task
+    entry: JournalEntry | None = None
+    error: BaseException | None = None
+
+
 class Worker:
-    """Does one statement at a time.
+    """Runs one statement at a time.
 
     Attributes:
         session: Its connection.
@@ -26,31 +42,47 @@ class Worker:
 
     """
 
-    def __init__(
-        self, session: Session, lock: Lock, recorder: Recorder, hosts: Hosts, emit: Listener
-    ) -> None:
-        self.session = session
-        self.barrier = Barrier(session, hosts, lock)
-        self.reconciler = Reconciler(session, lock, emit, hosts, self.barrier)
-        self.sender = Sender(session, lock, recorder, self.reconciler, hosts, self.barrier, emit)
+    def __init__(self, run: Run, recorder: Recorder) -> None:
+        self.session = run.session
+        self.barrier = Barrier(run.session, run.hosts, run.lock)
+        self.reconciler = Reconciler(run.session, run.lock, run.emit, run.hosts, self.barrier)
+        self.sender = Sender(run, recorder, self.reconciler, self.barrier)
+        self._backfiller = Backfiller(run, recorder)
         self._recorder = recorder
-        self._backfiller = Backfiller(session, lock, recorder, hosts, emit)
+        self._run = run
 
-    def do(self, task: Task, known: Recorded | None) -> JournalEntry:
-        """Do a statement to its end, take down its outcome, and return that.
+    def run(self, task: Task, known: Recorded | None) -> StatementResult:
+        """Run a statement to its end, and record its outcome.
+
+        A kill leaves the intent of a statement that may not be repeated, and perhaps its effect.
 
         Args:
             known: What earlier runs did of it.
 
-        Raises:
-            Refused: The server refused it.
-            StatementOutcomeUnknown: Nobody can know what became of it.
-            LockLost: The lock was lost; nothing more was sent.
+        Returns:
+            Its result, for every error but an interrupt. A refusal is recorded; an unknown
+            outcome has its intent in the journal.
 
         """
-        if task.statement.backfill is not None:
-            entry = self._backfiller.run(task, known)
-        else:
-            entry = self.sender.send(task)
-        self._recorder.note(task, entry)
-        return entry
+        try:
+            self._announce(task)
+            if task.statement.backfill is not None:
+                entry = self._backfiller.run(task, known)
+            else:
+                entry = self.sender.send(task)
+            self._recorder.note(task, entry)
+        except Refused as refused:
+            self._recorder.record(refused.entry)
+            return StatementResult(task, refused.entry, refused)
+        except Exception as error:
+            return StatementResult(task, None, error)
+        return StatementResult(task, entry)
+
+    def _announce(self, task: Task) -> None:
+        revision, position, total = task.step.revision, task.position, task.total
+        of = f" of {total}" if total is not None else ""
+        interrupts.check()
+        self._run.lock.doing = f"{revision} statement {position}{of}"
+        interrupts.doing = f"statement {position}{of} of {revision}"
+        self._run.lock.check()
+        self._run.emit(StatementStarted(revision, position, total, task.shown))

@@ -5,29 +5,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.execution.scheduler import Item
-from budeval_migrations.execution.worker import Worker
+from budeval_migrations.execution.schedule import Item
+from budeval_migrations.execution.task import Task
+from budeval_migrations.execution.worker import StatementResult, Worker
 from budeval_migrations.interrupts import interrupts
-from budeval_migrations.state.unfinished import JournalEntry
+from budeval_migrations.state.unfinished import Recorded
 
 # Seconds between two looks of the thread that hears signals.
 _POLL = 0.25
 
 
-class Result(NamedTuple):
-    """What became of a statement on its thread: an entry, or an error."""
-
-    item: Item
-    entry: JournalEntry | None
-    error: BaseException | None
-
-
 class WorkerPool:
-    """The hands of one run.
+    """The workers of one run. A single one works in the thread of the caller.
 
     Attributes:
         busy: What they are at.
@@ -35,9 +27,10 @@ class WorkerPool:
     """
 
     def __init__(self, workers: Sequence[Worker]) -> None:
+        self._alone = len(workers) == 1
         self._idle = list(workers)
         self.busy: dict[Item, Worker] = {}
-        self._results: deque[Result] = deque()
+        self._results: deque[tuple[Item, StatementResult]] = deque()
         self._news = threading.Event()
         self._halt = threading.Event()
 
@@ -46,24 +39,38 @@ class WorkerPool:
         """Whether no worker is free."""
         return not self._idle
 
-    def start(self, item: Item, work: Callable[[Worker], JournalEntry]) -> None:
-        """Give it to a free worker."""
-        worker = self.busy[item] = self._idle.pop()
-        thread = threading.Thread(
-            target=self._work, args=(worker, item, work), name="budeval-worker", daemon=True
-        )
-        thread.start()
+    def start(self, item: Item, task: Task, known: Recorded | None) -> None:
+        """Give a statement to a free worker.
 
-    def _work(self, worker: Worker, item: Item, work: Callable[[Worker], JournalEntry]) -> None:
+        Raises:
+            KeyboardInterrupt: A signal came, and there is one worker.
+
+        """
+        worker = self.busy[item] = self._idle.pop()
+        if not self._alone:
+            threading.Thread(
+                target=self._work,
+                args=(worker, item, task, known),
+                name="budeval-worker",
+                daemon=True,
+            ).start()
+            return
+        try:
+            self._results.append((item, worker.run(task, known)))
+        except BaseException:
+            self._idle.append(self.busy.pop(item))
+            raise
+
+    def _work(self, worker: Worker, item: Item, task: Task, known: Recorded | None) -> None:
         try:
             with interrupts.helping(self._halt):
-                result = Result(item, work(worker), None)
+                result = worker.run(task, known)
         except BaseException as error:
-            result = Result(item, None, error)
-        self._results.append(result)
+            result = StatementResult(task, None, error)
+        self._results.append((item, result))
         self._news.set()
 
-    def wait(self) -> Result:
+    def wait(self) -> tuple[Item, StatementResult]:
         """Return the next result of a worker.
 
         Raises:
@@ -87,7 +94,7 @@ class WorkerPool:
             if query_id and not session.embedded:  # chDB runs a statement to its end
                 queries.kill_queries(session, query_id)
 
-    def last_words(self, each: Callable[[], None]) -> list[Result]:
+    def last_words(self, each: Callable[[], None]) -> list[tuple[Item, StatementResult]]:
         """Return what they have to say in the end.
 
         Args:
@@ -106,12 +113,7 @@ class WorkerPool:
         self._news.wait(_POLL)
         self._news.clear()
 
-    def _next(self) -> Result:
-        result = self._results.popleft()
-        self._idle.append(self.busy.pop(result.item))
-        return result
-
-    def close(self) -> None:
-        """Close the connections of those that are done."""
-        for worker in self._idle:
-            worker.session.close()
+    def _next(self) -> tuple[Item, StatementResult]:
+        item, result = self._results.popleft()
+        self._idle.append(self.busy.pop(item))
+        return item, result

@@ -207,16 +207,7 @@ def run(
 def _request(
     catalogue: Catalogue, operation: str, decide: Decide, tolerate: frozenset[str]
 ) -> Request:
-    return Request(
-        operation=operation,
-        files=catalogue.files,
-        graph=catalogue.graph,
-        decide=decide,
-        live=catalogue.live,
-        statements_checksum=catalogue.statements_checksum,
-        reaches=lambda: catalogue.reaches,
-        tolerate=tolerate,
-    )
+    return Request(operation=operation, source=catalogue, decide=decide, tolerate=tolerate)
 
 
 def _known_heads(position: Position) -> tuple[str, ...]:

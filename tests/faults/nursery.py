@@ -11,10 +11,8 @@ import contextlib
 import ctypes
 import gc
 import importlib
-import importlib.util
 import json
 import os
-import pkgutil
 import signal
 import sys
 import time
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.support import preload as support
 from tests.support.server import HOST, QueryError
 from tests.support.waiting import PATIENCE
 
@@ -38,39 +37,18 @@ class HarnessError(RuntimeError):
 
 def preload() -> None:
     """Import what migrating processes and engines need; start no thread."""
-    import alembic.command
-    import alembic.config  # noqa: F401
-    import clickhouse_sqlalchemy.drivers.http.base  # noqa: F401
-    import requests  # noqa: F401
-
-    import budeval_migrations
-
-    for module in pkgutil.walk_packages(budeval_migrations.__path__, "budeval_migrations."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    _load_chdb()
-    import tests.support.chdb_front  # noqa: F401
-
-    threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
-        raise HarnessError(f"{threads} threads before the first fork")
-    gc.collect()
-    gc.freeze()
-
-
-def _load_chdb() -> None:
-    """Put a ``chdb`` in place that has not connected yet."""
-    if "chdb" in sys.modules:
-        raise HarnessError("chdb is imported already")
-    spec = importlib.util.find_spec("chdb")
-    assert spec is not None and spec.origin is not None
-    directory = Path(spec.origin).parent
-    ctypes.CDLL(str(directory / "_chdb.abi3.so"), mode=sys.getdlopenflags() | 0x8)  # DEEPBIND
+    support.preload()
+    directory = Path(support.load_chdb_library() or "")
+    # A ``chdb`` that has not connected yet.
     module = types.ModuleType("chdb")
     module.__path__ = [str(directory)]
     sys.modules["chdb"] = module
     engine = importlib.import_module("chdb._chdb")
     module.connect = engine.connect  # type: ignore[attr-defined]
+    import tests.support.chdb_front  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def fork(work: Callable[[], int | None], output: Path) -> int:

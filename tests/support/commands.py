@@ -81,8 +81,9 @@ COMMANDS = Commands()
 
 
 def _serve() -> None:
-    import clickhouse_sqlalchemy  # noqa: F401
-    import rich.console  # noqa: F401
+    from tests.support.preload import preload
+
+    preload()
 
     for line in sys.stdin:
         order = json.loads(line)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budeval_migrations.execution.scheduler import Item, Schedule
+from budeval_migrations.execution.schedule import Item, Schedule
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import (
     Backfill,
