@@ -1,4 +1,4 @@
-"""``alembic revision --autogenerate`` and ``alembic check``, by way of the stage.
+"""``alembic revision --autogenerate`` and ``alembic check``, by way of the shadow engine.
 
 Alembic compares models with what it can reflect of a database, column by column;
 here the target schema and the one that the revisions yield are both made by

@@ -146,9 +146,9 @@ class Forecast:
             self._print(f"[yellow]{finding.rule} {finding.severity.value}[/] {place}: {said}")
 
     def _rehearsal(self, tried: Rehearsal) -> None:
-        stage = f"ClickHouse {tried.engine}, embedded"
+        engine = f"ClickHouse {tried.engine}, embedded"
         server = f" (the server is {tried.server})" if tried.server != tried.engine else ""
-        self._print(f"[cyan]rehearsed[/] on {stage}{server}, in {tried.elapsed_ms / 1000:.1f} s")
+        self._print(f"[cyan]rehearsed[/] on {engine}{server}, in {tried.elapsed_ms / 1000:.1f} s")
         for note in tried.notes:
             self._print(f"  [yellow]note[/] {escape(note)}")
         if tried.failed is not None:

@@ -116,7 +116,7 @@ class Placement:
 
     def _text(self, step: Step, position: int, statement: Statement) -> str:
         text, topology = statement.text, self._topology
-        if topology.arrangement is Arrangement.STAGE:
+        if topology.arrangement is Arrangement.SHADOW:
             return stand_in(text).text
         if statement.reach is Reach.HERE:
             return text

@@ -109,7 +109,7 @@ class Position:
         return tuple(name for name in unknown if name not in self.ahead)
 
     @cached_property
-    def half_taken_back(self) -> tuple[UnfinishedRun, ...]:
+    def half_reverted(self) -> tuple[UnfinishedRun, ...]:
         """Downgrades of applied revisions that were begun and not finished."""
         return tuple(
             e for e in self.state.unfinished_runs.values() if e.begun and e.revision in self.applied

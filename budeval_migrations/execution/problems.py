@@ -46,10 +46,10 @@ def _edited(position: Position, statements_checksum: StatementsChecksum) -> Iter
 
 
 def _half_reverted(position: Position) -> Iterator[Problem]:
-    for run in position.half_taken_back:
+    for run in position.half_reverted:
         yield Problem(
             run.revision,
-            "half_taken_back",
+            "half_reverted",
             f"A downgrade of {run.revision} was begun and not finished: {_done(run)}.",
             "Finish it, then upgrade: budeval-migrate down "
             f"{(position.parents(run.revision) or ('base',))[0]}",
@@ -184,14 +184,14 @@ _REFUSALS: dict[str, type[LedgerError]] = {
     "checksum_mismatch": ChecksumMismatch,
     "missing_revision": MissingRevision,
     "ahead": MissingRevision,
-    "half_taken_back": LedgerError,
+    "half_reverted": LedgerError,
     "out_of_order": LedgerError,
 }
 # What a command that mends or rewrites the records must live with.
 RECORDS_ONLY = frozenset(_REFUSALS)
 # What a downgrade must live with: it is how a downgrade is finished, and how an older image
 # reverts what a newer one has applied.
-ON_THE_WAY_DOWN = frozenset({"half_taken_back", "ahead", "out_of_order"})
+ON_THE_WAY_DOWN = frozenset({"half_reverted", "ahead", "out_of_order"})
 
 
 def refuse(

@@ -101,7 +101,7 @@ class Recorder:
             The intent; its ``query_id`` is the one to send the statement under.
 
         """
-        if self._on_stage:
+        if self._on_shadow:
             return self._entry(task, "")  # it is thrown away: nobody goes on after a kill
         known = self._intents.pop(_key(task), None)
         if known is not None or not task.needs_intent:
@@ -162,7 +162,7 @@ class Recorder:
         if written is not None:
             self._written.append(written)
         self._since = self._since or time.monotonic()
-        if self._old() or self._on_stage:
+        if self._old() or self._on_shadow:
             self.flush()
 
     @_one_at_a_time
@@ -208,8 +208,8 @@ class Recorder:
             emit()
 
     @property
-    def _on_stage(self) -> bool:
-        return self._session.topology.arrangement is Arrangement.STAGE
+    def _on_shadow(self) -> bool:
+        return self._session.topology.arrangement is Arrangement.SHADOW
 
     def _write_entries(self) -> None:
         self._journal.append(self._entries)

@@ -89,7 +89,7 @@ def _other_secret(step: Step, last: JournalEntry, task: Task, named: str) -> Che
 
 
 def repair_command(revision: str, position: int, answer: str) -> str:
-    """Return the command that settles a statement by hand."""
+    """Return the command that says what became of a statement."""
     return f"budeval-migrate repair --revision {revision} --statement {position} {answer}"
 
 

@@ -17,7 +17,7 @@ from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.cluster.topology import Arrangement
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.identity import check_one_server
-from budeval_migrations.errors import MigrationError, StatementError
+from budeval_migrations.errors import StatementError
 from budeval_migrations.events import Interrupting, Listener, Notice, Notices, RunStarted
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
 from budeval_migrations.execution.barrier import check_hosts, check_level
@@ -40,6 +40,7 @@ from budeval_migrations.execution.task import tasks_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import (
     Failure,
+    LedgerRow,
     Operation,
     Report,
     Step,
@@ -94,7 +95,7 @@ class Runner:
         run_id = str(uuid.uuid4())
         position = self._position(request, state or self._ledger.read_state())
         steps = self._decide(request, position)
-        done: list[str] = []
+        done: list[LedgerRow] = []
         failure: StatementError | None = None
         if steps or needs_adoption(position.state):
             check_one_server(self._session)
@@ -115,7 +116,7 @@ class Runner:
         report = Report(
             operation=request.operation,
             database=self._session.database,
-            applied=tuple(done),
+            applied=tuple(row.version for row in done),
             failed=_failure(failure) if failure else None,
             pending=position.pending,
             current=position.heads,
@@ -182,7 +183,7 @@ class Runner:
         before: Position,
         steps: Sequence[Step],
         run_id: str,
-        done: list[str],
+        done: list[LedgerRow],
     ) -> tuple[Position, StatementError | None]:
         with interrupts.window():
             lock.acquire()
@@ -226,7 +227,7 @@ class Runner:
                     steps,
                 )
                 failure = Scheduler(run, self._jobs(), done).run()
-                position = self._look_again(request, position, failure)
+                position = self._position(request, position.state.after(done))
             return position, failure
         finally:
             lock.release()
@@ -234,7 +235,7 @@ class Runner:
     def _jobs(self) -> int:
         """Return how many statements may run at the same time."""
         jobs = self._session.settings.jobs
-        if jobs == 1 or self._session.topology.arrangement is Arrangement.STAGE:
+        if jobs == 1 or self._session.topology.arrangement is Arrangement.SHADOW:
             return 1
         if self._session.topology.hosts:
             self._emit(
@@ -245,18 +246,6 @@ class Runner:
             )
             return 1
         return jobs
-
-    def _look_again(
-        self, request: Request, before: Position, failure: StatementError | None
-    ) -> Position:
-        try:
-            return self._position(request, self._ledger.read_state())
-        except MigrationError as error:
-            if failure is None:
-                raise
-            # What failed is the news; a server that is gone must not hide it.
-            self._emit(Notice(f"The ledger could not be read after the failure: {error.message}"))
-            return before
 
     def _preflight(self, steps: Sequence[Step]) -> None:
         check_server(self._session, steps)
@@ -299,11 +288,12 @@ class Runner:
         self._emit(Interrupting(sentence, number))
 
 
-def _how_far(said: str, done: Sequence[str], steps: Sequence[Step]) -> str:
+def _how_far(said: str, done: Sequence[LedgerRow], steps: Sequence[Step]) -> str:
     """Return what an interrupted run says of itself."""
-    left = [step.revision for step in steps if step.revision not in done]
+    names = [row.version for row in done]
+    left = [step.revision for step in steps if step.revision not in names]
     return (
-        f"{said or 'Interrupted.'}\n  Done: {', '.join(done) or 'nothing'}. "
+        f"{said or 'Interrupted.'}\n  Done: {', '.join(names) or 'nothing'}. "
         f"Not done: {', '.join(left) or 'nothing'}."
     )
 

@@ -35,7 +35,7 @@ from budeval_migrations.execution.task import Task, tasks_of
 from budeval_migrations.execution.worker import StatementResult, Worker
 from budeval_migrations.execution.worker_pool import WorkerPool
 from budeval_migrations.interrupts import interrupts
-from budeval_migrations.model import Step
+from budeval_migrations.model import LedgerRow, Step
 from budeval_migrations.sql.access_set import UNTIED, AccessSet, Dependencies
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.state.journal import Journal
@@ -58,11 +58,11 @@ class Scheduler:
 
     Args:
         jobs: The number of statements that may run at the same time.
-        done: Gets the id of every revision whose row is in the ledger, in that order.
+        done: Gets the rows of finished steps as soon as they are in the ledger.
 
     """
 
-    def __init__(self, run: Run, jobs: int, done: list[str]) -> None:
+    def __init__(self, run: Run, jobs: int, done: list[LedgerRow]) -> None:
         alone = jobs == 1
         self._run = run if alone else replace(run, emit=_in_turn(run.emit))
         tasks = [tasks_of(run.session, run.state, step) for step in run.steps]

@@ -42,7 +42,7 @@ class Steps:
     Args:
         worker: Reconciles, and runs the statements of dynamic revisions.
         tasks: The statements of each step, by its number in the plan.
-        done: Gets the id of every revision whose row is in the ledger.
+        done: Gets the rows of finished steps as soon as they are in the ledger.
 
     """
 
@@ -52,7 +52,7 @@ class Steps:
         recorder: Recorder,
         worker: Worker,
         tasks: Sequence[Sequence[Task]],
-        done: list[str],
+        done: list[LedgerRow],
     ) -> None:
         self._done = done
         self._run = run
@@ -106,7 +106,7 @@ class Steps:
         row = self._row(progress)
 
         def written() -> None:
-            self._done.append(step.revision)
+            self._done.append(row)
             took = row.execution_time_ms
             self._emit(RevisionFinished(step.revision, step.operation.value, took))
 

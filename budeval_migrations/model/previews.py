@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What an upgrade did on a stage.
+    """What an upgrade did on a shadow engine.
 
     Attributes:
         engine: The version of the server that it was tried on.
@@ -220,7 +220,7 @@ class Plan:
         revisions: In the order in which they would be applied.
         notices: Sentences that the user should read.
         findings: What lint says of these revisions.
-        rehearsal: What it did on a stage; None where it was not tried.
+        rehearsal: What it did on a shadow engine; None where it was not tried.
 
     """
 
@@ -295,7 +295,7 @@ class Verification:
         revisions: In the order in which they are applied, up to one that fails.
         untried: Those behind it.
         findings: What lint says of all revisions.
-        notes: Statements that a stage runs otherwise than a server.
+        notes: Statements that a shadow engine runs otherwise than a server.
 
     """
 

@@ -1,6 +1,6 @@
 """Write what leads from one schema to another, and back.
 
-Whether a table can be altered in place is asked of a stage, not known here.
+Whether a table can be altered in place is asked of a shadow engine, not known here.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def evolve(
     """Return what leads from one schema to another.
 
     Args:
-        before: As a stage printed it.
-        after: As the same stage printed it.
+        before: As a shadow engine printed it.
+        after: As the same shadow engine printed it.
         mark: A word that no other revision uses, for names of what is put aside.
-        judge: Tries ALTERs on a stage.
+        judge: Tries ALTERs on a shadow engine.
         pretty: Writes a long statement in lines.
         forward: The other direction, if this is the way back.
 

@@ -1,7 +1,7 @@
 """Say which ALTERs make one table into another, as far as ALTERs can. Pure.
 
 What is said here need not be taken by the server, nor be enough: whoever asks tries it
-on a stage. https://clickhouse.com/docs/sql-reference/statements/alter
+on a shadow engine. https://clickhouse.com/docs/sql-reference/statements/alter
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Groups:
     remove: list[str] = field(default_factory=list)
     retype: list[str] = field(default_factory=list)  # writes what is stored anew
     drop: list[str] = field(default_factory=list)
-    settle: list[str] = field(default_factory=list)
+    change: list[str] = field(default_factory=list)
     build: list[str] = field(default_factory=list)  # a mutation each
 
 
@@ -60,7 +60,7 @@ def alter(before: Definition, after: Definition) -> InPlace:
     _clauses(before, after, groups)
     table = named(after.name.name)
     opening = (groups.leave, groups.columns, groups.remove, groups.retype)
-    closing = (groups.drop, groups.settle, *([clause] for clause in groups.build))
+    closing = (groups.drop, groups.change, *([clause] for clause in groups.build))
     gone = tuple(
         column.name
         for column in before.columns
@@ -150,7 +150,7 @@ def _elements(before: Definition, after: Definition, groups: _Groups) -> None:
         gone = [name for name, text in ours.items() if theirs.get(name) != text]
         new = {name: text for name, text in theirs.items() if ours.get(name) != text}
         groups.leave += [f"DROP {word} IF EXISTS {named(name)}" for name in gone]
-        groups.settle += [
+        groups.change += [
             f"ADD {word} IF NOT EXISTS {named(name)} {text}" for name, text in new.items()
         ]
         if word != "CONSTRAINT":
@@ -168,16 +168,16 @@ def _clauses(before: Definition, after: Definition, groups: _Groups) -> None:
         groups.columns.append(f"MODIFY ORDER BY {theirs['ORDER BY']}")
     if changed("TTL"):
         if "TTL" in theirs:
-            groups.settle.append(f"MODIFY TTL {theirs['TTL']}")
+            groups.change.append(f"MODIFY TTL {theirs['TTL']}")
         else:
             groups.leave.append("REMOVE TTL")
     if changed("SAMPLE BY"):
         if "SAMPLE BY" in theirs:
-            groups.settle.append(f"MODIFY SAMPLE BY {theirs['SAMPLE BY']}")
+            groups.change.append(f"MODIFY SAMPLE BY {theirs['SAMPLE BY']}")
         else:
             groups.leave.append("REMOVE SAMPLE BY")
     if changed("COMMENT"):
-        groups.settle.append(f"MODIFY COMMENT {theirs.get('COMMENT', chr(39) * 2)}")
+        groups.change.append(f"MODIFY COMMENT {theirs.get('COMMENT', chr(39) * 2)}")
     _settings(before.settings, after.settings, groups)
 
 
@@ -185,6 +185,6 @@ def _settings(before: Mapping[str, str], after: Mapping[str, str], groups: _Grou
     new = [f"{name} = {text}" for name, text in after.items() if before.get(name) != text]
     gone = [name for name in before if name not in after]
     if new:
-        groups.settle.append(f"MODIFY SETTING {', '.join(new)}")
+        groups.change.append(f"MODIFY SETTING {', '.join(new)}")
     if gone:
-        groups.settle.append(f"RESET SETTING {', '.join(gone)}")
+        groups.change.append(f"RESET SETTING {', '.join(gone)}")

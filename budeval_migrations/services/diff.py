@@ -1,4 +1,4 @@
-"""Find what leads from the revisions' schema to a target one, and prove it on a stage."""
+"""Find what leads from the revisions' schema to a target one, and prove it on a shadow engine."""
 
 from __future__ import annotations
 
@@ -123,25 +123,25 @@ def shadow_difference(
     mark: str,
 ) -> Found:
     """Replay, load the target schema, find the way, and go it there and back."""
-    with ShadowEngine(directory, given.settings, given.source) as stage:
+    with ShadowEngine(directory, given.settings, given.source) as shadow:
 
         def yielded() -> Schema:
-            apply_on(stage.session, migrate.open_catalogue(stage.session, given.files), revisions)
-            found = stage.schema()
-            stage.clear()
+            apply_on(shadow.session, migrate.open_catalogue(shadow.session, given.files), revisions)
+            found = shadow.schema()
+            shadow.clear()
             return found
 
         checksums = (f"{name} {given.files[name].checksum}" for name in revisions)
         before = remembered((given.source.fingerprint(), *checksums), yielded)
-        after = _target(stage, target)
-        return evolve_on(stage, before, after, mark)
+        after = _target(shadow, target)
+        return evolve_on(shadow, before, after, mark)
 
 
-def evolve_on(stage: ShadowEngine, before: Schema, after: Schema, mark: str) -> Found:
+def evolve_on(shadow: ShadowEngine, before: Schema, after: Schema, mark: str) -> Found:
     """Return the revision that leads from one schema to the other; tried there and back.
 
     Args:
-        before: As the stage printed it.
+        before: As the shadow engine printed it.
         after: The same.
 
     Raises:
@@ -151,21 +151,21 @@ def evolve_on(stage: ShadowEngine, before: Schema, after: Schema, mark: str) -> 
     changes = compare(without_trash(before), without_trash(after))
     if not changes:
         return Found(None)
-    stage.session.execute("SET mutations_sync = 2")
-    pretty, judge = _pretty(stage), _judge(stage)
+    shadow.session.execute("SET mutations_sync = 2")
+    pretty, judge = _pretty(shadow), _judge(shadow)
     up = evolve(before, after, mark=mark, judge=judge, pretty=pretty)
     down = evolve(after, before, mark=mark, judge=judge, pretty=pretty, forward=up)
     try:
-        _prove(stage, before, after, up, down)
+        _prove(shadow, before, after, up, down)
     finally:
-        stage.clear()
+        shadow.clear()
     return Found(_draft(changes, up, down), changes, tuple(up.loses))
 
 
-def _target(stage: ShadowEngine, target: Sequence[Statement]) -> Schema:
+def _target(shadow: ShadowEngine, target: Sequence[Statement]) -> Schema:
     for statement in target:
         try:
-            stage.session.execute(stand_in(statement.text).text)
+            shadow.session.execute(stand_in(statement.text).text)
         except EngineError as error:
             raise RevisionError(
                 f"{statement.file}:{statement.line}: ClickHouse {error.code}: {error.message}",
@@ -174,49 +174,49 @@ def _target(stage: ShadowEngine, target: Sequence[Statement]) -> Schema:
                 line=statement.line,
                 code=error.code,
             ) from error
-    found = stage.schema()
-    stage.clear()
+    found = shadow.schema()
+    shadow.clear()
     return found
 
 
-def _pretty(stage: ShadowEngine) -> Callable[[str], str]:
+def _pretty(shadow: ShadowEngine) -> Callable[[str], str]:
     def pretty(text: str) -> str:
-        [[lines]] = stage.session.query(f"SELECT formatQuery({quote.string(text)})")
+        [[lines]] = shadow.session.query(f"SELECT formatQuery({quote.string(text)})")
         return str(lines)
 
     return pretty
 
 
-def _judge(stage: ShadowEngine) -> Callable[[str, Sequence[str], str], bool]:
+def _judge(shadow: ShadowEngine) -> Callable[[str, Sequence[str], str], bool]:
     def judge(before: str, statements: Sequence[str], after: str) -> bool:
         try:
-            stage.load_tables([before])
+            shadow.load_tables([before])
             for statement in statements:
-                stage.session.execute(statement)
-            [(name, made)] = without_trash(stage.schema()).tables.items()
+                shadow.session.execute(statement)
+            [(name, made)] = without_trash(shadow.schema()).tables.items()
         except EngineError:
             return False
         finally:
-            stage.clear()
-        known = stage.session.database
+            shadow.clear()
+        known = shadow.session.database
         return not compare(Schema(known, {name: made}), Schema(known, {name: after}))
 
     return judge
 
 
-def _prove(stage: ShadowEngine, before: Schema, after: Schema, up: Way, down: Way) -> None:
-    stage.load_tables([*before.functions.values(), *before.tables.values()])
+def _prove(shadow: ShadowEngine, before: Schema, after: Schema, up: Way, down: Way) -> None:
+    shadow.load_tables([*before.functions.values(), *before.tables.values()])
     for way, calls, target in (("upgrade", up.calls, after), ("downgrade", down.calls, before)):
         for statement in statements_of(calls):
             try:
-                stage.session.execute(statement)
+                shadow.session.execute(statement)
             except EngineError as error:
                 raise RevisionError(
                     f"No {way} was found: ClickHouse {error.code}: {error.message}  "
                     f"({' '.join(statement.split())[:120]})",
                     hint="Write this revision by hand: budeval-migrate new blank",
                 ) from error
-        left = compare(without_trash(target), without_trash(stage.schema()))
+        left = compare(without_trash(target), without_trash(shadow.schema()))
         if left:
             listed = ", ".join(f"{d.kind} {d.name} {d.part}".strip() for d in left[:5])
             raise RevisionError(

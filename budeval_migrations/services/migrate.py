@@ -265,7 +265,7 @@ def _check_repair(
                 hint=f"Did you mean {near[0]}?" if near else "See: budeval-migrate status",
                 revision=name,
             )
-    unfinished = {unfinished.revision for unfinished in position.half_taken_back}
+    unfinished = {unfinished.revision for unfinished in position.half_reverted}
     for name in accepted:
         if name in unfinished:
             raise RevisionError(

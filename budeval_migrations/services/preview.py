@@ -55,7 +55,7 @@ def plan(
         raise ConfigError(f"A sample cannot have {sample} rows.", hint="Such as sample=1000.")
     with _session(**settings) as session:
         return rehearsal.plan(
-            session, _catalogue(session), target, stage=stage, back=rehearse, sample=sample
+            session, _catalogue(session), target, shadow=stage, back=rehearse, sample=sample
         )
 
 

@@ -1,4 +1,4 @@
-"""Try on a stage what a run would do, and replay what runs have done.
+"""Try on a shadow engine what a run would do, and replay what runs have done.
 
 The functions that begin with ``on_stage_`` run in a process of their own, which has
 the embedded server; what they are given and return is plain data.
@@ -45,7 +45,7 @@ from budeval_migrations.state.unfinished import JournalEntry
 
 @dataclass(frozen=True)
 class RehearsalInput:
-    """What a stage is set with: the server, and the records of what ran on it."""
+    """What a shadow engine is set with: the server, and the records of what ran on it."""
 
     settings: Settings
     files: dict[str, RevisionFile]
@@ -60,7 +60,7 @@ def plan(
     catalogue: Catalogue,
     target: str,
     *,
-    stage: bool = True,
+    shadow: bool = True,
     back: bool = False,
     sample: int = 0,
 ) -> Plan:
@@ -69,7 +69,7 @@ def plan(
     Read-only for the server.
 
     Args:
-        stage: Try it; without chDB and without ``back``, a notice says what is missing.
+        shadow: Try it; without chDB and without ``back``, a notice says what is missing.
         back: Take it back again, and see whether the schema is what it was.
         sample: How many rows of each table to try it with.
 
@@ -78,7 +78,7 @@ def plan(
         MigrationError: What an upgrade would refuse before its first statement.
 
     """
-    if not (stage or back):
+    if not (shadow or back):
         return _linted(session, migrate.plan(session, catalogue, target))
     try:
         apart = Apart(on_stage_rehearse)
@@ -93,7 +93,7 @@ def plan(
         if not planned.revisions:
             return planned
         apart.begin(_input(session, catalogue, sample), target, back)
-        planned = _linted(session, planned)  # while the stage is at work
+        planned = _linted(session, planned)  # while the shadow engine is at work
         return replace(planned, rehearsal=apart.result())
 
 
@@ -124,32 +124,32 @@ def find_drift(session: Session, catalogue: Catalogue) -> Drift:
 def on_stage_rehearse(directory: str, given: RehearsalInput, target: str, back: bool) -> Rehearsal:
     """Load the source, upgrade, compare; and, if asked, take it back and compare."""
     began = time.monotonic()
-    with ShadowEngine(directory, given.settings, given.source) as stage:
-        session = stage.session
-        notes = list(stage.load())
+    with ShadowEngine(directory, given.settings, given.source) as shadow:
+        session = shadow.session
+        notes = list(shadow.load())
         _copy_records(session, given)
-        before = stage.schema()
-        stage.imitate()
+        before = shadow.schema()
+        shadow.imitate()
         catalogue = migrate.open_catalogue(session, given.files)
         back_failed = ""
         back_error: Failure | None = None
-        steps = _Steps(stage, given.half_applied)
-        taken_back = False
+        steps = _Steps(shadow, given.half_applied)
+        reverted = False
         try:
             report = migrate.upgrade(session, catalogue, target, steps.up if back else ignore)
         except StatementError as error:
             assert error.report is not None
             report = error.report
         failed = report.failed
-        changes = compare(before, stage.schema())
+        changes = compare(before, shadow.schema())
         applied = report.applied
         notes += stand_ins(catalogue, applied)
         if back and failed is None:
             back_failed = _no_way_back(catalogue, applied)
         if back and failed is None and not back_failed:
             try:
-                take_back(session, catalogue, applied, steps.down)
-                taken_back = True
+                revert(session, catalogue, applied, steps.down)
+                reverted = True
             except StatementError as error:
                 back_error = error.report.failed if error.report else None
         return Rehearsal(
@@ -158,7 +158,7 @@ def on_stage_rehearse(directory: str, given: RehearsalInput, target: str, back: 
             applied=applied,
             failed=failed,
             changes=changes,
-            taken_back=taken_back,
+            taken_back=reverted,
             back=steps.left,
             back_at=steps.left_by,
             back_failed=back_failed,
@@ -177,8 +177,8 @@ class _Steps:
 
     """
 
-    def __init__(self, stage: ShadowEngine, half_applied: frozenset[str]) -> None:
-        self._stage = stage
+    def __init__(self, shadow: ShadowEngine, half_applied: frozenset[str]) -> None:
+        self._shadow = shadow
         self._before: dict[str, Schema] = {}
         # Of those only the schema in the middle is known, and the downgrade goes to the start.
         self._unknown = half_applied
@@ -187,13 +187,13 @@ class _Steps:
 
     def up(self, event: Event) -> None:
         if isinstance(event, RevisionStarted) and event.revision not in self._unknown:
-            self._before[event.revision] = self._stage.schema()
+            self._before[event.revision] = self._shadow.schema()
 
     def down(self, event: Event) -> None:
         if not isinstance(event, RevisionFinished) or self.left:
             return
         before = self._before.get(event.revision)
-        self.left = compare(before, self._stage.schema()) if before is not None else ()
+        self.left = compare(before, self._shadow.schema()) if before is not None else ()
         self.left_by = event.revision if self.left else ""
 
 
@@ -201,19 +201,19 @@ def on_stage_compare(
     directory: str, given: RehearsalInput, applied: Sequence[str]
 ) -> tuple[Schema, Schema, tuple[str, ...]]:
     """Return what the revisions yield, what the source has, and notes."""
-    with ShadowEngine(directory, given.settings, given.source) as stage:
-        catalogue = migrate.open_catalogue(stage.session, given.files)
+    with ShadowEngine(directory, given.settings, given.source) as shadow:
+        catalogue = migrate.open_catalogue(shadow.session, given.files)
 
         def yielded() -> Schema:
-            stage.load_others(without=_made_elsewhere(catalogue, applied))
-            apply_on(stage.session, catalogue, applied)
-            found = stage.schema()
-            stage.clear()
+            shadow.load_others(without=_made_elsewhere(catalogue, applied))
+            apply_on(shadow.session, catalogue, applied)
+            found = shadow.schema()
+            shadow.clear()
             return found
 
         checksums = (f"{name} {given.files[name].checksum}" for name in applied)
         expected = remembered((given.source.fingerprint(), *checksums), yielded)
-        found, notes = stage.read_source(expected)
+        found, notes = shadow.read_source(expected)
         return expected, found, (*notes, *stand_ins(catalogue, applied))
 
 
@@ -229,7 +229,7 @@ def _made_elsewhere(catalogue: Catalogue, revisions: Sequence[str]) -> frozenset
 
 
 def apply_on(session: Session, catalogue: Catalogue, revisions: Sequence[str]) -> None:
-    """Apply these revisions, in this order, to a stage.
+    """Apply these revisions, in this order, to a shadow engine.
 
     Raises:
         StatementFailed: One of them does not run there.
@@ -246,13 +246,13 @@ def apply_on(session: Session, catalogue: Catalogue, revisions: Sequence[str]) -
     )
 
 
-def take_back(
+def revert(
     session: Session,
     catalogue: Catalogue,
     revisions: Sequence[str],
     on_event: Listener = ignore,
 ) -> None:
-    """Take these revisions back from a stage, the last one first.
+    """Take these revisions back from a shadow engine, the last one first.
 
     Raises:
         StatementFailed: One of them does not run there.
@@ -297,7 +297,7 @@ def _copy_records(session: Session, given: RehearsalInput) -> None:
 
 
 def stand_ins(catalogue: Catalogue, revisions: Sequence[str]) -> list[str]:
-    """Return a sentence for each statement that a stage runs otherwise than a server."""
+    """Return a sentence for each statement that a shadow engine runs otherwise than a server."""
     found = []
     for name in revisions:
         for at, statement in enumerate(catalogue.compiled(name, Direction.UP).statements, start=1):

@@ -11,7 +11,7 @@ from budeval_migrations.errors import StatementError
 from budeval_migrations.model import Direction
 from budeval_migrations.model.previews import Difference, Verification, Verified
 from budeval_migrations.services import migrate
-from budeval_migrations.services.rehearse import RehearsalInput, apply_on, stand_ins, take_back
+from budeval_migrations.services.rehearse import RehearsalInput, apply_on, revert, stand_ins
 from budeval_migrations.shadow.apart import Apart
 from budeval_migrations.shadow.compare import compare
 from budeval_migrations.shadow.engine import ShadowEngine
@@ -39,21 +39,21 @@ def verify(session: Session, catalogue: Catalogue) -> Verification:
 
 def on_stage_verify(directory: str, given: RehearsalInput) -> Verification:
     """Up, down, compare, up, compare; for each revision."""
-    with ShadowEngine(directory, given.settings, given.source) as stage:
-        catalogue = migrate.open_catalogue(stage.session, given.files)
-        again = migrate.open_catalogue(stage.session, given.files)
+    with ShadowEngine(directory, given.settings, given.source) as shadow:
+        catalogue = migrate.open_catalogue(shadow.session, given.files)
+        again = migrate.open_catalogue(shadow.session, given.files)
         names = list(catalogue.graph)
         found: list[Verified] = []
         for name in names:
             tried = _try(
-                stage, catalogue, name, unstable=_said(catalogue, name) != _said(again, name)
+                shadow, catalogue, name, unstable=_said(catalogue, name) != _said(again, name)
             )
             found.append(tried)
             if tried.failed is not None:
                 break
         covered = {parent for node in catalogue.graph.values() for parent in node.parents}
         return Verification(
-            engine=stage.session.version(),
+            engine=shadow.session.version(),
             heads=tuple(sorted(set(names) - covered)),
             revisions=tuple(found),
             untried=tuple(names[len(found) :]),
@@ -61,22 +61,22 @@ def on_stage_verify(directory: str, given: RehearsalInput) -> Verification:
         )
 
 
-def _try(stage: ShadowEngine, catalogue: Catalogue, name: str, *, unstable: bool) -> Verified:
+def _try(shadow: ShadowEngine, catalogue: Catalogue, name: str, *, unstable: bool) -> Verified:
     way = Direction.UP
     lacks = not has_downgrade(catalogue.script(name))
     back: tuple[Difference, ...] = ()
     try:
-        before = stage.schema()
-        apply_on(stage.session, catalogue, [name])
+        before = shadow.schema()
+        apply_on(shadow.session, catalogue, [name])
         if lacks:
             return Verified(name, no_way_back=True, unstable=unstable)
-        first = stage.schema()
+        first = shadow.schema()
         way = Direction.DOWN
-        take_back(stage.session, catalogue, [name])
-        back = compare(before, stage.schema())
+        revert(shadow.session, catalogue, [name])
+        back = compare(before, shadow.schema())
         way = Direction.UP
-        apply_on(stage.session, catalogue, [name])
-        again = compare(first, stage.schema())
+        apply_on(shadow.session, catalogue, [name])
+        again = compare(first, shadow.schema())
     except StatementError as error:
         assert error.report is not None
         return Verified(name, error.report.failed, way.value, back, unstable=unstable)

@@ -1,1 +1,1 @@
-"""An embedded ClickHouse as a stage: what revisions will do, tried where it costs nothing."""
+"""The shadow engine: an embedded ClickHouse on which revisions are tried at no cost."""

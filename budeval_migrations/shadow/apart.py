@@ -50,12 +50,12 @@ class Apart(Generic[_T]):
                 )
 
     def __enter__(self) -> Apart[_T]:
-        self._directory = tempfile.TemporaryDirectory(prefix="budeval-stage-")
+        self._directory = tempfile.TemporaryDirectory(prefix="budeval-shadow-")
         self._answer = os.path.join(self._directory.name, "answer")
-        stage = os.path.join(self._directory.name, "stage")
-        os.mkdir(stage, mode=0o700)
+        shadow = os.path.join(self._directory.name, "shadow")
+        os.mkdir(shadow, mode=0o700)
         self._process = subprocess.Popen(  # noqa: S603  this interpreter, this module
-            [sys.executable, "-m", __name__, stage, self._answer, self._function.__module__],
+            [sys.executable, "-m", __name__, shadow, self._answer, self._function.__module__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -113,7 +113,7 @@ class Apart(Generic[_T]):
         return returned
 
 
-def _main(stage: str, answer: str, needed: str) -> None:
+def _main(shadow: str, answer: str, needed: str) -> None:
     # While the caller is still busy.
     import chdb  # noqa: F401
 
@@ -123,12 +123,12 @@ def _main(stage: str, answer: str, needed: str) -> None:
     sys.path[:], module, name, arguments = asked
     function = getattr(importlib.import_module(module), name)
     try:
-        result: tuple[bool, Any, str] = True, function(stage, *arguments), ""
+        result: tuple[bool, Any, str] = True, function(shadow, *arguments), ""
     except MigrationError as error:
         result = False, error, traceback.format_exc()
     except Exception as error:
         unexpected = MigrationError(
-            f"Unexpected {type(error).__name__} on the stage.",
+            f"Unexpected {type(error).__name__} on the shadow engine.",
             hint="Run again with --debug for the traceback, and report it.",
         )
         result = False, unexpected, traceback.format_exc()

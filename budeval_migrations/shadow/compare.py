@@ -19,7 +19,7 @@ _KINDS = {
     Kind.CREATE_MATERIALIZED_VIEW: "materialized view",
     Kind.CREATE_DICTIONARY: "dictionary",
 }
-# A server with users may say who; a stage has none.
+# A server with users may say who; a shadow engine has none.
 _OF_USERS = frozenset({"DEFINER", "SQL SECURITY"})
 
 
@@ -27,7 +27,7 @@ def compare(before: Schema, after: Schema) -> tuple[Difference, ...]:
     """Return every difference of substance, by name, without secrets.
 
     Args:
-        before: As a stage printed it.
+        before: As a shadow engine printed it.
         after: As the same engine printed it.
 
     """

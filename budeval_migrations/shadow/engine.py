@@ -1,6 +1,6 @@
 """A throw-away ClickHouse in this process, as like a live server as it can be made.
 
-chDB keeps one directory a process, so there is one stage a process; see
+chDB keeps one directory a process, so there is one shadow engine a process; see
 :mod:`budeval_migrations.shadow.apart`.
 """
 
@@ -29,7 +29,7 @@ from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.stand_in import stand_in
 
-# A macro that only a stage has: a revision that waits for other writers may ask for it.
+# A macro that only a shadow engine has: a revision that waits for other writers may ask for it.
 MARK = "migrations_stage"
 # Whoever has it has been allowed it; and a TTL that is past is no reason to merge here.
 _STRICT = (
@@ -76,7 +76,7 @@ class ShadowEngine:
                 lock="off",
                 hooks="",
             ),
-            topology=Topology(Arrangement.STAGE),
+            topology=Topology(Arrangement.SHADOW),
         )
 
     def __enter__(self) -> ShadowEngine:
@@ -93,7 +93,7 @@ class ShadowEngine:
         self._server.close()
 
     def schema(self) -> Schema:
-        """Return what the stage's database has now."""
+        """Return what the shadow engine's database has now."""
         found = read_schema(self.session, functions=False)
         return replace(found, functions=self._functions())
 
@@ -133,10 +133,10 @@ class ShadowEngine:
         return (*notes, *_refusals(refused))
 
     def read_source(self, known: Schema) -> tuple[Schema, tuple[str, ...]]:
-        """Return the source's schema as the stage prints it, and what is not the same.
+        """Return the source's schema as the shadow engine prints it, and what is not the same.
 
         Args:
-            known: What a stage has printed: where the source has the very text, that is
+            known: What a shadow engine has printed: where the source has the very text, that is
                 how it would be printed again.
 
         """
@@ -175,7 +175,7 @@ class ShadowEngine:
         return notes, self._make([*left, *views], notes)
 
     def load_tables(self, texts: Iterable[str]) -> None:
-        """Make what a stage printed, in any order.
+        """Make what a shadow engine printed, in any order.
 
         Raises:
             EngineError: Something of it cannot be made.
@@ -216,7 +216,7 @@ class ShadowEngine:
         try:
             put_sample(self.session, self._directory, sample)
         except EngineError as error:
-            return [f"{sample.table} has no rows on the stage: {error.message}"]
+            return [f"{sample.table} has no rows on the shadow engine: {error.message}"]
         return []
 
     @cached_property
@@ -253,7 +253,7 @@ class ShadowEngine:
 
 
 def _refusals(refused: Mapping[_Wanted, str]) -> tuple[str, ...]:
-    return tuple(f"{each.name} is not on the stage: {why}" for each, why in refused.items())
+    return tuple(f"{each.name} is not on the shadow engine: {why}" for each, why in refused.items())
 
 
 def _config(directory: str, source: Source) -> str:

@@ -1,4 +1,4 @@
-"""Take some rows of a live table along to a stage, to the byte."""
+"""Take some rows of a live table along to a shadow engine, to the byte."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_samples(session: Session, number: int) -> Iterator[Sample]:
 
 
 def put_sample(session: Session, directory: str, sample: Sample) -> None:
-    """Insert the rows of a sample into the table of a stage."""
+    """Insert the rows of a sample into the table of a shadow engine."""
     path = os.path.join(directory, "sample")
     with open(path, "wb") as file:
         file.write(sample.rows)

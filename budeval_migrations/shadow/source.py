@@ -1,4 +1,4 @@
-"""What a stage needs to know of a live server, in one plain object that can be sent along."""
+"""What a shadow engine needs to know of a live server, in one object that can be pickled."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Source:
     samples: tuple[Sample, ...] = ()
 
     def fingerprint(self) -> str:
-        """Return what a replay on a stage depends on, beside the revisions."""
+        """Return what a replay on a shadow engine depends on, beside the revisions."""
         others = [(o.database, sorted(o.tables.items())) for o in self.others]
         volumes = {policy: dict(found) for policy, found in self.volumes.items()}
         around = [sorted(self.clusters), sorted(self.macros.items()), volumes]
@@ -58,7 +58,7 @@ class Source:
 
 
 def read_source(session: Session, sample: int = 0) -> Source:
-    """Return what a stage needs to know of a session's server; read-only.
+    """Return what a shadow engine needs to know of a session's server; read-only.
 
     What a plain user may not read is left out.
 
@@ -104,7 +104,7 @@ def read_source(session: Session, sample: int = 0) -> Source:
 
 
 def imagined_source(database: str, texts: Iterable[str]) -> Source:
-    """Return a source for a stage that stands for no server: what statements refer to is there.
+    """Return a source that stands for no server: everything that statements refer to is there.
 
     Args:
         texts: The statements that will run there.

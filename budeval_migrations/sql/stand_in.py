@@ -1,4 +1,4 @@
-"""Say what a statement becomes on a stage: an embedded server with nothing around it.
+"""Say what a statement becomes on a shadow engine: an embedded server with nothing around it.
 
 No Keeper, no other hosts, no queues, buckets or foreign databases: what would reach
 for them gets a stand-in, or is left out. Reads by tokens, never by substrings. May
@@ -53,14 +53,14 @@ _NOT_HERE = {
 
 
 class StandIn(NamedTuple):
-    """A statement for the stage, and what is not the same; empty when all is."""
+    """A statement for the shadow engine, and what is not the same; empty when all is."""
 
     text: str
     note: str = ""
 
 
 def stand_in(text: str) -> StandIn:
-    """Return what the stage runs in a statement's place.
+    """Return what the shadow engine runs in a statement's place.
 
     Raises:
         StatementSyntaxError: Something that had to be read is not closed.
@@ -145,7 +145,7 @@ def _without_disk(text: str) -> str:
 
 
 def _database(text: str) -> StandIn:
-    """Make a database of the stage's own kind, whatever its engine is."""
+    """Make a database of the shadow engine's own kind, whatever its engine is."""
     found = lexemes(text)
     start = next((at for at, lx in enumerate(found) if lx.word == "ENGINE" and not lx.depth), None)
     if start is None:
@@ -159,7 +159,7 @@ def _database(text: str) -> StandIn:
 
 
 def _without_definer(text: str) -> str:
-    """Take off ``DEFINER = user``: the users are not on the stage."""
+    """Take off ``DEFINER = user``: the users are not on the shadow engine."""
     if classify(text).kind not in (Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW):
         return text
     found = [lx for lx in lexemes(text) if lx.depth == 0]

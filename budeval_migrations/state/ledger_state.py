@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 
@@ -53,6 +53,13 @@ class LedgerState:
             if row.direction is Direction.UP:
                 applied[row.version] = row
         return applied
+
+    def after(self, rows: Iterable[LedgerRow]) -> LedgerState:
+        """Return what the ledger says once these rows of finished revisions are in it."""
+        good = tuple(rows)
+        done = {row.version for row in good}
+        left = tuple(entry for entry in self.entries if entry.revision not in done)
+        return replace(self, ground=Ground.READY, rows=(*self.rows, *good), entries=left)
 
     @property
     def next_sequence(self) -> int:

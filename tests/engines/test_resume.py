@@ -175,7 +175,7 @@ def test_a_downgrade_that_failed_blocks_the_upgrade_until_it_is_finished(stage: 
 
     with pytest.raises(LedgerError) as refused:
         bm.upgrade(**stage.options)
-    assert refused.value.details == {"revision": "002_b", "kind": "half_taken_back"}
+    assert refused.value.details == {"revision": "002_b", "kind": "half_reverted"}
     assert refused.value.exit_code == 4
     assert "2 statements took effect" in refused.value.message
     assert logged(stage) == [-2, 2]

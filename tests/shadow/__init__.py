@@ -1,1 +1,1 @@
-"""The embedded server as a stage: rehearsals, drift, verification."""
+"""The shadow engine: rehearsals, drift, verification."""

@@ -1,4 +1,4 @@
-"""Random pairs of schemas; runs in a process of its own, which has the stage."""
+"""Random pairs of schemas; runs in a process of its own, which has the shadow engine."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def schemas(draw: Any) -> list[str]:
 
 
 def made_of(stage: ShadowEngine, statements: list[str]) -> Schema:
-    """What the stage prints of a schema; the example is dropped where it is none."""
+    """What the shadow engine prints of a schema; the example is dropped where it is none."""
     stage.clear()
     try:
         for statement in statements:

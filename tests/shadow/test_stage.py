@@ -129,5 +129,5 @@ def mistake(directory: str) -> None:
 def test_a_mistake_of_ours_on_the_stage_is_a_sentence_with_the_traceback_behind_it() -> None:
     with pytest.raises(bm.MigrationError) as raised, Apart(mistake) as apart:
         apart.call()
-    assert raised.value.message == "Unexpected KeyError on the stage."
+    assert raised.value.message == "Unexpected KeyError on the shadow engine."
     assert "KeyError: 'what was not thought of'" in str(raised.value.__cause__)

@@ -23,7 +23,7 @@ class Arrangement(Enum):
 
     SINGLE = "single server"
     ON_CLUSTER = "on cluster"  # each statement says ON CLUSTER
-    STAGE = "stage"  # an embedded server in the place of another: stand-ins for what it lacks
+    SHADOW = "shadow"  # an embedded server in the place of another: stand-ins for what it lacks
     SELF_REPLICATING = "replicated database"  # the database engine does it; ON CLUSTER is refused
 
 
@@ -87,7 +87,7 @@ class Topology:
         return len(self.hosts) // 2 + 1
 
     def __str__(self) -> str:
-        if self.arrangement in (Arrangement.SINGLE, Arrangement.STAGE):
+        if self.arrangement in (Arrangement.SINGLE, Arrangement.SHADOW):
             return ""
         named = f" {self.cluster}" if self.cluster else ""
         kind = "cluster" if self.arrangement is Arrangement.ON_CLUSTER else self.arrangement.value

@@ -337,14 +337,14 @@ BEGUN = [(APPLIED,), (INTENT,), (DOUBTFUL,), (APPLIED, FAILED), (FAILED, DOUBTFU
 def test_a_downgrade_that_was_begun_is_half_taken_back(events: tuple[JournalEvent, ...]) -> None:
     here = standing(3, *said("003_c", Direction.DOWN, *events, since=3))
 
-    assert [(e.revision, e.direction) for e in here.half_taken_back] == [("003_c", Direction.DOWN)]
+    assert [(e.revision, e.direction) for e in here.half_reverted] == [("003_c", Direction.DOWN)]
     assert here.half_applied == ()
 
 
 def test_a_downgrade_of_which_nothing_took_effect_is_nothing() -> None:
     here = standing(3, *said("003_c", Direction.DOWN, FAILED, since=3))
 
-    assert (here.half_taken_back, here.half_applied) == ((), ())
+    assert (here.half_reverted, here.half_applied) == ((), ())
     assert find_problems(here, never) == ([], [])
 
 
@@ -353,7 +353,7 @@ def test_an_upgrade_that_was_begun_is_half_applied(events: tuple[JournalEvent, .
     here = standing(2, *said("003_c", Direction.UP, *events))
 
     assert [e.revision for e in here.half_applied] == ["003_c"]
-    assert here.half_taken_back == ()
+    assert here.half_reverted == ()
 
 
 def test_a_half_taken_back_revision_is_a_problem_that_stops_an_upgrade_alone() -> None:
@@ -361,7 +361,7 @@ def test_a_half_taken_back_revision_is_a_problem_that_stops_an_upgrade_alone() -
 
     [problem], warnings = find_problems(here, never)
 
-    assert (problem.revision, problem.kind, warnings) == ("003_c", "half_taken_back", [])
+    assert (problem.revision, problem.kind, warnings) == ("003_c", "half_reverted", [])
     assert problem.message == (
         "A downgrade of 003_c was begun and not finished: 2 statements took effect, "
         "the outcome of statement 3 is not known."

@@ -13,6 +13,7 @@ from budeval_migrations.execution.planner import Position
 from budeval_migrations.model import Direction, LedgerRow, Operation
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.schema import BOOTSTRAP_VERSION
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 NAMES = ("001_a", "002_b", "003_c", "004_d")
@@ -245,3 +246,20 @@ def test_a_number_collides_when_it_occurs_twice(sequences: list[int]) -> None:
 
     assert set(found.conflicts) == {n for n in sequences if n and sequences.count(n) > 1}
     assert found.next_sequence > max(sequences, default=0)
+
+
+@given(_moves, st.integers(0, 30))
+def test_the_state_after_a_run_is_what_a_reader_would_find(
+    moves: list[tuple[str, bool, Operation, Direction]], at: int
+) -> None:
+    before, run = _rows(moves)[:at], _rows(moves)[at:]
+    good = [each for each in run if each.success]
+    entries = tuple(
+        JournalEntry(name, Direction.UP, 0, 1, JournalEvent.INTENT, "hash", "SELECT 1")
+        for name in NAMES
+    )
+    after = LedgerState(Ground.EMPTY, tuple(before), entries=entries).after(good)
+    assert (after.ground, after.rows) == (Ground.READY, (*before, *good))
+    assert list(after.recorded) == list(state(*before, *good).recorded)
+    unfinished = [name for name, _ in after.unfinished_runs]
+    assert unfinished == [name for name in NAMES if name not in {each.version for each in good}]
