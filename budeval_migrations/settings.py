@@ -42,7 +42,7 @@ class Settings:
             empty means one server.
         ddl_timeout: Seconds to wait until every host of a cluster has run a statement.
         max_lag: Seconds that a replica may be behind for a run to begin.
-        allow_inactive: Whether a run begins though hosts are away or not level; also
+        allow_inactive: Whether a run begins though hosts are unreachable or not in sync; also
             ``up --allow-inactive``.
         lock: ``auto`` takes the lock that the server can offer. ``off`` takes none: you
             answer for it that one runner starts.

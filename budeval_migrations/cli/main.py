@@ -57,6 +57,7 @@ _JOBS = click.option("--jobs", type=int, help="How many independent statements m
 @click.pass_context
 def cli(
     ctx: click.Context,
+    *,
     url: str | None,
     database: str | None,
     config: str | None,
@@ -98,7 +99,7 @@ def status(app: App, exit_code: bool) -> None:
 @cli.command()
 @click.argument("revision", default="heads", shell_complete=revision_ids)
 @click.option("--lock-timeout", type=float, help="Seconds to wait for another runner.")
-@click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
+@click.option("--allow-inactive", is_flag=True, help="Go on without unreachable hosts.")
 @click.option(
     "--on-ahead",
     type=click.Choice(["error", "warn"]),
@@ -137,7 +138,7 @@ def up(
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision", shell_complete=revision_ids)
-@click.option("--allow-inactive", is_flag=True, help="Go on without hosts that are away.")
+@click.option("--allow-inactive", is_flag=True, help="Go on without unreachable hosts.")
 @_JOBS
 @click.pass_obj
 def down(app: App, revision: str, allow_inactive: bool, jobs: int | None) -> None:
@@ -235,11 +236,12 @@ def reset(app: App, yes: bool) -> None:
 )
 @click.option("--applied", is_flag=True, help="It took effect.")
 @click.option("--not-applied", is_flag=True, help="It did not, or was reverted.")
-@click.option("--cluster", is_flag=True, help="Propose what brings the hosts level; runs nothing.")
+@click.option("--cluster", is_flag=True, help="Propose what brings the hosts in sync.")
 @click.option("--yes", is_flag=True, help="Accept every file that differs without asking.")
 @click.pass_obj
 def repair(
     app: App,
+    *,
     revisions: tuple[str, ...],
     forget: tuple[str, ...],
     statement: int | None,
@@ -252,10 +254,9 @@ def repair(
 
     Without --revision and --forget, list the applied revisions whose files
     differ from the record, ask, and then record the checksums of the current files,
-    with who did it and when. With --statement, it is recorded
-    whether a statement of an unfinished revision took effect: --not-applied says that
-    it did not or was reverted, and the next up sends it. With --cluster, the hosts
-    are compared, and the statements that would make them equal are shown.
+    with who did it and when. With --statement, record whether a statement of an
+    unfinished revision took effect; after --not-applied, the next up sends it. With
+    --cluster, compare the hosts and show the statements that would make them equal.
 
     \b
     Example: budeval-migrate repair --revision 003_add_status

@@ -259,12 +259,12 @@ class Output:
             self._out.print(escape(shown_path(found.file)), soft_wrap=True)
 
     def hosts(self, found: Sequence[HostDifference]) -> None:
-        """Show where the hosts of a cluster differ, with what brings them level."""
+        """Show where the hosts of a cluster differ, with what brings them in sync."""
         if self.as_json:
             self.answer("hosts", {"differences": [each.as_dict() for each in found]})
             return
         if not found:
-            self._out.print("The hosts are level.")
+            self._out.print("The hosts are in sync.")
         for difference in found:
             self._out.print(escape(str(difference)))
             for statement in difference.statements:

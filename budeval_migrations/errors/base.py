@@ -331,11 +331,11 @@ class Unsupported(EngineError):
 
 
 class HostsNotReady(EngineError):
-    """Hosts of a cluster are away or behind; nothing was run.
+    """Hosts of a cluster are unreachable or behind; nothing was run.
 
     Safe: Nothing was run.
 
-    Next: Bring them back; ``budeval-migrate repair --cluster`` shows what brings them level.
+    Next: Bring them back; ``budeval-migrate repair --cluster`` shows what brings them in sync.
     ``up --allow-inactive`` goes on without them, as long as a majority is there.
 
     Args:

@@ -25,11 +25,11 @@ _OURS = (schema.LEDGER, schema.JOURNAL, schema.LOCK)
 def check_hosts(session: Session, hosts: Hosts, emit: Listener) -> None:
     """Make sure that the hosts are there; read-only.
 
-    Those that are away and shall not be waited for are noted in the session.
+    Those that are unreachable and shall not be waited for are noted in the session.
 
     Raises:
         ConfigError: The database replicates itself, and the settings do not say so.
-        HostsNotReady: A host is away, or too few are there to record what runs.
+        HostsNotReady: A host is unreachable, or too few are there to record what runs.
         LedgerError: A host has the bookkeeping of a single server.
 
     """
@@ -39,34 +39,34 @@ def check_hosts(session: Session, hosts: Hosts, emit: Listener) -> None:
             f"{session.database} is a {topology}, and cluster is not set.",
             hint="Set cluster = auto: other hosts' rows are then waited for.",
         )
-    away: dict[str, str] = {}
+    unreachable: dict[str, str] = {}
     for host in topology.hosts:
         try:
             hosts.ask_one(host, _check_ledger)
         except EngineError as error:
-            away[str(host)] = error.message
-    there = len(topology.hosts) - len(away)
-    listed = "\n  ".join(away.values())
+            unreachable[str(host)] = error.message
+    there = len(topology.hosts) - len(unreachable)
+    listed = "\n  ".join(unreachable.values())
     if there < topology.majority:
         raise HostsNotReady(
             f"{there} of {len(topology.hosts)} hosts of {topology.cluster or session.database} are "
             f"there, and what runs is recorded on a majority, {topology.majority}.\n  {listed}",
             hint="Nothing was run. Bring them back, then run again.",
-            hosts=tuple(away),
+            hosts=tuple(unreachable),
         )
-    if away and not session.settings.allow_inactive:
+    if unreachable and not session.settings.allow_inactive:
         raise HostsNotReady(
             f"Not every host of {topology} is there.\n  {listed}",
             hint="Nothing was run. Bring them back; or go on without them: --allow-inactive "
             "(they run what they missed when they are back).",
-            hosts=tuple(away),
+            hosts=tuple(unreachable),
         )
-    session.absent = frozenset(away)
-    for sentence in away.values():
+    session.absent = frozenset(unreachable)
+    for sentence in unreachable.values():
         emit(Notice(f"Going on without a host. {sentence}"))
 
 
-def check_level(
+def check_sync(
     session: Session, hosts: Hosts, reaches: Mapping[str, Reach], emit: Listener
 ) -> None:
     """Make sure that the hosts that are there have the same; read-only.
@@ -87,8 +87,8 @@ def check_level(
     if serious and not session.settings.allow_inactive:
         listed = "\n  ".join(str(difference) for difference in serious)
         raise HostsNotReady(
-            f"The hosts of {session.topology} are not level.\n  {listed}",
-            hint="Nothing was run. What brings them level: budeval-migrate repair --cluster. To "
+            f"The hosts of {session.topology} are not in sync.\n  {listed}",
+            hint="Nothing was run. What brings them in sync: budeval-migrate repair --cluster. To "
             "go on as they are: --allow-inactive.",
             hosts=tuple(dict.fromkeys(difference.host for difference in serious)),
         )

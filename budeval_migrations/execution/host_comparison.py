@@ -1,4 +1,4 @@
-"""Compare what the hosts of a cluster have, and propose what brings them level; read-only.
+"""Compare what the hosts of a cluster have, and propose what brings them in sync; read-only.
 
 Each host is asked by itself. A table that most of them have is taken for right; one
 that only some have is proposed to the others, since a proposal never drops a table
@@ -68,7 +68,7 @@ def compare_hosts(
             looks[host] = hosts.ask_one(host, _look)
         except EngineError as error:
             reason = error.message.removeprefix(f"Host {host}: ")
-            found.append(HostDifference(str(host), "", f"is away: {reason}"))
+            found.append(HostDifference(str(host), "", f"is unreachable: {reason}"))
     database = quote.identifier(session.database)
     if any(look.known for look in looks.values()):
         for host, look in looks.items():

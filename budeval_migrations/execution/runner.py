@@ -20,7 +20,7 @@ from budeval_migrations.clickhouse.identity import check_one_server
 from budeval_migrations.errors import StatementError
 from budeval_migrations.events import Interrupting, Listener, Notice, Notices, RunStarted
 from budeval_migrations.execution.adoption import adopt, check_foreign_heads, needs_adoption
-from budeval_migrations.execution.barrier import check_hosts, check_level
+from budeval_migrations.execution.barrier import check_hosts, check_sync
 from budeval_migrations.execution.cost_estimate import CostEstimate
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.planner import Position
@@ -190,7 +190,7 @@ class Runner:
         try:
             position = self._position(request, self._ledger.read_state(thorough=True))
             if self._session.topology.hosts and not position.state.unfinished_runs:
-                check_level(self._session, self._hosts, request.source.reaches, self._emit)
+                check_sync(self._session, self._hosts, request.source.reaches, self._emit)
             if position.state != before.state:
                 wanted = {step.revision for step in steps}
                 steps = self._decide(request, position)

@@ -134,7 +134,7 @@ class HostDifference:
         host: As ``name:port``.
         table: Empty where it is about all of them.
         what: What is the matter with it.
-        statements: What brings it level, to be run on that host; empty where a person
+        statements: What brings it in sync, to be run on that host; empty where a person
             has to see to it.
         serious: It is about what revisions made, or about rows that hosts share.
 

@@ -21,7 +21,7 @@ class Overview:
         graph: Parents before children; the revisions without a file as the ledger has them.
         attempts: Every attempt that the ledger holds, oldest first.
         hosts: Of a cluster; empty for a single server.
-        differences: Where the hosts are not level.
+        differences: Where the hosts are not in sync.
         drift: None where it was not asked for.
 
     """

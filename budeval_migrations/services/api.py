@@ -203,7 +203,7 @@ def repair_statement(
 
 
 def compare_hosts(**settings: Unpack[Given]) -> tuple[HostDifference, ...]:
-    """Return where the hosts of a cluster differ, and what brings them level; read-only.
+    """Return where the hosts of a cluster differ, and what brings them in sync; read-only.
 
     Args:
         **settings: As for :func:`upgrade`; ``cluster`` must be set.

@@ -188,7 +188,7 @@ def review_everything(session: Session) -> Validation:
 
 
 def review_hosts(session: Session) -> tuple[HostDifference, ...]:
-    """Return where the hosts of the cluster differ, and what brings them level.
+    """Return where the hosts of the cluster differ, and what brings them in sync.
 
     Raises:
         ConfigError: The settings name no cluster.

@@ -108,13 +108,13 @@ def insert(
 def no_majority(session: Session, error: EngineError) -> EngineError:
     """Return the error that says that too few hosts take what is written."""
     topology = session.topology
-    away = [] if keeper.is_away(error) else _inactive(session)
-    named = f" (away: {', '.join(away)})" if away else ""
+    unreachable = [] if keeper.is_away(error) else _inactive(session)
+    named = f" (unreachable: {', '.join(unreachable)})" if unreachable else ""
     return EngineError(
         f"The bookkeeping cannot be written to {topology.majority} of the {len(topology.hosts)} "
         f"hosts of {topology.cluster or session.database}{named}: {error.message}",
         code=error.code,
-        hint="Bring back the hosts that are away or behind (system.replicas), then run again.",
+        hint="Bring back the unreachable and lagging hosts (system.replicas), then run again.",
     )
 
 

@@ -56,7 +56,7 @@ def write(project: Project, revisions: int = 3) -> list[str]:
     return names
 
 
-def check_level(cluster: Cluster, names: list[str]) -> None:
+def check_sync(cluster: Cluster, names: list[str]) -> None:
     """Every table once with its row on every host, and each revision recorded once."""
     catch_up(cluster.nodes, DATABASE, *(f"t{n}" for n in range(1, len(names) + 1)))
     for n in range(1, len(names) + 1):
@@ -140,7 +140,7 @@ def test_two_of_three_hosts_go_on_when_asked_to_and_the_third_follows(
     assert f"Host 127.0.0.1:{away.tcp_port}: is away" in status.stdout
     away.start()
     wait_until(lambda: "t3" in tables_of(away), pause=0.2)
-    check_level(three, names)
+    check_sync(three, names)
     assert project.cli("validate").returncode == 0
 
 
@@ -172,7 +172,7 @@ def test_a_host_that_is_stopped_for_30_s_in_the_middle_of_a_run(
     # A host that is back just as the time is up is not away, and is no longer named.
     names_it = re.compile(rf":{node.tcp_port}|2 of the 2 hosts of crew")
     assert [sentence for sentence in said if not names_it.search(sentence)] == []
-    check_level(crew, names)
+    check_sync(crew, names)
 
 
 def test_a_statement_that_is_pending_on_a_host_is_waited_for_by_the_next_run_and_not_sent_twice(
@@ -211,7 +211,7 @@ def test_a_statement_that_is_pending_on_a_host_is_waited_for_by_the_next_run_and
     again = project.cli("up")
     assert again.returncode == 0, again.output
     three.nodes[0].query("INSERT INTO t2 SELECT 1", database=DATABASE)
-    check_level(three, names)
+    check_sync(three, names)
     assert creates_of(three, "t3") == 1
 
 
@@ -239,7 +239,7 @@ def test_what_a_killed_runner_had_put_into_the_queue_is_not_put_there_again(
     aim(project, three.nodes[1], DATABASE, lock_lease="10")
     done = project.cli("up")
     assert done.returncode == 0, done.output
-    check_level(three, names)
+    check_sync(three, names)
     assert [creates_of(three, f"t{n}") for n in (1, 2, 3)] == [1, 1, 1]
 
 
@@ -261,7 +261,7 @@ def test_keeper_is_stopped_and_started_in_the_middle_of_a_run(
     finally:
         timer.join()
     up_until_level(crew, project)
-    check_level(crew, names)
+    check_sync(crew, names)
 
 
 def test_a_replica_that_lags_is_named_before_anything_runs(crew: Cluster, project: Project) -> None:
@@ -334,11 +334,11 @@ def test_a_host_that_was_made_anew_is_brought_level_by_what_is_proposed(
     for difference in differences:
         for statement in difference.statements:
             lost.query(statement)
-    assert project.cli("repair", "--cluster").stdout == "The hosts are level.\n"
+    assert project.cli("repair", "--cluster").stdout == "The hosts are in sync.\n"
     names = write(project, 3)
     done = project.cli("up")
     assert done.returncode == 0, done.output
-    check_level(crew, names)
+    check_sync(crew, names)
 
 
 def test_at_head_a_cluster_that_is_not_there_is_told(crew: Cluster, project: Project) -> None:
@@ -378,8 +378,8 @@ def test_a_host_that_was_added_empty_is_named_and_brought_level_by_what_is_propo
     for difference in differences:
         for statement in difference.statements:
             added.query(statement)
-    assert project.cli("repair", "--cluster").stdout == "The hosts are level.\n"
+    assert project.cli("repair", "--cluster").stdout == "The hosts are in sync.\n"
     done = project.cli("up")
     assert done.returncode == 0, done.output
-    check_level(crew, names)
+    check_sync(crew, names)
     assert tables(added, DATABASE) == tables(crew.nodes[0], DATABASE)

@@ -23,6 +23,8 @@ from budeval_migrations.state.ledger import Ledger
 from tests.engines.stage import TABLE, Stage
 from tests.support.targets import engine_parameters
 
+pytestmark = pytest.mark.every_engine
+
 
 def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stage) -> None:
     stage.write_three()

@@ -12,6 +12,8 @@ from budeval_migrations.settings import Settings
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
+pytestmark = pytest.mark.every_engine
+
 on_servers = pytest.mark.parametrize(
     "engine_url",
     engine_parameters("modern-http", "modern-connect", "old-http", "old-native"),

@@ -9,6 +9,8 @@ from budeval_migrations.errors import RevisionError, StatementFailed
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
+pytestmark = pytest.mark.every_engine
+
 LOG = "CREATE TABLE seen (n UInt8, name String, value String) ENGINE = MergeTree ORDER BY n"
 modern = pytest.mark.parametrize(
     "engine_url", engine_parameters("embedded", "modern-http", "modern-connect"), indirect=True

@@ -11,6 +11,8 @@ from budeval_migrations.errors import ConfigError, MigrationError
 from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
+pytestmark = pytest.mark.every_engine
+
 servers = pytest.mark.parametrize(
     "engine_url",
     engine_parameters("modern-http", "modern-connect", "old-http", "old-native"),

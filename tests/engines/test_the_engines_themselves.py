@@ -22,7 +22,7 @@ from tests.support.servers import HOST, ChdbFront, OldServer, QueryError
 from tests.support.targets import Target
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.filterwarnings("ignore:The 'clickhouse:")
+pytestmark = [pytest.mark.every_engine, pytest.mark.filterwarnings("ignore:The 'clickhouse:")]
 
 
 SERVERS = [name for name in targets.ENGINES if name != "embedded"]

@@ -17,6 +17,8 @@ from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront, OldServer, Server
 from tests.support.targets import Target
 
+pytestmark = pytest.mark.every_engine
+
 CREATE = "CREATE TABLE c (x UInt64) ENGINE = MergeTree ORDER BY x"
 INSERT = "INSERT INTO c SELECT number + 1 FROM numbers(3)"
 LEDGER = "SELECT version, direction, toUInt8(success) FROM schema_migrations ORDER BY sequence FORMAT TSV"

@@ -3,7 +3,7 @@
 A statement ON CLUSTER is an entry of a queue in Keeper. Each host carries it out
 when it comes to it, and leaves its outcome there. So one is sent without waiting
 (:data:`SUBMIT`), and its entry is looked at until every host has answered; an
-answer that was lost, or a host that was away, changes nothing in this.
+answer that was lost, or a host that was unreachable, changes nothing in this.
 
 Where the server has ``system.distributed_ddl_queue`` (21.1) that is asked,
 otherwise the queue itself through ``system.zookeeper``. The second is tested, on

@@ -28,7 +28,8 @@ EXIT_CODES = {
     "6": "a statement failed, or a mutation, or a hook; with `plan --rehearse`, on the stage",
     "7": "`drift` found a difference; `plan --rehearse`: the downgrade does not bring the schema "
     "back",
-    "8": "the server: connection, access, too old; hosts of a cluster that are away or not level",
+    "8": "the server: connection, access, too old; hosts of a cluster that are unreachable or not "
+    "in sync",
     "9": "`status --exit-code`: revisions are pending; a database that is only newer than the "
     "files has none",
     "10": "hosts of a cluster have not run a statement yet; run again",
