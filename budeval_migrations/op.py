@@ -46,6 +46,7 @@ execute_unless = _directive(directives.ExecuteUnlessOp.execute_unless)
 execute_unreplicated = _directive(directives.ExecuteWithReachOp.execute_unreplicated)
 parallel = _directive(directives.ParallelOp.parallel)
 create_view_with_history = _directive(directives.RecipeOp.create_view_with_history)
+recipe = _directive(directives.RecipeOp.recipe)
 rebuild_table = _directive(directives.RecipeOp.rebuild_table)
 
 if not TYPE_CHECKING:  # a type checker would believe that every name is there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
 
@@ -13,6 +14,7 @@ from budeval_migrations.model import Backfill, Reach, Statement
 from budeval_migrations.recipes.all_rows import AllRows
 from budeval_migrations.recipes.latest_rows import LatestRows
 from budeval_migrations.recipes.rebuild_table import rebuild_table
+from budeval_migrations.recipes.registry import expand
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
 
@@ -203,8 +205,9 @@ class ParallelOp(MigrateOperation):
 
 @Operations.register_operation("rebuild_table")
 @Operations.register_operation("create_view_with_history")
+@Operations.register_operation("recipe")
 class RecipeOp(MigrateOperation):
-    """``op.rebuild_table`` and ``op.create_view_with_history``: several statements in one."""
+    """``op.rebuild_table`` and its like: several statements in one."""
 
     def __init__(self, statements: Sequence[Statement]) -> None:
         self.statements = statements
@@ -282,6 +285,28 @@ class RecipeOp(MigrateOperation):
             statements = view_with_history(
                 view, select, history, into, replaces=replaces, recipe=recipe
             )
+        operations.invoke(cls(statements))
+
+    @classmethod
+    def recipe(
+        cls, operations: Operations, /, name: str, *, recipe: int = 1, **options: Any
+    ) -> None:
+        """Run the statements of a recipe that an installed package has.
+
+        ``plan`` and ``--sql`` show each statement. A killed run is resumed in the middle.
+
+        Args:
+            name: The name of its entry point in the group ``budeval_migrations.recipes``.
+            recipe: The version of the statements. A revision that names it gives the same
+                statements under each later version of that package.
+            options: What the recipe takes.
+
+        Raises:
+            RevisionCompileError: No installed package has it, or it returns no statements.
+
+        """
+        with _refused():
+            statements = expand(name, recipe, options)
         operations.invoke(cls(statements))
 
 

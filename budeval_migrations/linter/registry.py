@@ -16,6 +16,7 @@ from pkgutil import iter_modules
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.linter.subject import Said, Subject
 from budeval_migrations.model.findings import Severity
+from budeval_migrations.plugins import load
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,7 @@ def rules() -> dict[str, Rule]:
 
 def _installed(point: EntryPoint) -> Rule:
     """Return the rule of an installed package."""
-    try:
-        rule = point.load()
-    except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f"The lint rule {point.value} cannot be loaded: {said}",
-            hint="Correct or uninstall the package that registers it.",
-        ) from error
+    rule = load(point, "lint rule")
     if not isinstance(rule, Rule):
         raise ConfigError(
             f"{point.value} is not a lint rule.",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.examples import installed
 from tests.support.project import Project
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "lint_rule"
+EXAMPLE = installed.EXAMPLES / "lint_rule"
 README = (EXAMPLE / "README.md").read_text("utf-8")
 INSTALL, LIST, LINT = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)[0].splitlines()
 
@@ -21,32 +20,13 @@ INSTALL, LIST, LINT = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)[0].s
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, installed beside the environment."""
-    package, site = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
-    for file in EXAMPLE.iterdir():
-        if file.is_file():  # building leaves files beside them
-            shutil.copy(file, package)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, "--no-deps", "--upgrade", "--target", str(site), str(package)],
-        capture_output=True,
-        text=True,
-        timeout=300,
+    return installed.install(
+        EXAMPLE, tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
     )
-    assert done.returncode == 0, done.stderr
-    return site
 
 
 def lint(project: Project, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run lint in a process of its own, which finds what is installed there."""
-    paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-m", "budeval_migrations", "lint", *words],
-        cwd=project.path,
-        env=project.environment({"PYTHONPATH": paths}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return installed.run(project, site, "lint", *words)
 
 
 @pytest.fixture
