@@ -94,7 +94,8 @@ class Scheduler:
         try:
             self._go()
             failure = self._failure()
-            self._recorder.flush()
+            if failure is None:
+                self._recorder.flush()
         except LockError:
             with suppress(MigrationError):  # that the lock is lost is the news
                 self._recorder.save()

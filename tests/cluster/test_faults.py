@@ -137,7 +137,7 @@ def test_two_of_three_hosts_go_on_when_asked_to_and_the_third_follows(
     assert done.returncode == 0, done.output
     assert f"Going on without a host. Host 127.0.0.1:{away.tcp_port}" in done.stderr
     status = project.cli("status")
-    assert f"Host 127.0.0.1:{away.tcp_port}: is away" in status.stdout
+    assert f"Host 127.0.0.1:{away.tcp_port}: is unreachable" in status.stdout
     away.start()
     wait_until(lambda: "t3" in tables_of(away), pause=0.2)
     check_sync(three, names)
