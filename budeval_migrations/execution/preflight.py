@@ -55,8 +55,8 @@ def check_syntax(session: Session, steps: Iterable[Step]) -> None:
         for step in steps
         if step.work is not None
         for statement in step.work.statements
-        if session.redact(statement.text) == statement.text
-        and not classify(statement.text).inline_data
+        if not classify(statement.text).inline_data
+        and session.redact(statement.text) == statement.text
     ]
     try:
         for batch in _batches(pending):

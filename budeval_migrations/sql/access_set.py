@@ -62,6 +62,7 @@ class AccessSet:
 
 NOTHING = AccessSet()
 _UNCLEAR = AccessSet(unclear=True)
+_READ = 1_000_000  # characters
 
 
 def access_set(text: str) -> AccessSet:
@@ -76,7 +77,9 @@ def access_set(text: str) -> AccessSet:
 
 
 def reads(text: str) -> AccessSet:
-    """Return what a query, or an expression, may read."""
+    """Return what a query, or an expression, may read; unclear where it is too long to look."""
+    if len(text) > _READ:
+        return _UNCLEAR
     try:
         names = frozenset(_names(text))
         made_up = _names_made_up(text)

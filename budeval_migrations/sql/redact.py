@@ -22,16 +22,15 @@ from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, value_of
 from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
+from budeval_migrations.sql.secret_text import PATTERNS, SENSITIVE
 
 HIDDEN = "[HIDDEN]"
 
-_SENSITIVE = (
-    r"(?:passw(?:or)?d(?!_type)|passphrase|secret|token(?!s(?![a-z])|i[sz]|bf)|access_?key|account_?key"
-    r"|private_?key|credential|api_?key|auth_?header|authorization|key_hex"
-    r"|(?<![a-z])(?:pwd?|pass)(?![a-z]))"
-)
 _LITERAL = LITERAL % ("a", "a")
-_NAME_PART = re.compile(rf"(?i){_SENSITIVE}[\w.\-]*")
+# Each sensitive name has one of these in it.
+_NAME_STEMS = ("pass", "pw", "secret", "token", "key", "credential", "auth")
+_BY_STEMS = ("by", "salt", "identified")
+_NAME_PART = re.compile(rf"(?i){SENSITIVE}[\w.\-]*")
 # What is said of a secret is none: token_type, password_changed_at.
 _ABOUT = re.compile(r"(?i)_(?:type|at|count|length)\Z")
 _NAME_START = re.compile(r"[\w.\-]*\Z")
@@ -50,50 +49,6 @@ _NOT_IDENTIFIED = re.compile(
     rf"|\b(?!identified\b|with\b)[a-z]+){GAP}\Z"
 )
 
-# Plain text, also inside literals: what it must hold to be worth a look (in lower
-# case), and the pattern, of which group ``v`` is hidden.
-_PLAIN = tuple(
-    (needles, re.compile(pattern))
-    for needles, pattern in (
-        (
-            ("://",),
-            r"(?i)(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]{0,40}://[^\s:/?#@'\"]*:"
-            r"(?!\d+[/?#])(?P<v>(?:(?!://)[^@\s'\"])*(?:@[^@\s'\"/?#,]*)*)@",
-        ),
-        (
-            ("=",),
-            rf"(?i)[?&;](?:[\w.\-]{{0,60}}{_SENSITIVE}[\w.\-]{{0,60}}|[\w\-]{{0,60}}signature|sig"
-            r"|pwd|key|awsaccesskeyid|googleaccessid)=(?P<v>[^&\s'\"\\;]+)",
-        ),
-        (
-            ("account", "sharedaccess"),
-            r"(?i)\b(?:account|sharedaccess)(?:key|signature)\s*=\s*(?P<v>[^;\s'\"\\]+)",
-        ),
-        (
-            ("pwd", "password", "passwd"),
-            r"(?i)(?<=[;'\"?&])\s*(?:pwd|password|passwd)\s*=\s*(?P<v>[^;\s'\"\\&]+)",
-        ),
-        (
-            ("pwd=", "password=", "passwd="),
-            r"(?i)\w=[^\s'\"=]+\s+(?:pwd|password|passwd)=(?P<v>[^;\s'\"\\]+)",
-        ),
-        (("credential=",), r"(?i)\bCredential=(?P<v>[^\s,'\"\\&]+)"),
-        (("signature=",), r"(?i)\bSignature=(?P<v>[^\s,'\"\\&]{8,})"),
-        (
-            ("authorization",),
-            r"(?i)\bAuthorization['\"]?\s*[:=]\s*['\"]?(?:(?:Bearer|Basic|Token)\s+)?"
-            r"(?P<v>(?!(?:Bearer|Basic|Token)\s)[^\s'\",;)\\]+)",
-        ),
-        (
-            ("bearer", "basic"),
-            r"(?i)\b(?:Bearer|Basic)\s+(?P<v>(?=\S{0,500}(?:[\d=]|[._]\w))[\w.~+/=\-]{6,})",
-        ),
-        (
-            ("private key",),
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?P<v>[^'\"]*?)(?=-----END|['\"]|\Z)",
-        ),
-    )
-)
 _LEXED = 100_000  # characters; a longer text is read by patterns alone
 _OPENING = re.compile(r"[xXbB]?(?P<q>\\?')|\$\w*\$|\u2018")
 
@@ -227,14 +182,20 @@ def _secrets(text: str) -> Iterator[tuple[int, int, str]]:
             yield start, end, HIDDEN
         elif not within:
             yield from _value(text, start, end, "'")
-    for start, end in chain(_named(text), _identified(text), _inserted(text)):
+    folded = text.casefold()
+    found_by_name = chain(_named(text), _inserted(text)) if _has(folded, _NAME_STEMS) else ()
+    identified = _identified(text) if _has(folded, _BY_STEMS) else ()
+    for start, end in chain(found_by_name, identified):
         yield from _value(text, start, end, "")
-    lower = text.lower()
-    for needles, pattern in _PLAIN:
-        if any(needle in lower for needle in needles):
+    for needles, pattern in PATTERNS:
+        if _has(folded, needles):
             for found in pattern.finditer(text):
                 if found["v"] not in ("", HIDDEN):
                     yield *found.span("v"), HIDDEN
+
+
+def _has(folded: str, needles: Iterable[str]) -> bool:
+    return any(needle in folded for needle in needles)
 
 
 def _value(text: str, start: int, end: int, bare: str) -> Iterator[tuple[int, int, str]]:

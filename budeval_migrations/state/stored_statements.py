@@ -57,10 +57,11 @@ def read_stored_downgrades(session: Session, rows: Sequence[LedgerRow]) -> list[
 
 
 def _stored(statement: Statement, redact: Callable[[str], str]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"sql": redact(statement.text)}
+    shown = {part: redact(part) for part in {statement.text, *statement.parts()}}
+    entry: dict[str, Any] = {"sql": shown[statement.text]}
     if statement.unless:
         entry["unless"] = redact(statement.unless)
-    if any(redact(part) != part for part in statement.parts()):
+    if any(part != hidden for part, hidden in shown.items()):
         entry["replayable"] = False
     if statement.reach is not Reach.EVERYWHERE:
         entry["reach"] = statement.reach.value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from budeval_migrations.sql import secret_calls
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import tokenize
 from budeval_migrations.sql.redact import HIDDEN, Redactor, holds_secret, redact, secrets_in
@@ -528,3 +530,25 @@ def test_too_many_rows_of_a_secret_column_are_hidden_as_one() -> None:
     assert "S3cr3t" not in hidden
     plain = f"INSERT INTO users (name, email) VALUES {rows}"
     assert redact(plain) == plain
+
+
+def test_every_place_of_a_secret_is_looked_for() -> None:
+    """The patterns are tried only where one of these is in the text."""
+    names = [*secret_calls._CALLS, "headers", "header", "source", "disk", "named collection"]
+    assert [name for name in names if not any(stem in name for stem in secret_calls.STEMS)] == []
+
+
+@pytest.mark.parametrize("name", ["passwd", "db_pw", "API-Key", "apikey", "auth_header", "SECRET"])
+def test_every_sensitive_name_is_looked_for(name: str) -> None:
+    assert redact(f"SET x_{name} = 'hunter2'") == f"SET x_{name} = '[HIDDEN]'"
+
+
+def test_rows_without_a_secret_are_no_work() -> None:
+    """The rows of a long INSERT are told by the words in them, before any pattern is tried."""
+    rows = ", ".join(f"({n}, 'abc def {n}')" for n in range(20_000))
+    tried: list[str] = []
+    with mock.patch.object(secret_calls, "_ANCHOR") as anchor:
+        anchor.finditer.side_effect = lambda text: tried.append(text) or iter(())
+        assert redact(f"INSERT INTO t VALUES {rows}") == f"INSERT INTO t VALUES {rows}"
+        redact("SELECT * FROM url('x')")
+    assert tried == ["SELECT * FROM url('x')"]
