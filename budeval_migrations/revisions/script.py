@@ -156,6 +156,12 @@ def upgrade_path(directory: ScriptDirectory, target: str, heads: Sequence[str]) 
         path = directory.iterate_revisions(full, tuple(heads), implicit_base=True)
         return list(reversed(list(path)))
 
+    if target == "base":
+        raise RevisionNotFound(
+            "base is where a downgrade ends; no upgrade leads there.",
+            hint="To revert every revision: budeval-migrate down base",
+            target=target,
+        )
     return _resolve(directory, target, find)
 
 

@@ -101,6 +101,8 @@ def test_secrets_are_not_shown(planned: Project) -> None:
     ("words", "code", "says"),
     [
         (["plan", "zzz"], 3, "There is no revision zzz"),
+        (["plan", "base"], 3, "base is where a downgrade ends; no upgrade leads there."),
+        (["up", "base"], 3, "base is where a downgrade ends; no upgrade leads there."),
         (["plan", "001", "002"], 2, "unexpected extra argument"),
         (["plan", "--url", "nonsense"], 2, "The URL cannot be read"),
         (["plan", "--format", "github"], 2, "hint: Add --rehearse."),
