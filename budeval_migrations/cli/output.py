@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from budeval_migrations import events
+from budeval_migrations import clock, events
 from budeval_migrations.cli.json_schema import VERSION
 from budeval_migrations.cli.progress import LiveView
 from budeval_migrations.cli.rows import BY, HISTORY, STATEMENTS, STATUS, history_cells, status_cells
@@ -106,7 +106,8 @@ class Output:
         if isinstance(event, events.LockWaiting) and not self._waiting:
             self._waiting = True
             doing = f", at {escape(event.doing)}" if event.doing else ""
-            self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {event.since}{doing}")
+            since = clock.shown(event.since)
+            self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {since}{doing}")
         elif isinstance(event, events.Interrupting):
             self._say(f"[yellow]interrupted[/] {escape(event.message)}")
         elif isinstance(event, events.RunStarted):

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import datetime, timezone
 
+from budeval_migrations import clock
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.url import embedded_path
 from budeval_migrations.errors import LockTimeout
@@ -34,7 +35,7 @@ class EmbeddedLock:
             self._lock = self._locks.setdefault(self._key, threading.Lock())
         self._held = False
         self.name = ""
-        self.since = ""
+        self.since = _now()
         self.doing = ""
 
     def acquire(self) -> None:
@@ -57,7 +58,7 @@ class EmbeddedLock:
                 break
         self._held = True
         self.name = f"{holder_name()} thread {threading.current_thread().name}"
-        self.since = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        self.since = _now()
         self._holders[self._key] = self
         self._emit(LockAcquired(0))
 
@@ -72,11 +73,15 @@ class EmbeddedLock:
             self._lock.release()
 
 
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
 def _embedded_timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
     where = f", at {doing}" if doing else ""
     return LockTimeout(
         "Another thread of this process is migrating the same chDB directory "
-        f"({name}, since {since}{where}); waited {waited:.0f} s.",
+        f"({name}, since {clock.shown(since)}{where}); waited {waited:.0f} s.",
         holder=name,
         since=since,
         doing=doing,

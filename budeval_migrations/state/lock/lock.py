@@ -301,7 +301,7 @@ class LeaseLock:
 def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
     where = f", at {doing}" if doing else ""
     return LockTimeout(
-        f"The lock is held by {name} since {since}{where}; waited {waited:.0f} s.",
+        f"The lock is held by {name} since {clock.shown(since)}{where}; waited {waited:.0f} s.",
         holder=name,
         since=since,
         doing=doing,
