@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -68,9 +69,11 @@ class World:
         return self if won else None
 
     def renew(self, session: object, claim: Claim, doing: str) -> None:
+        assert session is not None
         self.asked.append(("renew", claim.generation, doing))
 
     def release(self, session: object, claim: Claim, doing: str) -> None:
+        assert session is self.session
         self.asked.append(("release", claim.generation, doing))
 
     def fence(self, session: object, claim: Claim) -> str:
@@ -97,6 +100,7 @@ def world() -> Iterator[World]:
 
 
 def test_a_free_lock_is_taken_at_once(world: World) -> None:
+    assert (world.lock.generation, world.lock.doing, world.lock.alone_since) == (0, "", 0.0)
     world.lock.doing = "001_a"
     assert world.lock.fence == ""
     world.lock.acquire()
@@ -138,6 +142,11 @@ def test_what_a_dead_holder_has_sent_is_waited_for(world: World) -> None:
     assert late.lock.alone_since == 2000.0 - 8.0
     assert late.lock._margin == 8.0
 
+    world.found, world.session.late = [replace(OTHER, alive=False)], 100.0
+    world.slept.clear()
+    world.lock.acquire()
+    assert world.slept == [100.0 - LEASE / 3]
+
 
 def test_the_margin_is_a_third_of_the_lease_at_most(world: World) -> None:
     world.session.late = 100.0
@@ -154,11 +163,15 @@ def test_a_holder_is_waited_for_until_the_time_is_up(world: World) -> None:
     assert world.time == pytest.approx(1000.0 + TIMEOUT, abs=0.02)
     assert all(0 < pause <= 0.25 for pause in world.slept)
     assert world.asked == []
-    first = LockWaiting(OTHER.name, SINCE.isoformat(), 0, OTHER.doing)
-    assert world.told[0] == first
-    assert isinstance(world.told[-1], LockWaiting)
-    assert world.told[-1].waited_ms == pytest.approx(5000, abs=20)
+    waited = [*accumulate(world.slept, initial=0.0)]
+    assert world.told == [
+        LockWaiting(
+            OTHER.name, SINCE.isoformat(), int((1000.0 + each - 1000.0) * 1000), OTHER.doing
+        )
+        for each in waited
+    ]
     assert (caught.value.holder, caught.value.since) == (OTHER.name, SINCE.isoformat())
+    assert caught.value.details["doing"] == OTHER.doing
 
 
 def test_who_loses_a_claim_looks_again(world: World) -> None:
@@ -241,6 +254,8 @@ def test_a_lease_is_given_back_once_and_only_while_it_is_valid(world: World) -> 
     world.lock.release()
     world.lock.release()
     assert world.asked == [("release", 1, "001_a")]
+    heart = locks.threading.Thread.return_value  # type: ignore[attr-defined]
+    heart.join.assert_called_once_with(timeout=locks._PATIENCE)
 
     later = World(time=1000.0)
     with mock.patch.object(locks.clock, "now", lambda: later.time):
@@ -248,6 +263,14 @@ def test_a_lease_is_given_back_once_and_only_while_it_is_valid(world: World) -> 
         later.time += LEASE
         later.lock.release()
     assert later.asked == []
+
+
+def test_a_lease_that_cannot_be_given_back_runs_out(world: World) -> None:
+    world.hold()
+    with mock.patch.object(world, "release", side_effect=EngineError("no route", code=0)):
+        world.lock.release()
+    with pytest.raises(LockLost):
+        world.lock.check()
 
 
 def beats(world: World, times: int, each: Callable[[int], None] = lambda n: None) -> list[float]:
@@ -288,6 +311,12 @@ def test_a_heartbeat_looks_often_and_writes_every_third_of_the_lease(world: Worl
     assert len(renewals) == 3
     assert world.lock._valid_until == world.time + LEASE
     world.lock.check()
+
+
+def test_a_short_lease_beats_three_times(world: World) -> None:
+    world.lock._lease = 3.0
+    world.hold()
+    assert set(beats(world, 3)) == {1.0}
 
 
 def test_a_heartbeat_writes_at_once_what_the_holder_does_now(world: World) -> None:
@@ -350,6 +379,12 @@ def test_a_heartbeat_that_fails_is_tried_again_over_another_connection(world: Wo
         return ours
 
     with mock.patch.object(world, "read", read):
+        beats(world, 1, changing(world))
+        assert world.lock._trouble == " (no route)"
+        asked.clear()
+        sessions = iter([first, second])
+        closed.clear()
+        world.asked.clear()
         waits = beats(world, 2, changing(world))
 
     assert waits == [min(LEASE / 3, BEAT), locks._POLL, min(LEASE / 3, BEAT)]
