@@ -163,12 +163,10 @@ def test_a_holder_is_waited_for_until_the_time_is_up(world: World) -> None:
     assert world.time == pytest.approx(1000.0 + TIMEOUT, abs=0.02)
     assert all(0 < pause <= 0.25 for pause in world.slept)
     assert world.asked == []
-    waited = [*accumulate(world.slept, initial=0.0)]
+    looks = accumulate(world.slept, initial=1000.0)
     assert world.told == [
-        LockWaiting(
-            OTHER.name, SINCE.isoformat(), int((1000.0 + each - 1000.0) * 1000), OTHER.doing
-        )
-        for each in waited
+        LockWaiting(OTHER.name, SINCE.isoformat(), int((at - 1000.0) * 1000), OTHER.doing)
+        for at in looks
     ]
     assert (caught.value.holder, caught.value.since) == (OTHER.name, SINCE.isoformat())
     assert caught.value.details["doing"] == OTHER.doing
