@@ -28,7 +28,7 @@ from budeval_migrations.revisions.directory import read_text, shown_path, sql_fi
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.redact import redact
+from budeval_migrations.sql.redact import Redactor, redact, secrets_in
 from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.sql.splitter import split
 
@@ -313,7 +313,9 @@ def _python_errors(
     except MigrationError:
         raise
     except (Exception, SystemExit) as error:
-        text = redact(f"{type(error).__name__}: {error}")
+        # SQLAlchemy's errors have the statement, whose secrets a server quotes.
+        known = Redactor(secrets_in(str(getattr(error, "statement", None) or "")))
+        text = redact(known(f"{type(error).__name__}: {error}"))
         raise _placed(script, direction, error, text, "Correct the revision.") from error
 
 

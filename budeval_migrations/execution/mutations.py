@@ -60,12 +60,14 @@ def check_waited_for(task: Task) -> None:
 
     """
     reader = Reader(task.statement.text)
+    said = {name: value for name, value in task.said.items() if name in _WAITING}
     for at, each in enumerate(reader.rest):
         name = reader.identifier(each) if each.kind in NAMES else ""
-        if name not in _WAITING:
-            continue
-        value = reader.peek(at + 2)
-        if reader.text[value.start : value.end] not in _WAITS:
+        if name in _WAITING:
+            value = reader.peek(at + 2)
+            said[name] = reader.text[value.start : value.end]
+    for name, found in said.items():
+        if found not in _WAITS:
             raise Unsupported(
                 f"It is not known which table's mutation this is, and with this {name} the server "
                 "does not wait for it.",

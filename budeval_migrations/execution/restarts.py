@@ -15,6 +15,7 @@ from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.execution.task import Task
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind, Name
+from budeval_migrations.sql.classify import joined
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.reader import lexemes
 from budeval_migrations.state.unfinished import Recorded
@@ -41,7 +42,12 @@ def check_restart(
 
     """
     kept = [(r, tasks.get(at)) for at, r in sorted(known.items()) if r.applied and r.last.at]
-    held = [(*each, found) for each in kept if (found := _in_process(_text(*each)))]
+    held = [
+        (*each, found)
+        for each in kept
+        for part in _joined(_text(*each))
+        if (found := _in_process(part))
+    ]
     if not held:
         return
     started = _started(session)
@@ -62,6 +68,13 @@ def _text(recorded: Recorded, task: Task | None) -> str:
     return task.statement.sent if task else recorded.last.sql
 
 
+def _joined(text: str) -> list[str]:
+    try:
+        return joined(text)
+    except StatementSyntaxError:
+        return [text]
+
+
 def _in_process(text: str) -> Name | str:
     """Return the table whose rows may be in the server's process alone, or else what is.
 
@@ -72,20 +85,22 @@ def _in_process(text: str) -> Name | str:
         words = [lx.word for lx in lexemes(text)] if found.kind in _READ_BY_WORDS else []
     except StatementSyntaxError:
         return ""
-    if found.kind is Kind.DETACH and "PERMANENTLY" not in words:
+    if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
         return "what it detached is attached again"
-    if found.kind is Kind.SYSTEM and words[1:2] == ["STOP"]:
+    if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
         return "what it stopped goes on again"
-    fills = found.kind is Kind.INSERT or (found.kind is Kind.CREATE_TABLE and "SELECT" in words)
+    fills = found.kind is Kind.INSERT or (found.kind is Kind.CREATE_TABLE and "AS" in words)
     return found.targets[0] if fills and found.targets else ""
 
 
 def _lost(session: Session, table: Name) -> str:
     """Return what is lost of a table's rows; empty where they are on disk."""
     engines = ", ".join(map(quote.string, _IN_MEMORY))
+    kept = "position(create_table_query, 'persistent = 0') > 0"
     rows = session.query(
         f"SELECT count() FROM system.tables WHERE database = {_database(table)} "
-        f"AND name = {quote.string(table.name)} AND engine IN ({engines})"
+        f"AND name = {quote.string(table.name)} AND (engine IN ({engines}) "
+        f"OR engine IN ('Join', 'Set') AND {kept})"
     )
     return f"the rows of {table.name} are lost, which were in memory" if int(rows[0][0]) else ""
 

@@ -125,6 +125,8 @@ def _access_set(statement: Statement) -> AccessSet:
     backfill = statement.backfill
     beside = (backfill.source, backfill.by) if backfill else ()
     found = access_set(statement.text)
+    if any("select" in value.lower() for _, value in statement.settings):
+        return AccessSet(unclear=True)  # such as additional_table_filters
     for text in (*beside, *([statement.unless] if statement.unless else ())):
         found |= reads(text)
     return found

@@ -160,6 +160,8 @@ class Sender:
             if not error.details.get("sent"):
                 raise Refused(error, task, intent) from error
             entry = self._rejoin(task, intent, error)
+        except Unsupported as error:  # our own word, before anything is sent
+            raise self._refused(task, intent, error) from error
         except EngineError as error:
             # Without a code it is not the server that speaks, but something in between.
             if error.code in AMBIGUOUS or not error.code:
@@ -205,12 +207,16 @@ class Sender:
         """Return what the revision sets, and what makes the server answer where we poll."""
         settings = {**task.said, **(SUBMIT if task.queued else {})}
         if task.effect.mutation and self._session.features.mutations_sync:
-            # The table may be a parameter; a view passes a mutation on to a table whose
-            # mutations we do not look at.
-            passed_on = not task.effect.targets or (
-                Watch.MUTATIONS in task.effect.watches
-                and intent.before
-                and not Fingerprint.from_json(intent.before).mutations
+            # The table may be a parameter, or one of several; a view passes a mutation on to a
+            # table whose mutations we do not look at.
+            passed_on = (
+                not task.effect.targets
+                or task.effect.kind is Kind.PARALLEL
+                or (
+                    Watch.MUTATIONS in task.effect.watches
+                    and intent.before
+                    and not Fingerprint.from_json(intent.before).mutations
+                )
             )
             if passed_on:
                 mutations.check_waited_for(task)

@@ -155,7 +155,8 @@ def redactor_of(statement: Statement) -> Redactor:
     values of its query parameters.
     """
     said = (f"SET {name} = {quote.string(value)}" for name, value in statement.settings)
-    return Redactor(secret for text in (statement.sent, *said) for secret in secrets_in(text))
+    texts = (statement.sent, statement.unless or "", *said)
+    return Redactor(secret for text in texts for secret in secrets_in(text))
 
 
 def statement_hash(statement: Statement) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.insert import INPUT, InsertData, InsertHead
@@ -148,6 +148,12 @@ def _bracketed(text: str, tokens: _Tokens) -> Classified:
     return Classified(Kind.OTHER)
 
 
+def _joins(text: str) -> bool:
+    """Tell whether PARALLEL WITH comes next."""
+    words = (_word(text, *token) for token in scan(text) if token[0] not in INSIGNIFICANT)
+    return [*islice(words, 2)] == ["PARALLEL", "WITH"]
+
+
 def _insert(text: str, tokens: _Tokens) -> Classified:
     """Read an INSERT, or a WITH, which may stand before one."""
     head = InsertHead()
@@ -155,10 +161,12 @@ def _insert(text: str, tokens: _Tokens) -> Classified:
         data = head.feed(kind, text[start:end])
         if data is InsertData.ELSEWHERE or (data is InsertData.QUERY and not INPUT.search(text)):
             break
+        if data is InsertData.FORMAT and head.reads_query and _joins(text[end:]):
+            return Classified(Kind.INSERT)  # the server reads no rows there
         if data is InsertData.FORMAT:
             has_rows = bool(text[end:].strip(WHITESPACE))
             return Classified(Kind.INSERT, has_rows, to_the_end=has_rows)
         if data is InsertData.VALUES:
             following = next(tokens, (TokenKind.SEMICOLON, 0, 0))[0]
-            return Classified(Kind.INSERT, following is not TokenKind.SEMICOLON)
+            return Classified(Kind.INSERT, following is TokenKind.OPEN)
     return Classified(Kind.INSERT if head.is_insert else Kind.SELECT)

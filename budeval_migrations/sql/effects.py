@@ -95,6 +95,7 @@ def _together(effects: Sequence[Effect]) -> Effect:
         Kind.PARALLEL,
         repeatable=apart and all(each.repeatable for each in effects),
         targets=tuple(dict.fromkeys(targets)),
+        mutation=any(each.mutation for each in effects),
         atomic=False,
     )
 

@@ -75,6 +75,11 @@ class InsertHead:
         """Whether it is an INSERT, as far as it was read."""
         return self._state is not _State.START and self._state is not _State.WITH
 
+    @property
+    def reads_query(self) -> bool:
+        """Whether its rows come from a query, or stand behind one that reads ``input(…)``."""
+        return self._state in (_State.QUERY, _State.READS_INPUT)
+
     def feed(self, kind: TokenKind, text: str) -> InsertData:
         """Take the next token; ELSEWHERE, VALUES and FORMAT are final.
 
@@ -164,6 +169,7 @@ class InsertHead:
 
     def _outside(self, kind: TokenKind, text: str) -> InsertData:
         word = text.upper() if kind is TokenKind.WORD else ""
+        before, self._before = self._before, word
         state = self._state
         if state is _State.TARGET and word == "TABLE":
             self._state = _State.AFTER_TABLE
@@ -180,7 +186,7 @@ class InsertHead:
             if kind not in _NAMES:
                 return InsertData.ELSEWHERE
             return InsertData.VALUES if word == "VALUES" else InsertData.FORMAT
-        elif word == "VALUES":
+        elif word == "VALUES" and before != "BY":  # PARTITION BY values
             return InsertData.VALUES
         elif word == "FORMAT":
             self._state = _State.FORMAT_NAME

@@ -33,6 +33,7 @@ _BY_STEMS = ("by", "salt", "identified")
 _NAME_PART = re.compile(rf"(?i){SENSITIVE}[\w.\-]*")
 # What is said of a secret is none: token_type, password_changed_at.
 _ABOUT = re.compile(r"(?i)_(?:type|at|count|length)\Z")
+_ANY_LITERAL = re.compile(_LITERAL)
 _NAME_START = re.compile(r"[\w.\-]*\Z")
 _EQUALS_VALUE = re.compile(rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{_LITERAL})")
 _SPACE_VALUE = re.compile(rf"(?=[{WHITESPACE}/\-#]){GAP}(?P<v>{_LITERAL})")
@@ -83,7 +84,9 @@ def secrets_in(text: str) -> tuple[str, ...]:
     For a `Redactor`: a server may quote a statement from the middle on, where
     nothing says any more that what follows is a password, and in a spelling of its own.
     """
-    literals = [text[start:end] for start, end, _ in _merged(text)]
+    hidden = [text[start:end] for start, end, _ in _merged(text)]
+    # The server may quote a part of an expression that is hidden as a whole.
+    literals = chain(hidden, (found[0] for each in hidden for found in _ANY_LITERAL.finditer(each)))
     found = dict.fromkeys(form for each in literals for form in (_content(each), _meant(each)))
     return tuple(filter(None, found))
 

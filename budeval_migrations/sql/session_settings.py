@@ -45,9 +45,11 @@ _NO_PROOF = {
         (None, "0"),
     ),
 }
+# In a statement; the profile of a user is looked at when a run begins.
+_UNSEEN = {"profile": "what the settings of the profile do to it is not known"}
 # With these the server refuses the statements after them.
 _REFUSING = {"allow_ddl": ("1", "true"), "readonly": ("0",)}
-_IN_ANY = frozenset({"run_query_in_background", "database", "dialect"})
+_IN_ANY = frozenset({"run_query_in_background", "database", "dialect", *_UNSEEN})
 _IN_STATEMENTS = {
     **dict.fromkeys((Kind.BACKUP, Kind.RESTORE), "async"),
     **dict.fromkeys((Kind.DROP, Kind.DETACH, Kind.TRUNCATE), "ignore_drop_queries_probability"),
@@ -114,7 +116,7 @@ def _carried_by_set(text: str) -> Values:
             hint="Write SET name = value, with a literal; or SETTINGS in each statement.",
         )
     for name, value in found.items():
-        if why_no_proof(name, value):
+        if why_no_proof(name, value) or name in _UNSEEN:
             _refuse(text, name)
         if value is not None and value not in _REFUSING.get(name, (value,)):
             raise RevisionCompileError(
@@ -171,8 +173,9 @@ def settings_named(text: str) -> Iterator[str]:
 
 
 def _refuse(text: str, setting: str) -> NoReturn:
+    why = _UNSEEN.get(setting) or _NO_PROOF[setting][0]
     raise RevisionCompileError(
-        f"With {setting} {_NO_PROOF[setting][0]}: {excerpt(text)}",
+        f"With {setting} {why}: {excerpt(text)}",
         hint="Leave it out: nobody would know what became of the statement.",
     )
 

@@ -70,6 +70,34 @@ def test_a_table_that_a_new_process_attaches_again_is_told(embedded: Project) ->
     assert done.returncode == 0, done.output
 
 
+@pytest.mark.parametrize(
+    ("before", "lost"),
+    [
+        (
+            ["INSERT INTO m SELECT 1 PARALLEL WITH CREATE TABLE x (a Int8) ENGINE = Log"],
+            "rows of m",
+        ),
+        (
+            ["CREATE TABLE permanently (a Int8) ENGINE = Log", "DETACH TABLE permanently"],
+            "attached",
+        ),
+        (["CREATE TABLE n ENGINE = Memory AS FROM numbers(3)"], "rows of n"),
+        (
+            [
+                "CREATE TABLE j (a Int32, b Int8) ENGINE = Join(ANY, LEFT, a) SETTINGS persistent = 0",
+                "INSERT INTO j VALUES (1, 2)",
+            ],
+            "rows of j",
+        ),
+    ],
+)
+def test_however_it_came_into_memory_it_is_missed(
+    embedded: Project, before: list[str], lost: str
+) -> None:
+    stop_at(embedded, len(before) + 2, MEMORY, *before, "SELECT 1")
+    refused(embedded.cli("up"), 4, f"001_one  statement {len(before) + 1} of", lost)
+
+
 def test_what_is_on_disk_is_not_missed(embedded: Project) -> None:
     stop_at(
         embedded,

@@ -25,6 +25,7 @@ from tests.engines.stage import Stage
 from tests.support.targets import engine_parameters
 
 LOG = "CREATE TABLE IF NOT EXISTS log (n Int64) ENGINE = MergeTree ORDER BY n"
+FAILS = "ALTER TABLE t UPDATE v = toString(throwIf(1)) WHERE 1"
 PARTS = "(k Int64, v String) ENGINE = MergeTree ORDER BY k"
 modern = pytest.mark.parametrize(
     "engine_url", engine_parameters("embedded", "modern-http", "modern-connect"), indirect=True
@@ -515,6 +516,12 @@ def test_rows_behind_a_view_are_changed_when_the_upgrade_returns(
             "ALTER TABLE other UPDATE v = toString(throwIf(1)) WHERE 1 SETTINGS mutations_sync = 0",
         ),
         ("", "ALTER TABLE v UPDATE v = toString(throwIf(1)) WHERE 1 SETTINGS mutations_sync = 0"),
+        ("", f"{FAILS} PARALLEL WITH CREATE TABLE x (a Int8) ENGINE = Log"),
+        ("", f"{FAILS} SETTINGS mutations_sync = 0 PARALLEL WITH SELECT 1"),
+        (
+            "SET mutations_sync = 0",
+            f"{FAILS} PARALLEL WITH CREATE TABLE x (a Int8) ENGINE = Log",
+        ),
     ],
 )
 def test_a_mutation_that_fails_behind_another_name_is_not_taken_as_applied(

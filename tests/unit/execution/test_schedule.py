@@ -253,3 +253,16 @@ def test_a_dynamic_revision_is_sent_alone() -> None:
     schedule.done(item)
     live = schedule.next((), UNTIED.apart)
     assert live is not None and live.task is None
+
+
+def test_a_setting_with_a_query_may_read_anything() -> None:
+    filters = (("additional_table_filters", "{'u': 'a IN (SELECT a FROM t)'}"),)
+    first, second = (
+        Step(name, Operation.UPGRADE, Direction.UP, (), up=None) for name in ("001_a", "001_b")
+    )
+    fill = Task(first, 0, 1, 1, Statement("INSERT INTO t SELECT 1"), "")
+    copy = Task(second, 0, 1, 1, Statement("INSERT INTO w SELECT a FROM u", settings=filters), "")
+    schedule = Schedule([first, second], [[fill], [copy]])
+    item = schedule.next((), UNTIED.apart)
+    assert item is not None and item.task is fill
+    assert schedule.next({item}, UNTIED.apart) is None

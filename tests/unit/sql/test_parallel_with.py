@@ -86,3 +86,25 @@ def test_the_embedded_engine_is_given_what_it_can_run_of_it() -> None:
         "CREATE TABLE r (a Int8) ENGINE = MergeTree ORDER BY a PARALLEL WITH DROP TABLE c"
     )
     assert found.note == "not run: it is about users"
+
+
+HIDDEN = (
+    "INSERT INTO t WITH input (a) AS (SELECT 1) SELECT a FROM input FORMAT Null PARALLEL WITH {}",
+    "INSERT INTO FUNCTION file('x.csv', 'CSV', 'values String') PARTITION BY values "
+    "SELECT 'a' AS values PARALLEL WITH {}",
+    "INSERT INTO t SELECT input(1) FORMAT Null /* a */ parallel\nWITH {}",
+)
+
+
+@pytest.mark.parametrize("text", HIDDEN)
+def test_no_word_of_an_insert_hides_what_is_joined_to_it(text: str) -> None:
+    """The server reads no rows there, and runs what follows."""
+    whole = text.format("TRUNCATE TABLE u")
+    assert classify(whole).kind is Kind.PARALLEL
+    assert [part.text for part in parts(whole)][1:] == ["TRUNCATE TABLE u"]
+    assert not effect(whole).repeatable
+
+
+def test_a_mutation_among_the_joined_is_waited_for() -> None:
+    assert effect("ALTER TABLE t UPDATE a = 1 WHERE 1 PARALLEL WITH DROP TABLE b").mutation
+    assert not effect(f"{CREATE} PARALLEL WITH DROP TABLE b").mutation

@@ -552,3 +552,13 @@ def test_rows_without_a_secret_are_no_work() -> None:
         assert redact(f"INSERT INTO t VALUES {rows}") == f"INSERT INTO t VALUES {rows}"
         redact("SELECT * FROM url('x')")
     assert tried == ["SELECT * FROM url('x')"]
+
+
+def test_a_part_of_a_hidden_expression_is_known_too() -> None:
+    """The server quotes it from the middle, where nothing says that it is a secret."""
+    for call in (
+        "mysql('h', 'd', 't', 'u' 'hunter2')",
+        "mysql('h', 'd', 't', 'u', f(1, 'hunter2'))",
+    ):
+        known = Redactor(secrets_in(f"SELECT 1 FROM {call}"))
+        assert "hunter2" not in known("Syntax error: failed at position 37 ('hunter2'): 'hunter2')")

@@ -54,6 +54,8 @@ def test_a_set_says_what_the_statements_after_it_are_sent_with(
             "Leave it",
         ),
         ("SET database = 'other'", "With database the statement is about another", "Leave it"),
+        ("SET profile = 'x'", "With profile what the settings of the profile do to it", "Leave it"),
+        ("DROP TABLE t SETTINGS profile = 'x'", "With profile what the settings", "Leave it"),
         ("SET dialect = 'prql'", "With dialect the statements are not SQL", "Leave it"),
         ("INSERT INTO t SETTINGS database = 'o' VALUES (1)", "With database the", "Leave it"),
         ("INSERT INTO t SELECT 5 SETTINGS max_threads = 1, database = 'o'", "With database", "L"),
