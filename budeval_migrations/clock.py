@@ -14,11 +14,6 @@ def now() -> float:
     return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
-def shown(moment: str) -> str:
-    """Return a moment for people: ``2026-11-30 07:36:26 UTC``.
-
-    Args:
-        moment: In UTC, as ISO 8601.
-
-    """
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
+def shown(moment: datetime) -> str:
+    """Return a moment in UTC for people: ``2026-11-30 07:36:26 UTC``."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

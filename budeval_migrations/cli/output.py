@@ -12,6 +12,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -106,7 +107,7 @@ class Output:
         if isinstance(event, events.LockWaiting) and not self._waiting:
             self._waiting = True
             doing = f", at {escape(event.doing)}" if event.doing else ""
-            since = clock.shown(event.since)
+            since = clock.shown(datetime.fromisoformat(event.since))
             self._say(f"[cyan]waiting[/] for {escape(event.holder)}, since {since}{doing}")
         elif isinstance(event, events.Interrupting):
             self._say(f"[yellow]interrupted[/] {escape(event.message)}")
@@ -282,7 +283,7 @@ class Output:
             return
         doing = f", at {holder.doing}" if holder.doing else ""
         self._say(
-            f"held by {escape(holder.name)} since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+            f"held by {escape(holder.name)} since {clock.shown(holder.since)}"
             f"{escape(doing)} (generation {holder.generation})"
         )
 

@@ -6,11 +6,14 @@ process alone. An embedded engine is a server that starts with every process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 
+from budeval_migrations import clock
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import StatementOutcomeUnknown, StatementSyntaxError
+from budeval_migrations.execution.reconcile.unknown import place
 from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.execution.task import Task
 from budeval_migrations.sql import quote
@@ -41,13 +44,8 @@ def check_restart(
         StatementOutcomeUnknown: Names the first such statement and what is lost of it.
 
     """
-    kept = [(r, tasks.get(at)) for at, r in sorted(known.items()) if r.applied and r.last.at]
-    held = [
-        (*each, found)
-        for each in kept
-        for part in _joined(_text(*each))
-        if (found := _in_process(part))
-    ]
+    applied = [(r, tasks.get(at)) for at, r in sorted(known.items()) if r.applied and r.last.at]
+    held = [(*each, found) for each in applied for found in _in_process(_text(*each))]
     if not held:
         return
     started = _started(session)
@@ -68,29 +66,19 @@ def _text(recorded: Recorded, task: Task | None) -> str:
     return task.statement.sent if task else recorded.last.sql
 
 
-def _joined(text: str) -> list[str]:
-    try:
-        return joined(text)
-    except StatementSyntaxError:
-        return [text]
-
-
-def _in_process(text: str) -> Name | str:
-    """Return the table whose rows may be in the server's process alone, or else what is.
-
-    Empty where a statement leaves nothing there.
-    """
-    try:
-        found = effect(text)
-        words = [lx.word for lx in lexemes(text)] if found.kind in _READ_BY_WORDS else []
-    except StatementSyntaxError:
-        return ""
-    if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
-        return "what it detached is attached again"
-    if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
-        return "what it stopped goes on again"
-    fills = found.kind is Kind.INSERT or (found.kind is Kind.CREATE_TABLE and "AS" in words)
-    return found.targets[0] if fills and found.targets else ""
+def _in_process(text: str) -> Iterator[Name | str]:
+    """Yield the tables whose rows may be in the server's process alone, or else what is there."""
+    with suppress(StatementSyntaxError):
+        for part in joined(text):
+            found = effect(part)
+            words = [lx.word for lx in lexemes(part)] if found.kind in _READ_BY_WORDS else []
+            if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
+                yield "what it detached is attached again"
+            if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
+                yield "what it stopped goes on again"
+            fills = found.kind is Kind.CREATE_TABLE and "AS" in words
+            if found.targets and (fills or found.kind is Kind.INSERT):
+                yield found.targets[0]
 
 
 def _lost(session: Session, table: Name) -> str:
@@ -123,16 +111,13 @@ def _error(
         repair_command(last.revision, last.position, answer)
         for answer in ("--not-applied", "--applied")
     )
+    assert last.at is not None
     return StatementOutcomeUnknown(
-        revision=last.revision,
-        index=last.position,
-        total=task.total if task else None,
-        reason=f"it took effect on {last.at:%Y-%m-%d %H:%M:%S} UTC, the server was started on "
-        f"{started:%Y-%m-%d %H:%M:%S} UTC, and {lost}\n"
+        reason=f"it took effect on {clock.shown(last.at)}, the server was started on "
+        f"{clock.shown(started)}, and {lost}\n"
         f"  {short(last.statement)}",
         code=0,
-        file=task.statement.file if task else None,
-        line=task.statement.line if task else None,
+        **place(last, task.total if task else None, task.statement if task else None),
         outcome=f"Nothing was sent. To have it run again: {again}\n"
         f"  if the statements after it do not need it: {as_is}",
         hint="Run one of these two commands, then run again what stopped here.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from budeval_migrations import clock
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ChecksumMismatch
 from budeval_migrations.execution.task import Task, tasks_of
@@ -37,7 +38,7 @@ def check_resumable(step: Step, unfinished: UnfinishedRun, tasks: Iterable[Task]
         ChecksumMismatch: Names the statement, with both texts.
 
     """
-    if step.work is None or step.work.dynamic:
+    if step.work is None or step.dynamic:
         return
     now = {task.position: task for task in tasks}
     for position, recorded in sorted(unfinished.statements.items()):
@@ -51,7 +52,7 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
     last = recorded.last
     statement = task.statement if task else None
     where = f"  ({statement.file}:{statement.line})" if statement and statement.file else ""
-    when = f"{last.at:%Y-%m-%d %H:%M:%S} UTC" if last.at else "before"
+    when = clock.shown(last.at) if last.at else "before"
     found = short(task.shown) if task else "(there is no such statement any more)"
     if task is not None and task.shown == last.statement:
         return _other_secret(step, last, task, f"{step.revision}  statement {last.position}{where}")

@@ -161,7 +161,7 @@ class Runner:
         return PlannedRevision(
             step.revision,
             step.doc,
-            step.work is not None and step.work.dynamic,
+            step.dynamic,
             tuple(
                 PlannedStatement(
                     task.position,

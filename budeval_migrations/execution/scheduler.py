@@ -65,17 +65,17 @@ class Scheduler:
     def __init__(self, run: Run, jobs: int, done: list[LedgerRow]) -> None:
         alone = jobs == 1
         self._run = run if alone else replace(run, emit=_in_turn(run.emit))
-        tasks = [tasks_of(run.session, run.state, step) for step in run.steps]
+        self._tasks = [tasks_of(run.session, run.state, step) for step in run.steps]
         # Statements that run keep their connection busy; the recorder does not wait for them.
         self._twins = [] if alone else [run.session.twin() for _ in range(jobs + 1)]
-        self._recorder = _recorder(self._run, tasks, self._twins)
+        self._recorder = _recorder(self._run, self._tasks, self._twins)
         worker = Worker(self._run, self._recorder)
         workers = [Worker(self._run.over(twin), self._recorder) for twin in self._twins[1:]]
         self._pool = WorkerPool(workers or [worker])
-        self._steps = Steps(self._run, self._recorder, worker, tasks, done)
+        self._steps = Steps(self._run, self._recorder, worker, done)
         self._schedule = Schedule(
             run.steps,
-            [None if _dynamic(s) else found for s, found in zip(run.steps, tasks, strict=True)],
+            [None if s.dynamic else found for s, found in zip(run.steps, self._tasks, strict=True)],
         )
         self._progress: dict[int, Progress] = {}
         self._failed: list[_Failed] = []
@@ -141,7 +141,7 @@ class Scheduler:
             if step.work is None or step.key not in self._run.state.unfinished_runs:
                 continue
             progress = self._progress[n] = self._steps.begin(step)
-            if not self._attempt(n, partial(self._steps.take_up, progress)):
+            if not self._attempt(n, partial(self._steps.take_up, progress, self._tasks[n])):
                 return
             for item in self._schedule.of(n):
                 known = progress.known.get(item.task.position) if item.task else None
@@ -288,7 +288,7 @@ def _to_run(run: Run, step: Step, tasks: Sequence[Task]) -> Iterator[Task | None
     The statements of a dynamic revision are not known yet, and one with an unknown outcome
     must be reconciled by the intent that it has.
     """
-    if _dynamic(step):
+    if step.dynamic:
         yield None
     unfinished = run.state.unfinished_runs.get(step.key)
     known = unfinished.statements if unfinished else {}
@@ -298,10 +298,6 @@ def _to_run(run: Run, step: Step, tasks: Sequence[Task]) -> Iterator[Task | None
             yield task
         elif not recorded.applied:
             yield None
-
-
-def _dynamic(step: Step) -> bool:
-    return step.work is not None and step.work.dynamic
 
 
 def _place(failed: _Failed) -> tuple[int, int]:

@@ -41,26 +41,17 @@ class Steps:
 
     Args:
         worker: Reconciles, and runs the statements of dynamic revisions.
-        tasks: The statements of each step, by its number in the plan.
         done: Gets the rows of finished steps as soon as they are in the ledger.
 
     """
 
-    def __init__(
-        self,
-        run: Run,
-        recorder: Recorder,
-        worker: Worker,
-        tasks: Sequence[Sequence[Task]],
-        done: list[LedgerRow],
-    ) -> None:
+    def __init__(self, run: Run, recorder: Recorder, worker: Worker, done: list[LedgerRow]) -> None:
         self._done = done
         self._run = run
         self._session = run.session
         self._emit = run.emit
         self._recorder = recorder
         self._worker = worker
-        self._tasks = {step: tasks[n] for n, step in enumerate(map(id, run.steps))}
         self._sequence = run.state.next_sequence
         self._placement = placement_on(run.session)
 
@@ -74,8 +65,11 @@ class Steps:
         )
         return Progress(step, total)
 
-    def take_up(self, progress: Progress) -> None:
+    def take_up(self, progress: Progress, statements: Sequence[Task]) -> None:
         """Find out what earlier runs did of a step.
+
+        Args:
+            statements: Those of the step; empty for a dynamic revision.
 
         Raises:
             StatementOutcomeUnknown: Nobody can know what became of a statement.
@@ -84,7 +78,7 @@ class Steps:
         """
         unfinished = self._run.state.unfinished_runs[progress.step.key]
         progress.known = dict(unfinished.statements)
-        tasks = {task.position: task for task in self._tasks[id(progress.step)]}
+        tasks = {task.position: task for task in statements}
         try:
             for recorded in unfinished.doubtful:
                 self._reconcile(progress, recorded, tasks.get(recorded.last.position))
@@ -165,8 +159,11 @@ class Steps:
         outcome = reconciled.entry(intent)
         progress.known[intent.position] = replace(recorded, last=outcome)
         self._recorder.record(outcome)
-        static = step.work is not None and not step.work.dynamic
-        if static and (task is None or task.hash != intent.hash):
+        if (
+            step.work is not None
+            and not step.dynamic
+            and (task is None or task.hash != intent.hash)
+        ):
             raise edited(step, progress.known[intent.position], task)
 
     def run_dynamic(self, progress: Progress) -> None:

@@ -117,3 +117,8 @@ class Step:
         if self.operation is Operation.DOWNGRADE:
             return self.down
         return None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether its statements are known only while it runs."""
+        return self.work is not None and self.work.dynamic

@@ -21,7 +21,7 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, value_of
-from budeval_migrations.sql.secret_calls import before_of, is_clause, secret_arguments
+from budeval_migrations.sql.secret_calls import STEMS, before_of, is_clause, secret_arguments
 from budeval_migrations.sql.secret_text import PATTERNS, SENSITIVE
 
 HIDDEN = "[HIDDEN]"
@@ -180,12 +180,12 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int, str]]:
-    for start, end, within in secret_arguments(text):
+    folded = text.casefold()
+    for start, end, within in secret_arguments(text) if _has(folded, STEMS) else ():
         if within and text[start:end] not in ("", HIDDEN):
             yield start, end, HIDDEN
         elif not within:
             yield from _value(text, start, end, "'")
-    folded = text.casefold()
     found_by_name = chain(_named(text), _inserted(text)) if _has(folded, _NAME_STEMS) else ()
     identified = _identified(text) if _has(folded, _BY_STEMS) else ()
     for start, end in chain(found_by_name, identified):

@@ -37,8 +37,8 @@ class HarnessError(RuntimeError):
 
 def preload() -> None:
     """Import what migrating processes and engines need; start no thread."""
-    support.preload()
-    directory = Path(support.load_chdb_library() or "")
+    directory = support.preload()
+    assert directory is not None
     # A ``chdb`` that has not connected yet.
     module = types.ModuleType("chdb")
     module.__path__ = [str(directory)]

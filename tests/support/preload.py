@@ -21,8 +21,10 @@ _OTHERS = (
 )
 
 
-def preload() -> None:
+def preload() -> Path | None:
     """Import the package, what it imports late, and chDB's library; start no thread.
+
+    Returns the directory of the package chdb; None where it is missing.
 
     ``import chdb`` itself stays for the forks: it connects, and the threads of a connection do
     not survive a fork.
@@ -34,16 +36,16 @@ def preload() -> None:
     for module in pkgutil.walk_packages(budeval_migrations.__path__, "budeval_migrations."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    load_chdb_library()
+    directory = _load_chdb_library()
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"{threads} threads before the first fork")
     gc.collect()
     gc.freeze()
+    return directory
 
 
-def load_chdb_library() -> Path | None:
-    """Load chDB's library and return the directory of the package; None where it is missing."""
+def _load_chdb_library() -> Path | None:
     if "chdb" in sys.modules:
         raise RuntimeError("chdb is imported already")
     spec = importlib.util.find_spec("chdb")

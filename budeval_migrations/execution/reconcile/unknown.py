@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from budeval_migrations.errors import DistributedDDLPending, StatementOutcomeUnknown
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.model import Statement
 from budeval_migrations.state.unfinished import JournalEntry
+
+
+def place(entry: JournalEntry, total: int | None, statement: Statement | None) -> dict[str, Any]:
+    """Return where a statement stands, as the errors about statements take it."""
+    return {
+        "revision": entry.revision,
+        "index": entry.position,
+        "total": total,
+        "file": statement.file if statement else None,
+        "line": statement.line if statement else None,
+    }
 
 
 def unknown(
@@ -19,13 +32,9 @@ def unknown(
     if reconciled.pending:
         return DistributedDDLPending(
             hosts=reconciled.pending,
-            revision=intent.revision,
-            index=intent.position,
-            total=total,
             reason=f"{reconciled.why}\n  {short(intent.statement)}",
             code=0,
-            file=statement.file if statement else None,
-            line=statement.line if statement else None,
+            **place(intent, total, statement),
             outcome="It stays in the cluster's queue, where they find it when they are back.",
             hint="Bring them back (restart those that are there and do not take it) and run again: "
             "it waits for this same statement, and sends nothing twice.",
@@ -35,14 +44,10 @@ def unknown(
         for answer in ("--applied", "--not-applied")
     )
     return StatementOutcomeUnknown(
-        revision=intent.revision,
-        index=intent.position,
-        total=total,
         reason=f"it cannot be known whether this took effect: {reconciled.why}\n"
         f"  {short(intent.statement)}",
         code=reconciled.code,
-        file=statement.file if statement else None,
-        line=statement.line if statement else None,
+        **place(intent, total, statement),
         outcome=f"Nothing was sent for it again. If it took effect: {applied}\n"
         f"  if it did not, or you have reverted it: {not_applied}",
         hint="Look at the data, run one of these two commands, then run again what stopped here.",

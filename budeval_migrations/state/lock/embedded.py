@@ -78,10 +78,11 @@ def _now() -> str:
 
 
 def _embedded_timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
+    begun = clock.shown(datetime.fromisoformat(since))
     where = f", at {doing}" if doing else ""
     return LockTimeout(
         "Another thread of this process is migrating the same chDB directory "
-        f"({name}, since {clock.shown(since)}{where}); waited {waited:.0f} s.",
+        f"({name}, since {begun}{where}); waited {waited:.0f} s.",
         holder=name,
         since=since,
         doing=doing,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import suppress
+from datetime import datetime
 from typing import Protocol
 
 from budeval_migrations import clock
@@ -299,9 +300,10 @@ class LeaseLock:
 
 
 def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:
+    begun = clock.shown(datetime.fromisoformat(since))
     where = f", at {doing}" if doing else ""
     return LockTimeout(
-        f"The lock is held by {name} since {clock.shown(since)}{where}; waited {waited:.0f} s.",
+        f"The lock is held by {name} since {begun}{where}; waited {waited:.0f} s.",
         holder=name,
         since=since,
         doing=doing,
