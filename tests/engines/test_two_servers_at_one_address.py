@@ -15,6 +15,9 @@ from tests.support.project import Project
 from tests.support.round_robin import RoundRobin
 from tests.support.servers import ChdbFront, OldServer
 
+# Seconds between their starts. On one machine they are told by these alone: two
+# seconds of difference are allowed, and each start is known to a second only.
+APART = 5
 DATABASES = "SELECT count() FROM system.databases WHERE name = 'mine'"
 
 
@@ -27,7 +30,7 @@ def pair(
         targets.require_packages("chdb")
         fronts = [ChdbFront(tmp_path / name, password="same") for name in ("a", "b")]
         with fronts[0]:
-            time.sleep(3)  # on one machine they are told by their start
+            time.sleep(APART)
             with fronts[1]:
                 yield fronts
     else:
@@ -35,7 +38,7 @@ def pair(
         old = [OldServer(tmp_path / name) for name in ("a", "b")]
         old[1].users = old[0].users
         with old[0]:
-            time.sleep(3)
+            time.sleep(APART)
             with old[1]:
                 yield old
 
