@@ -10,8 +10,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -39,6 +38,7 @@ from tests.cluster.aim import drop_database
 from tests.support import targets
 from tests.support.cluster import Cluster
 from tests.support.servers import ChdbFront
+from tests.support.spy import spied
 from tests.support.zookeeper import ZooKeeper
 
 pytestmark = pytest.mark.timeout(300)
@@ -121,22 +121,6 @@ only_keeper = pytest.mark.parametrize("kept", ["keeper"], indirect=True)
 only_claims = pytest.mark.parametrize(
     "kept", [pytest.param("claims", marks=pytest.mark.old)], indirect=True
 )
-
-
-@contextmanager
-def spied(session: Session, name: str, before: Callable[..., Any]) -> Iterator[None]:
-    """Call something before a method of a session, with what the method is given."""
-    real = getattr(session, name)
-
-    def call(*given: Any, **options: Any) -> Any:
-        before(*given, **options)
-        return real(*given, **options)
-
-    setattr(session, name, call)
-    try:
-        yield
-    finally:
-        delattr(session, name)
 
 
 # -- all of them ------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import json
 import socket
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.errors import EngineError, LedgerError, LockLost
+from budeval_migrations.errors import AccessDenied, EngineError, LedgerError, LockLost
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
@@ -19,13 +20,14 @@ from budeval_migrations.model import (
     Operation,
     Statement,
 )
-from budeval_migrations.state import quorum, schema
+from budeval_migrations.state import quorum, replication, schema
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from budeval_migrations.version import __version__
 from tests.engines.stage import Stage
+from tests.support.spy import spied
 from tests.support.targets import engine_parameters
 
 on_each = pytest.mark.parametrize(
@@ -180,7 +182,8 @@ def test_an_entry_of_the_journal_comes_back_as_it_was(stage: Stage) -> None:
         [[now]] = session.query("SELECT toUnixTimestamp(now())")
 
     first, second = found[ODD], found["001_a"]
-    assert first.at is not None and abs(first.at.timestamp() - int(now)) < 60
+    assert first.at is not None and first.at.tzinfo is timezone.utc
+    assert abs(first.at.timestamp() - int(now)) < 60
     assert replace(first, at=None) == replace(full, sequence=2**40)
     assert first.text == ""
     assert replace(second, at=None) == entry(sequence=2**40 + 1)
@@ -310,6 +313,27 @@ def test_a_newer_format_is_refused(stage: Stage) -> None:
 
 
 @on_each
+def test_a_format_that_is_known_is_read(stage: Stage) -> None:
+    with stage.session() as session:
+        ledger = ready(session)
+        session.execute(
+            f"INSERT INTO {schema.JOURNAL} (revision, direction, event) VALUES ('a', 'up', 'failed/1')"
+        )
+        [found] = ledger.read_state().entries
+    assert found.event is JournalEvent.FAILED
+
+
+@on_each
+@pytest.mark.parametrize("before", ["[]", '{"shards": {}}', "{"])
+def test_a_fingerprint_that_nobody_knows_is_refused(stage: Stage, before: str) -> None:
+    with stage.session() as session:
+        ledger = ready(session)
+        Journal(session, 1).append([entry(before=before)])
+        with pytest.raises(LedgerError, match=r"that this package .* cannot read: "):
+            ledger.read_state()
+
+
+@on_each
 def test_a_newer_format_of_the_journal_is_refused(stage: Stage) -> None:
     with stage.session() as session:
         ledger = ready(session)
@@ -388,16 +412,23 @@ def test_what_another_tool_calls_alembic_version_is_read_where_it_matters(stage:
         session.execute("DROP TABLE alembic_version")
         session.execute(
             "CREATE TABLE alembic_version (version_num String, dt DateTime DEFAULT now()) "
-            "ENGINE = ReplacingMergeTree(dt) ORDER BY version_num"
+            "ENGINE = ReplacingMergeTree(dt) ORDER BY tuple()"
         )
         assert ledger.read_foreign_heads() == ()
-        for version in ("b", "a", "b"):
+        for version in ("a", "b"):
             session.execute(f"INSERT INTO alembic_version (version_num) VALUES ('{version}')")
+            session.execute("SELECT sleep(1)")
+        assert ledger.read_foreign_heads() == ("b",)  # it replaces its only row
+        session.execute("DROP TABLE alembic_version")
+        session.execute("CREATE TABLE alembic_version (version_num String) ENGINE = Log")
+        session.execute("INSERT INTO alembic_version VALUES ('b'), ('a'), ('b')")
         assert ledger.read_foreign_heads() == ("a", "b")
         assert ledger.read_state().foreign_heads == ("a", "b")
         ledger.append([Attempt(GOOD)])
         assert ledger.read_state().foreign_heads is None
         assert ledger.read_state(thorough=True).foreign_heads == ("a", "b")
+        session.execute(f"DROP TABLE {schema.JOURNAL}")
+        assert ledger.read_state().foreign_heads == ("a", "b")
 
 
 @on_each
@@ -419,6 +450,36 @@ def test_the_tables_are_made_once_and_what_is_in_them_stays(stage: Stage) -> Non
         assert session.query(settings) == [[1]]
         ledger.ensure(ledger.read_state())
         assert session.query(settings) == [[2]]
+
+
+@on_each
+def test_a_user_who_may_not_alter_goes_on_without_durability(stage: Stage) -> None:
+    def deny(text: str, **_: object) -> None:
+        if text.startswith("ALTER"):
+            raise AccessDenied("Not enough privileges", code=497)
+
+    with stage.session() as session:
+        ledger = ready(session)
+        if stage.target.modern:
+            session.execute(f"ALTER TABLE {schema.LEDGER} RESET SETTING fsync_after_insert")
+        with spied(session, "execute", deny):
+            ledger.ensure(ledger.read_state())
+
+
+@on_each
+def test_on_a_cluster_the_view_names_the_database(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(replication, "create", lambda _, table, text: made.append((table, text)))
+    with stage.session() as session:
+        Ledger(session).ensure_view()
+        session._topology = SimpleNamespace(on_cluster=True)  # type: ignore[assignment]
+        Ledger(session).ensure_view()
+    assert made == [
+        (schema.VERSION_VIEW, schema.create_version_view()),
+        (schema.VERSION_VIEW, schema.create_version_view(stage.target.database)),
+    ]
 
 
 @on_each

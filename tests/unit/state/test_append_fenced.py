@@ -257,12 +257,12 @@ def test_too_few_hosts_for_half_a_minute_are_named(world: World) -> None:
 def test_rows_are_held_while_keeper_which_the_fence_needs_is_away(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.inserts = [NO_KEEPER, NO_KEEPER, True]
+    world.inserts = [NO_KEEPER, NO_KEEPER, NO_KEEPER, True]
     with caplog.at_level(logging.WARNING, "budeval_migrations"):
         world.append()
 
-    assert (len(world.asked), world.looks) == (3, [])
-    assert world.slept == [0.25, 0.25]
+    assert (len(world.asked), world.looks) == (4, [])
+    assert world.slept == [0.25, 0.25, 0.25]
     [said] = caplog.records
     assert said.getMessage().startswith("the server cannot reach ClickHouse Keeper")
 
