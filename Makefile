@@ -48,7 +48,6 @@ exhaustive: $(READY) ## what make test leaves out: more of the same, for longer
 	$(FAST) $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m exhaustive
 
 faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/faults.md
-	mkdir -p build
 	$(FAST) $(PYTHON) -m tests.faults --jobs $(WORKERS) --kills 2000 --table build/faults.md
 
 storm: $(READY) ## random faults over random revisions for an hour; STORM="--minutes 5 --seed 7"

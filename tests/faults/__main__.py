@@ -120,6 +120,8 @@ def main() -> int:
     unknown = [name for name in options.only or () if name not in CASES]
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
+    if options.table:
+        options.table.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(
         prefix="budeval-faults-", ignore_cleanup_errors=True
