@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from budeval_migrations.clickhouse.cluster import keeper
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import VALUE_IS_NON_ZERO
 from budeval_migrations.clickhouse.transports.base import NOTHING, json_value
@@ -42,10 +43,10 @@ def insert_fenced(
         session.insert(table, rows, settings=settings)
         return True
     if not session.features.format_function or isinstance(session.transport, NativeTransport):
-        [[holds]] = session.query(f"SELECT {fence}", settings=settings)
-        if int(holds):
+        holds = _holds(session, fence, settings)
+        if holds:
             session.insert(table, rows, settings=settings)
-        return bool(int(holds))
+        return holds
     text = _fenced_insert_text(table, rows, types, fence)
     # The rows are part of the query here, whose length is limited (256 KiB by default).
     wide = {**settings, "max_query_size": "1000000000"}
@@ -56,6 +57,16 @@ def insert_fenced(
             return False
         raise
     return True
+
+
+def _holds(session: Session, fence: str, settings: Mapping[str, str]) -> bool:
+    try:
+        [[holds]] = session.query(f"SELECT {fence}", settings=settings)
+    except EngineError as error:
+        if keeper.is_missing(error):
+            return False  # 18.16 of a claim that is not in Keeper any more
+        raise
+    return bool(int(holds))
 
 
 def _fenced_insert_text(

@@ -6,7 +6,7 @@ process alone. An embedded engine is a server that starts with every process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 
@@ -24,8 +24,15 @@ from budeval_migrations.sql.reader import lexemes
 from budeval_migrations.state.unfinished import Recorded
 
 # A Buffer is written to its table when a server stops in order, and is lost in a kill.
-_IN_MEMORY = ("Memory", "Buffer")
-_READ_BY_WORDS = (Kind.DETACH, Kind.SYSTEM, Kind.CREATE_TABLE)
+_IN_MEMORY = (
+    "(engine IN ('Memory', 'Buffer') OR (engine IN ('Join', 'Set') AND "
+    "position(create_table_query, 'persistent = 0') > 0))"
+)
+_ON_DISK = "((engine LIKE '%MergeTree' OR engine LIKE '%Log') AND empty(dependencies_table))"
+# After these a name may be another table's, and the view gone that passed rows on.
+_MOVING = frozenset({Kind.RENAME, Kind.EXCHANGE, Kind.DROP})
+_FILLS = {Kind.CREATE_TABLE: "AS", Kind.CREATE_MATERIALIZED_VIEW: "POPULATE"}
+_READ_BY_WORDS = (Kind.DETACH, Kind.SYSTEM, *_FILLS)
 
 
 def check_restart(
@@ -49,9 +56,10 @@ def check_restart(
     if not held:
         return
     started = _started(session)
+    moved = any(effect(p).kind in _MOVING for each in applied for p in _parts(_text(*each)))
     for recorded, task, found in held:
         if recorded.last.at and _is_before(recorded, recorded.last.at, started):
-            lost = _lost(session, found) if isinstance(found, Name) else found
+            lost = _lost(session, found, moved) if isinstance(found, Name) else found
             if lost:
                 raise _error(recorded, task, lost, started)
 
@@ -68,29 +76,43 @@ def _text(recorded: Recorded, task: Task | None) -> str:
 
 def _in_process(text: str) -> Iterator[Name | str]:
     """Yield the tables whose rows may be in the server's process alone, or else what is there."""
+    for part in _parts(text):
+        found = effect(part)
+        words = [lx.word for lx in lexemes(part)] if found.kind in _READ_BY_WORDS else []
+        if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
+            yield "what it detached is attached again"
+        if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
+            yield "what it stopped goes on again"
+        filled = _FILLS.get(found.kind) in words
+        if found.targets and (filled or found.kind is Kind.INSERT):
+            yield found.targets[0]
+
+
+def _parts(text: str) -> Sequence[str]:
+    """Return what PARALLEL WITH joins; nothing of a text that cannot be read."""
     with suppress(StatementSyntaxError):
-        for part in joined(text):
-            found = effect(part)
-            words = [lx.word for lx in lexemes(part)] if found.kind in _READ_BY_WORDS else []
-            if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
-                yield "what it detached is attached again"
-            if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
-                yield "what it stopped goes on again"
-            fills = found.kind is Kind.CREATE_TABLE and "AS" in words
-            if found.targets and (fills or found.kind is Kind.INSERT):
-                yield found.targets[0]
+        return joined(text)
+    return ()
 
 
-def _lost(session: Session, table: Name) -> str:
-    """Return what is lost of a table's rows; empty where they are on disk."""
-    engines = ", ".join(map(quote.string, _IN_MEMORY))
-    kept = "position(create_table_query, 'persistent = 0') > 0"
+def _lost(session: Session, table: Name, moved: bool) -> str:
+    """Return what is lost of the rows that went to a table; empty where they are on disk.
+
+    Where a view or an Alias passed them on, or the name was another table's, they may have
+    been in any table in memory beside it.
+    """
+    named = f"database = {_database(table)} AND name = {quote.string(table.name)}"
     rows = session.query(
-        f"SELECT count() FROM system.tables WHERE database = {_database(table)} "
-        f"AND name = {quote.string(table.name)} AND (engine IN ({engines}) "
-        f"OR engine IN ('Join', 'Set') AND {kept})"
+        f"SELECT name, {named}, {_IN_MEMORY}, {_ON_DISK} FROM system.tables "
+        f"WHERE database IN ({_database(table)}, currentDatabase()) ORDER BY name"
     )
-    return f"the rows of {table.name} are lost, which were in memory" if int(rows[0][0]) else ""
+    in_memory = [str(name) for name, _, held, _ in rows if int(held)]
+    [(held, kept)] = [(int(r[2]), int(r[3])) for r in rows if int(r[1])] or [(0, 0)]
+    if held:
+        return f"the rows of {table.name} are lost, which were in memory"
+    if in_memory and (moved or not kept):
+        return f"rows may be lost with those of {in_memory[0]}, which were in memory"
+    return ""
 
 
 def _database(name: Name) -> str:

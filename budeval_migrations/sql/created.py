@@ -63,6 +63,7 @@ _BEFORE_OPERAND = frozenset(
     {"BY", "KEY", "TTL", "NOT", "AND", "OR", "XOR", "DIV", "MOD", "IN", "LIKE", "ILIKE", "BETWEEN"}
     | {"IS", "CASE", "WHEN", "THEN", "ELSE", "INTERVAL", "WHERE", "SET", "GLOBAL", "DISTINCT"}
     | {"FROM", "REGEXP", "CHECK", "ASSUME", "DEFAULT", "MATERIALIZED", "ALIAS", "USING", "SAMPLE"}
+    | {"ZONE"}
 )
 _OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
 

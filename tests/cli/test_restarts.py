@@ -13,6 +13,7 @@ from tests.cli.shell import Shell, refused
 from tests.support import targets
 from tests.support.project import Finished, Project
 from tests.support.servers import OldServer
+from tests.support.waiting import wait_until
 
 TABLE = "CREATE TABLE {} (a Int32) ENGINE = MergeTree ORDER BY a"
 MEMORY = "CREATE TABLE m (a Int32) ENGINE = Memory"
@@ -89,6 +90,25 @@ def test_a_table_that_a_new_process_attaches_again_is_told(embedded: Project) ->
             ],
             "rows of j",
         ),
+        (
+            [
+                TABLE.format("s"),
+                "CREATE MATERIALIZED VIEW v TO m AS SELECT a FROM s",
+                "INSERT INTO s VALUES (1)",
+            ],
+            "rows may be lost with those of m",
+        ),
+        (
+            ["CREATE TABLE b ENGINE = Alias('m')", "INSERT INTO b VALUES (1)"],
+            "rows may be lost with those of m",
+        ),
+        (
+            [
+                "CREATE MATERIALIZED VIEW v (a Int32) ENGINE = Memory POPULATE AS SELECT 1 AS a "
+                "FROM system.one",
+            ],
+            "rows may be lost with those of .inner",
+        ),
     ],
 )
 def test_however_it_came_into_memory_it_is_missed(
@@ -96,6 +116,12 @@ def test_however_it_came_into_memory_it_is_missed(
 ) -> None:
     stop_at(embedded, len(before) + 2, MEMORY, *before, "SELECT 1")
     refused(embedded.cli("up"), 4, f"001_one  statement {len(before) + 1} of", lost)
+
+
+def test_a_table_that_has_another_name_by_now_is_missed(embedded: Project) -> None:
+    stop_at(embedded, 5, MEMORY, FILL, "RENAME TABLE m TO n", TABLE.format("m"), "SELECT 1")
+    lost = "rows may be lost with those of n, which were in memory"
+    refused(embedded.cli("up"), 4, "001_one  statement 2 of 5", lost)
 
 
 def test_what_is_on_disk_is_not_missed(embedded: Project) -> None:
@@ -125,6 +151,8 @@ def test_18_16_is_asked_when_it_started(project: Project, own_server: OldServer)
 
 
 def test_without_a_restart_nothing_is_missed(shell: Shell) -> None:
+    # Starts are known to the second; in the same second, a person decides.
+    wait_until(lambda: int(shell.server.query("SELECT uptime()")) > 1, "the server did not start")
     stop_at(shell.project, 4, MEMORY, FILL, TABLE.format("t"), COPY, PROOF)
     shell.ok("up")
     assert shell.rows("SELECT count() FROM t") == ["3"]

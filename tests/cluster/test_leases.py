@@ -19,9 +19,11 @@ import pytest
 
 from budeval_migrations.clickhouse.cluster.ddl_queue import ensure_database
 from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.fenced_insert import insert_fenced
 from budeval_migrations.errors import ConnectionFailed, EngineError, LockError
 from budeval_migrations.settings import Settings
 from budeval_migrations.state import schema
+from budeval_migrations.state.ledger import Ledger
 from budeval_migrations.state.lock import lease
 from budeval_migrations.state.lock.claims import ClaimStore, forget_claims
 from budeval_migrations.state.lock.lease import (
@@ -481,6 +483,20 @@ def test_a_claim_on_another_host_is_seen_and_cannot_be_made_again(
         second = Claim(2, MINUTE)
         assert kept.store.claim(other, second, "") is True
     assert (kept.holds(first), kept.holds(second)) == (False, True)
+
+
+@only_claims
+def test_nothing_is_written_under_a_claim_that_is_gone(kept: Kept) -> None:
+    ensured = Ledger(kept.session)
+    ensured.ensure(ensured.read_state())
+    claim = kept.claim(1)
+    fence = kept.store.fence(kept.session, claim)
+    forget_claims(kept.session)
+    row = {"version": "001_a", "checksum": "", "executed_at": "2026-01-02 03:04:05"}
+    types = {column.name: column.type for column in schema.LEDGER_COLUMNS}
+
+    assert insert_fenced(kept.session, schema.LEDGER, [row], types, fence) is False
+    assert ensured.read_state().rows == ()
 
 
 # -- who we are -------------------------------------------------------------------------------

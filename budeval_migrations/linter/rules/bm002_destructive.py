@@ -36,7 +36,7 @@ _LOSING = {
     Kind.DROP: frozenset({"TABLE", "DATABASE", "VIEW"}),
     Kind.DETACH: frozenset({"PERMANENTLY"}),
     Kind.DELETE: frozenset({"DELETE"}),
-    Kind.ALTER: frozenset({"DROP", "DELETE", "CLEAR", "REPLACE", "ALIAS", "EPHEMERAL"}),
+    Kind.ALTER: frozenset({"DROP", "DELETE", "CLEAR", "REPLACE", "ALIAS", "EPHEMERAL", "EXECUTE"}),
     Kind.CREATE_TABLE: frozenset({"REPLACE"}),
 }
 _NOT_STORED = ("ALIAS", "EPHEMERAL")

@@ -73,6 +73,14 @@ CASES = {
             ],
         ),
         Case(
+            "what a table's engine does may remove rows",
+            ["ALTER TABLE events EXECUTE expire_snapshots('2026-01-01 00:00:00')"],
+            [
+                "the upgrade has a clause that lint does not know, and may lose rows or columns, "
+                "and the file does not say that it may"
+            ],
+        ),
+        Case(
             "rows go",
             [
                 "TRUNCATE TABLE IF EXISTS events",

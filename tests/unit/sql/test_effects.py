@@ -604,7 +604,9 @@ def test_what_a_parameter_names_is_no_whole_statement() -> None:
     assert (altered.mutation, altered.atomic, altered.repeatable) == (True, False, False)
 
 
-@pytest.mark.parametrize("before", ["IS NOT DISTINCT FROM", "REGEXP", "IS DISTINCT FROM"])
+@pytest.mark.parametrize(
+    "before", ["IS NOT DISTINCT FROM", "REGEXP", "IS DISTINCT FROM", "AT TIME ZONE"]
+)
 def test_a_column_that_is_called_empty_is_no_keyword(before: str) -> None:
     text = f"CREATE TABLE IF NOT EXISTS t ENGINE = MergeTree ORDER BY x {before} empty AS SELECT 1"
     assert (effect(text).repeatable, effect(text).atomic) == (False, False)
