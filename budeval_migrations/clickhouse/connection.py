@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from budeval_migrations.clickhouse import own_settings
 from budeval_migrations.clickhouse.capabilities import Features
-from budeval_migrations.clickhouse.driver import check_settings, make_transport
+from budeval_migrations.clickhouse.drivers import find_driver
+from budeval_migrations.clickhouse.engine import check_settings, make_transport
 from budeval_migrations.clickhouse.failures import UNKNOWN_DATABASE, UNKNOWN_TABLE, nothing_changed
 from budeval_migrations.clickhouse.link import Link
 from budeval_migrations.clickhouse.server import Server, read_server
 from budeval_migrations.clickhouse.transports.base import NOTHING, Check, Counts, Row, Transport
 from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
-from budeval_migrations.clickhouse.transports.http import HttpTransport
-from budeval_migrations.clickhouse.url import database_name, settings_in
+from budeval_migrations.clickhouse.url import database_name
 from budeval_migrations.errors import ConnectionFailed, EngineError
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
@@ -132,10 +132,9 @@ class Session:
                 raise
             with self.elsewhere() as other:
                 other.query("SELECT 1")  # looks itself
-        names = settings_in(self.url)
-        if names and isinstance(transport, HttpTransport):  # clickhouse-driver has them already
-            raw: Any = self.connection.connection.dbapi_connection
-            raw.transport.ch_settings.update(names)
+        driver = find_driver(self.url.drivername)
+        raw = self.connection.connection.dbapi_connection
+        driver.send_settings(raw, driver.settings_in(self.url))
 
     def initialised_connection(self) -> Connection:
         """Return the connection with a dialect that knows its server.

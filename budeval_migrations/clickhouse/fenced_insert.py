@@ -10,7 +10,6 @@ from budeval_migrations.clickhouse.cluster import keeper
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import VALUE_IS_NON_ZERO
 from budeval_migrations.clickhouse.transports.base import NOTHING, json_value
-from budeval_migrations.clickhouse.transports.native import NativeTransport
 from budeval_migrations.errors import EngineError
 from budeval_migrations.sql import quote
 
@@ -42,7 +41,7 @@ def insert_fenced(
     if not fence:
         session.insert(table, rows, settings=settings)
         return True
-    if not session.features.format_function or isinstance(session.transport, NativeTransport):
+    if not session.features.format_function or not session.transport.reads_rows:
         holds = _holds(session, fence, settings)
         if holds:
             session.insert(table, rows, settings=settings)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from budeval_migrations.clickhouse import waiting
 from budeval_migrations.clickhouse.data_directory import open_directory
-from budeval_migrations.clickhouse.driver import make_engine, open_error, redactor_of
+from budeval_migrations.clickhouse.drivers import find_driver
+from budeval_migrations.clickhouse.engine import make_engine, open_error, redactor_of
 from budeval_migrations.clickhouse.transports.base import Context
 from budeval_migrations.clickhouse.url import (
     embedded_path,
     is_embedded,
-    own_timeout,
     parse_url,
     shown_url,
 )
@@ -45,6 +45,7 @@ class Link:
 
     def __init__(self, settings: Settings) -> None:
         self.url: URL = parse_url(settings)
+        self._driver = find_driver(self.url.drivername)
         self.embedded = is_embedded(self.url)
         self.shown = shown_url(self.url)
         self.engine: Engine = make_engine(self.url, settings.read_timeout)
@@ -69,7 +70,9 @@ class Link:
     @cached_property
     def context(self) -> Context:
         """What a transport knows of its session."""
-        return Context(self.shown, self.redact, self._read_timeout, own_timeout(self.url))
+        return Context(
+            self.shown, self.redact, self._read_timeout, self._driver.own_timeout(self.url)
+        )
 
     def redact(self, text: str) -> str:
         """Return a text without its secrets, those of the URL among them; never raises."""

@@ -7,75 +7,16 @@ import importlib.util
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from budeval_migrations.clickhouse.drivers import find_driver
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.settings import DEFAULT_DATABASE, Settings, check_database
 
-
-class _Driver(NamedTuple):
-    package: str  # to import
-    remedy: str  # where it is missing
-    module: str  # of its dialect
-    dialect: str
-
-
-_CHDB = _Driver(
-    "chdb_sqlalchemy",
-    "pip install 'budeval-migrations[embedded]'",
-    "chdb_sqlalchemy.dialect",
-    "ChdbDialect",
-)
-_HTTP = _Driver(
-    "clickhouse_sqlalchemy",
-    "pip install clickhouse-sqlalchemy",
-    "clickhouse_sqlalchemy.drivers.http.base",
-    "ClickHouseDialect_http",
-)
-_NATIVE = _Driver(
-    "clickhouse_driver",
-    "pip install clickhouse-driver",
-    "clickhouse_sqlalchemy.drivers.native.base",
-    "ClickHouseDialect_native",
-)
-_CONNECT = _Driver(
-    "clickhouse_connect",
-    "pip install 'budeval-migrations[connect]'",
-    "clickhouse_connect.cc_sqlalchemy.dialect",
-    "ClickHouseDialect",
-)
-# By drivername.
-_DRIVERS = {
-    "chdb": _CHDB,
-    "chdb+dbapi": _CHDB,
-    "clickhouse": _HTTP,
-    "clickhouse+http": _HTTP,
-    "clickhouse+native": _NATIVE,
-    "clickhousedb": _CONNECT,
-    "clickhousedb+connect": _CONNECT,
-}
-# What each driver of clickhouse-sqlalchemy takes for its own; the rest are ClickHouse's settings.
-# Its drivers/http/{base,transport}.py (0.3.2); clickhouse-driver's util/helpers.py (0.2.10).
-_OPTIONS = {
-    "http": frozenset(
-        {"protocol", "endpoint", "engine_reflection", "timeout", "verify", "cert", "unicode_errors"}
-        | {"ddl_timeout"}
-    ),
-    "native": frozenset(
-        {"compression", "secure", "use_numpy", "round_robin", "client_name", "connect_timeout"}
-        | {"send_receive_timeout", "sync_request_timeout", "compress_block_size", "tcp_keepalive"}
-        | {"settings_is_important", "client_revision", "verify", "check_hostname", "ssl_version"}
-        | {"ca_certs", "ciphers", "keyfile", "keypass", "certfile", "server_hostname", "alt_hosts"}
-        | {"engine_reflection"}
-    ),
-}
-_HEADER = "header__"
 _PROXY = re.compile(r"//[^/@:\s]*:([^@\s]+)@")
 _SECRET_OPTIONS = ("password", "secret", "token", "key", "auth")
 
@@ -132,14 +73,7 @@ def parse_url(settings: Settings) -> URL:
 
 def _check_driver(url: URL) -> None:
     """Refuse a scheme that is not ClickHouse's, or whose package is not installed."""
-    if url.drivername not in _DRIVERS:
-        near = difflib.get_close_matches(url.drivername, _DRIVERS, n=1, cutoff=0.5)
-        known = "chdb://, clickhouse+http://, clickhouse+native:// or clickhousedb://"
-        raise ConfigError(
-            f"{url.drivername}:// is not a ClickHouse URL.",
-            hint=f"Did you mean {near[0]}://?" if near else f"Use {known}.",
-        )
-    driver = _DRIVERS[url.drivername]
+    driver = find_driver(url.drivername)
     if importlib.util.find_spec(driver.package) is None:
         raise ConfigError(
             f"A {url.drivername}:// URL needs the package {driver.package}, which is not "
@@ -177,8 +111,8 @@ def know_dialect(url: URL) -> None:
     """
     name = url.drivername.replace("+", ".")
     if name not in registry.impls:
-        driver = _DRIVERS[url.drivername]
-        registry.register(name, driver.module, driver.dialect)
+        module, _, dialect = find_driver(url.drivername).dialect.partition(":")
+        registry.register(name, module, dialect)
 
 
 def is_embedded(url: URL) -> bool:
@@ -216,21 +150,6 @@ def database_name(settings: Settings, url: URL) -> str:
     return name
 
 
-def settings_in(url: URL) -> dict[str, str]:
-    """Return the ClickHouse settings of a URL: what is no option of its driver.
-
-    None for chDB, and for clickhouse-connect, which finds, checks and sends them itself.
-    """
-    if url.get_backend_name() != "clickhouse":
-        return {}
-    known = _options(url)
-    found = {}
-    for name, value in url.query.items():
-        if name not in known and not name.startswith(_HEADER):
-            found[name] = value if isinstance(value, str) else value[-1]
-    return found
-
-
 def unknown_setting(name: str, settings: Sequence[str], url: URL) -> ConfigError:
     """Return the refusal of an option that neither driver nor server knows.
 
@@ -238,15 +157,12 @@ def unknown_setting(name: str, settings: Sequence[str], url: URL) -> ConfigError
         settings: The names that the server knows.
 
     """
-    near = difflib.get_close_matches(name, [*_options(url), *settings], n=1)
+    options = find_driver(url.drivername).options or ()
+    near = difflib.get_close_matches(name, [*options, *settings], n=1)
     return ConfigError(
         f"{name} in the URL is no option of {url.drivername}:// and no setting of the server.",
         hint=f"Did you mean {near[0]}?" if near else "Leave it out.",
     )
-
-
-def _options(url: URL) -> frozenset[str]:
-    return _OPTIONS["native" if url.get_driver_name() == "native" else "http"]
 
 
 def shown_url(url: URL) -> str:
@@ -254,15 +170,6 @@ def shown_url(url: URL) -> str:
     query = {k: "***" if _secret(k) or _userinfo(v) else v for k, v in url.query.items()}
     shown = url.set(query=query).render_as_string(hide_password=True)
     return shown.replace("%2A%2A%2A", "***")
-
-
-def own_timeout(url: URL) -> float | None:
-    """Return the seconds that a URL gives its driver for an answer; None for none."""
-    over_requests = url.get_backend_name() == "clickhouse" and url.get_driver_name() != "native"
-    said = url.query.get("timeout" if over_requests else "send_receive_timeout")
-    with suppress(TypeError, ValueError):  # which the driver refuses itself
-        return float(said) or None  # type: ignore[arg-type]
-    return None
 
 
 def secrets_of(url: URL) -> tuple[str, ...]:

@@ -29,6 +29,18 @@ def install(example: Path, package: Path, site: Path) -> Path:
     return site
 
 
+def double(site: Path, directory: Path, name: str, other: str) -> Path:
+    """Copy a directory with one package, and register the same there by another."""
+    changed = shutil.copytree(site, directory)
+    [first] = changed.glob(f"{name}_*.dist-info")
+    second = shutil.copytree(first, changed / first.name.replace(f"{name}_", f"{other}_"))
+    for file in ("METADATA", "entry_points.txt"):
+        text = (second / file).read_text()
+        text = text.replace(f"{name}-", f"{other}-").replace(f"{name}_", f"{other}_")
+        (second / file).write_text(text)
+    return changed
+
+
 def run(project: Project, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, which finds what is installed there."""
     paths = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -115,15 +115,7 @@ def test_a_recipe_that_cannot_be_used_is_named(
 def test_two_packages_with_one_recipe_are_named(
     project: Project, site: Path, tmp_path: Path
 ) -> None:
-    changed = shutil.copytree(site, tmp_path / "site")
-    [first] = changed.glob("shop_recipes-*.dist-info")
-    second = shutil.copytree(first, changed / "other_recipes-1.0.dist-info")
-    for name in ("METADATA", "entry_points.txt"):
-        text = (second / name).read_text()
-        text = text.replace("shop-recipes", "other-recipes").replace(
-            "shop_recipes:", "other_recipes:"
-        )
-        (second / name).write_text(text)
+    changed = installed.double(site, tmp_path / "site", "shop", "other")
 
     done = installed.run(project, changed, "up")
 

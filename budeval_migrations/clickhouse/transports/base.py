@@ -37,8 +37,11 @@ class Transport(Protocol):
     Attributes:
         late: Seconds after which what was sent with a ``check`` can no longer reach
             the server, if it has not.
+        reads_rows: The server reads rows that stand in the text of a statement.
 
     """
+
+    reads_rows: bool
 
     @property
     def late(self) -> float:

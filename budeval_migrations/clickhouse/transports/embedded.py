@@ -28,6 +28,8 @@ class EmbeddedTransport:
     statement, so that a missing database is an error of that statement.
     """
 
+    reads_rows = True
+
     def __init__(self, connection: Any, database: str, context: Context) -> None:
         self._connection = connection
         self._database: str | None = database

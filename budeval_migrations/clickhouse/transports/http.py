@@ -43,6 +43,8 @@ class HttpTransport:
     https://clickhouse.com/docs/interfaces/http
     """
 
+    reads_rows = True
+
     def __init__(self, post: _Post, context: Context) -> None:
         self._post = post
         self._context = context

@@ -22,6 +22,8 @@ from budeval_migrations.sql import quote
 class NativeTransport:
     """ClickHouse's native protocol, through clickhouse-driver's client."""
 
+    reads_rows = False
+
     def __init__(self, client: Any, context: Context) -> None:
         self._client = client
         self._context = context

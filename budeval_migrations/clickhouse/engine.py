@@ -8,23 +8,17 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from budeval_migrations.clickhouse.drivers import find_driver
 from budeval_migrations.clickhouse.failures import connection_error, nothing_changed
 from budeval_migrations.clickhouse.transports.base import Context, Transport
-from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
-from budeval_migrations.clickhouse.transports.http import HttpTransport, connect_post, requests_post
-from budeval_migrations.clickhouse.transports.native import NativeTransport
 from budeval_migrations.clickhouse.url import (
-    is_embedded,
     know_dialect,
-    own_timeout,
     secrets_of,
-    settings_in,
     shown_url,
     unknown_setting,
 )
@@ -46,13 +40,9 @@ def make_engine(url: URL, read_timeout: float) -> Engine:
         ConfigError: The driver rejects the URL.
 
     """
-    arguments: dict[str, Any] = {}
-    if url.get_backend_name() == "clickhousedb":
-        arguments = _connect_arguments(url, read_timeout)
-    elif url.get_driver_name() != "native":
-        url = url.difference_update_query(settings_in(url))
-        if url.host and ":" in url.host:
-            url = url.set(host=f"[{url.host}]")  # clickhouse-sqlalchemy writes it as it is
+    driver = find_driver(url.drivername)
+    arguments = driver.arguments(url, read_timeout)
+    url = driver.engine_url(url)
     try:
         with warnings.catch_warnings():
             # clickhouse-connect tells that clickhouse:// is not its own; nobody asked.
@@ -66,32 +56,10 @@ def make_engine(url: URL, read_timeout: float) -> Engine:
         ) from error
 
 
-def _connect_arguments(url: URL, read_timeout: float) -> dict[str, Any]:
-    """Return arguments for clickhouse-connect, which asks the server while it connects."""
-    arguments: dict[str, Any] = {}
-    if own_timeout(url) is None:
-        arguments["send_receive_timeout"] = max(int(read_timeout), 1)  # whole seconds
-    # With options of TLS or a proxy, its own connections are needed.
-    own = ("verify", "ca_cert", "client_cert", "server_host_name", "http_proxy", "https_proxy")
-    if not any(name in url.query for name in own) and not getproxies():
-        from urllib3 import PoolManager
-
-        from budeval_migrations.clickhouse.transports.http_client import seeing_through
-
-        arguments["pool_mgr"] = seeing_through(PoolManager(retries=False))
-    return arguments
-
-
 def make_transport(url: URL, connection: Connection, database: str, context: Context) -> Transport:
     """Return the way to send SQL to the byte over a connection."""
-    raw: Any = connection.connection.dbapi_connection
-    if is_embedded(url):
-        return EmbeddedTransport(raw, database, context)
-    if url.get_backend_name() == "clickhousedb":
-        return HttpTransport(connect_post(raw.client, context.own_timeout), context)
-    if url.get_driver_name() == "native":
-        return NativeTransport(raw.transport, context)
-    return HttpTransport(requests_post(raw.transport), context)
+    raw = connection.connection.dbapi_connection
+    return find_driver(url.drivername).transport(raw, database, context)
 
 
 def check_settings(url: URL, transport: Transport) -> None:
@@ -102,7 +70,7 @@ def check_settings(url: URL, transport: Transport) -> None:
         EngineError: The server rejects the query.
 
     """
-    names = settings_in(url)
+    names = find_driver(url.drivername).settings_in(url)
     if not names:
         return
     known = {str(name) for (name,) in transport.query("SELECT name FROM system.settings")}
