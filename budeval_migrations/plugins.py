@@ -1,4 +1,4 @@
-"""Load what installed packages register as entry points.
+"""Find what installed packages register as entry points.
 
 A registry names its group and what it wants; here is what all of them say where a package is
 wrong. Entry points: https://packaging.python.org/specifications/entry-points/
@@ -6,17 +6,50 @@ wrong. Entry points: https://packaging.python.org/specifications/entry-points/
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+import difflib
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from budeval_migrations.errors import ConfigError
 
 
-def load(point: EntryPoint, what: str) -> Any:
-    """Return the object that an entry point names.
+def find(group: str, name: str, what: str) -> EntryPoint | None:
+    """Return the one entry point of a name; None where no package has it.
 
     Args:
-        what: What it should be, for people: ``lint rule``.
+        what: What it should be, for people: ``recipe``.
+
+    Raises:
+        ConfigError: Two packages have it.
+
+    """
+    found = {point.value: point for point in entry_points(group=group, name=name)}
+    if len(found) > 1:
+        raise ConfigError(
+            f"Two packages have {article(what)} {name}: {' and '.join(sorted(found))}.",
+            hint="Uninstall one of them.",
+        )
+    return next(iter(found.values()), None)
+
+
+def get(group: str, name: str, what: str) -> EntryPoint:
+    """Return the one entry point of a name.
+
+    Raises:
+        ConfigError: No package has it, or two have it.
+
+    """
+    point = find(group, name, what)
+    if point is None:
+        known = sorted({each.name for each in entry_points(group=group)})
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Installed: {', '.join(known) or 'none'}."
+        raise ConfigError(f"No installed package has {article(what)} {name}.", hint=hint)
+    return point
+
+
+def load(point: EntryPoint, what: str) -> Any:
+    """Return the object that an entry point names.
 
     Raises:
         ConfigError: It cannot be imported.
@@ -30,3 +63,8 @@ def load(point: EntryPoint, what: str) -> Any:
             f"The {what} {point.value} cannot be loaded: {said}",
             hint="Correct or uninstall the package that registers it.",
         ) from error
+
+
+def article(what: str) -> str:
+    """Return a noun with its article."""
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"

@@ -15,6 +15,7 @@ import click
 from budeval_migrations.cli.output import Interrupted, Output
 from budeval_migrations.cli.screen import finish
 from budeval_migrations.errors import MigrationError
+from budeval_migrations.model import Report
 from budeval_migrations.settings import load_settings
 
 
@@ -47,6 +48,26 @@ class App:
         if lost:
             self.output.note(f"Not all of the answer could be written: {lost}.", quiet=False)
         sys.exit(code)
+
+    def report(self, work: Callable[..., Report]) -> int:
+        """Show what a run did, also where it failed; return the exit code.
+
+        Args:
+            work: Gets ``on_event`` and the settings.
+
+        """
+        try:
+            try:
+                report = work(on_event=self.output.event, **self.settings)
+            finally:
+                self.output.close_live_view()
+        except MigrationError as error:
+            if error.report is None or self.debug:
+                raise
+            self.output.failed(error.report, error)
+            return error.exit_code
+        self.output.report(report)
+        return 0
 
     def fail(self, error: MigrationError) -> int:
         """Show an error, with the traceback that led to it under ``--debug``."""

@@ -21,7 +21,7 @@ from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
 from budeval_migrations.clickhouse.transports.http import HttpTransport, connect_post, requests_post
 from budeval_migrations.clickhouse.transports.native import NativeTransport
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.plugins import load
+from budeval_migrations.plugins import find, load
 
 GROUP = "budeval_migrations.transports"
 
@@ -95,13 +95,8 @@ def find_driver(scheme: str) -> Driver:
     """
     if scheme in _DRIVERS:
         return _DRIVERS[scheme]
-    points = {point.value: point for point in entry_points(group=GROUP, name=scheme)}
-    if len(points) > 1:
-        raise ConfigError(
-            f"Two packages have a transport {scheme}: {' and '.join(sorted(points))}.",
-            hint="Uninstall one of them.",
-        )
-    for point in points.values():
+    point = find(GROUP, scheme, "transport")
+    if point is not None:
         found = load(point, "transport")
         if not isinstance(found, Driver):
             raise ConfigError(

@@ -6,13 +6,11 @@ function that returns SQL. ``op.recipe("name", …)`` calls it.
 
 from __future__ import annotations
 
-import difflib
-from importlib.metadata import entry_points
 from typing import Any
 
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.model import Statement
-from budeval_migrations.plugins import load
+from budeval_migrations.plugins import get, load
 
 GROUP = "budeval_migrations.recipes"
 
@@ -31,18 +29,7 @@ def expand(name: str, recipe: int, options: dict[str, Any]) -> list[Statement]:
         Exception: What it raises itself.
 
     """
-    found = {point.value: point for point in entry_points(group=GROUP, name=name)}
-    if len(found) > 1:
-        raise ConfigError(
-            f"Two packages have a recipe {name}: {' and '.join(sorted(found))}.",
-            hint="Uninstall one of them.",
-        )
-    if not found:
-        known = sorted({point.name for point in entry_points(group=GROUP)})
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Installed: {', '.join(known) or 'none'}."
-        raise ConfigError(f"No installed package has a recipe {name}.", hint=hint)
-    [point] = found.values()
+    point = get(GROUP, name, "recipe")
     given = load(point, "recipe")(recipe=recipe, **options)
     texts = [] if isinstance(given, str) else list(given)
     if not texts or not all(isinstance(text, str) for text in texts):

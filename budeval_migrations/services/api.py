@@ -97,10 +97,13 @@ def downgrade(
         return migrate.downgrade(session, _catalogue(session), target, emit)
 
 
-def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Report:
+def adopt(
+    source: str = "", *, on_event: Listener | None = None, **settings: Unpack[Given]
+) -> Report:
     """Take over the records of an older tool, and apply nothing.
 
     Args:
+        source: The name of an installed adopter; empty for the tools that are known.
         on_event: Called with every event of the run.
         **settings: As for :func:`upgrade`.
 
@@ -108,7 +111,7 @@ def adopt(*, on_event: Listener | None = None, **settings: Unpack[Given]) -> Rep
     from budeval_migrations.services import migrate
 
     with _session(load_settings(**settings)) as session, heard(on_event) as emit:
-        return migrate.adopt(session, _catalogue(session), emit)
+        return migrate.adopt(session, _catalogue(session), source, emit)
 
 
 def status(**settings: Unpack[Given]) -> Status:

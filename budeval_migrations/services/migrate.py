@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from budeval_migrations.alembic_ext.catalogue import Catalogue
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.errors import RevisionError, RevisionNotFound
+from budeval_migrations.errors import (
+    LedgerError,
+    MissingRevision,
+    RevisionError,
+    RevisionNotFound,
+)
 from budeval_migrations.events import Listener, ignore
 from budeval_migrations.execution.answering import RepairAnswer, record_answer
 from budeval_migrations.execution.planner import Position
@@ -24,6 +30,7 @@ from budeval_migrations.revisions.script import (
     resolve_revision,
     upgrade_path,
 )
+from budeval_migrations.state.adopters import read_applied
 from budeval_migrations.state.ledger import Ledger
 from budeval_migrations.state.ledger_state import LedgerState
 
@@ -123,9 +130,39 @@ def downgrade(session: Session, catalogue: Catalogue, target: str, emit: Listene
     )
 
 
-def adopt(session: Session, catalogue: Catalogue, emit: Listener) -> Report:
-    """Take over another tool's records and apply nothing."""
-    return run(session, catalogue, "adopt", lambda position: [], emit)
+def adopt(session: Session, catalogue: Catalogue, source: str, emit: Listener) -> Report:
+    """Take over another tool's records and apply nothing.
+
+    Args:
+        source: The name of an installed adopter; empty for the tools that are known.
+
+    Raises:
+        MissingRevision: The other tool has applied what has no file.
+        LedgerError: It has not applied what an applied revision builds on.
+
+    """
+
+    def decide(position: Position) -> list[Step]:
+        names = read_applied(session, source) if source else ()
+        for name in names:
+            if name not in position.graph:
+                raise MissingRevision(
+                    f"{source} has applied {name}, and there is no such revision file.",
+                    hint="Add the file, or correct the adopter.",
+                    revision=name,
+                )
+        for name in position.ancestors(names):
+            if name not in names and name not in position.applied:
+                raise LedgerError(
+                    f"{source} has not applied {name}, and has applied what builds on it.",
+                    hint="Correct down_revision in the files, or the adopter.",
+                )
+        new = [name for name in position.graph if name in names and name not in position.applied]
+        steps = (catalogue.step(name, Operation.ADOPT, Direction.UP) for name in new)
+        # Nobody knows whether the file is what the other tool ran.
+        return [replace(step, checksum="", statements_checksum="") for step in steps]
+
+    return run(session, catalogue, "adopt", decide, emit)
 
 
 def repair(

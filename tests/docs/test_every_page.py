@@ -24,7 +24,7 @@ READERS = {
     r"docs/least-privilege": "tests/examples/test_least_privilege.py",
     r"docs/reference/commands": "tests/docs/test_command_examples.py",
     r"docs/reference/(api|errors)": "tests/unit/test_reference.py",  # made from the code
-    r"examples/(fastapi|kubernetes|lint_rule|recipe|transport)/README": r"tests/examples/test_\1.py",
+    r"examples/(fastapi|kubernetes|lint_rule|recipe|transport|adopter)/README": r"tests/examples/test_\1.py",
     r"CONTRIBUTING|docs/performance|docs/reference/settings": HERE,
 }
 MAKES = ("CONTRIBUTING.md", "docs/performance.md")
