@@ -219,6 +219,15 @@ class Session:
         """
         return self.transport.late
 
+    def may_arrive(self, query_id: str) -> bool:
+        """Return whether the server still waits for a part of what was sent; see the transport.
+
+        Raises:
+            EngineError: The server does not answer.
+
+        """
+        return self.transport.may_arrive(query_id)
+
     def execute(
         self,
         sql: str,

@@ -22,7 +22,7 @@ from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.servers import ChdbFront, OldServer, Server
 from tests.support.waiting import PATIENCE
 
-_IT = "/* 'it' */"  # not to the letter wherever the statement is only spoken about
+_IT = "/* 'it' \"it\" */"  # not to the letter wherever the statement is only spoken about
 _TABLE = "CREATE TABLE t (a Int32, b Int32) ENGINE = MergeTree ORDER BY a"
 _INSERT = f"INSERT INTO t {_IT} VALUES (1, 0), (2, 0), (3, 0)"
 _SELECT = f"INSERT INTO t {_IT} SELECT toInt32(number), 0 FROM numbers(3)"
@@ -101,6 +101,20 @@ def test_a_request_that_a_gateway_gave_up_and_delivers_late_runs_at_most_once(
     assert place.rows(_ROWS) == [rows]
     if seconds == 6 and isinstance(place.server, ChdbFront):  # 18.16 takes longer to flush its log
         assert "waiting until its request cannot reach the server any more" in place.waits
+
+
+@pytest.mark.parametrize("place", ["old"], indirect=True)
+def test_a_request_whose_head_arrives_at_once_and_whose_rest_is_late_runs_once(
+    place: Place,
+) -> None:
+    """A server that has its head keeps its session open until it has the rest."""
+    place.project.write_revision("001_t", None, _TABLE)
+    place.project.write_revision("002_it", "001_t", _INSERT)
+    fault = place.proxy.add(Fault(How.DELIVERED_LATE, _IT, seconds=8, head_first=True))
+    error = place.up()
+    assert fault.answered.wait(PATIENCE)
+    assert error is None, error
+    assert place.rows(_ROWS) == ["3\t0"]
 
 
 @pytest.mark.parametrize("sql", [_INSERT, _DROP], ids=["insert", "drop if exists"])

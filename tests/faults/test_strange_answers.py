@@ -31,8 +31,9 @@ def _without(header: bytes, answer: bytes) -> bytes:
     return re.sub(rb"(?i)\r\n" + header + rb":[^\r]*", b"", answer, count=1)
 
 
-def _page(status: bytes, head: bytes = b"") -> Callable[[bytes], bytes]:
-    page = b"<html>Please log in</html>"
+def _page(
+    status: bytes, head: bytes = b"", page: bytes = b"<html>Please log in</html>"
+) -> Callable[[bytes], bytes]:
     length = str(len(page)).encode()
     return lambda _: (
         b"HTTP/1.1 " + status + b"\r\nContent-Type: text/html\r\n" + head
@@ -140,6 +141,11 @@ def test_an_error_under_another_status_is_still_that_error(
         pytest.param(_page(b"200 OK"), id="a login page"),
         pytest.param(_page(b"302 Found", b"Location: /login\r\n"), id="a redirect"),
         pytest.param(_exception(216, "Query with id = 1 is already running."), id="216"),
+        pytest.param(
+            _page(b"504 Gateway Timeout", page=b"<html><p>Error Code: 504</p></html>"),
+            id="a gateway's page with a code of its own",
+        ),
+        pytest.param(_page(b"200 OK", page=b"Code: 504 Gateway Timeout"), id="a code, and 200"),
     ],
 )
 def test_a_statement_that_ran_behind_a_strange_answer_runs_once(

@@ -85,6 +85,7 @@ class Fault:
     match: str = ""
     count: int = 1
     seconds: float = 0.0  # of LATE; instead of a release, of a request that waits for one
+    head_first: bool = False  # of a request that waits: its head does not
     status: int = 504  # of a balancer
     refuse: float = 0.0
     rewrite: Callable[[bytes], bytes] = bytes  # of REWRITTEN: gets the whole answer
@@ -254,8 +255,10 @@ class RecordingProxy:
                 if fault.how is How.DELIVERED_LATE:
                     client.shutdown(socket.SHUT_RDWR)
                 if fault.how in _RELEASED:
+                    at_once = raw.index(b"\r\n\r\n") + 4 if fault.head_first else 0
+                    upstream.sendall(raw[:at_once])
                     fault.wait()
-                    upstream.sendall(raw)
+                    upstream.sendall(raw[at_once:])
                 if fault.how not in _AWAITS_ANSWER:
                     break
         except (OSError, ValueError):

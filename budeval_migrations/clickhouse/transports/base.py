@@ -75,6 +75,12 @@ class Transport(Protocol):
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows that have the same keys."""
 
+    def may_arrive(self, query_id: str) -> bool:
+        """Return whether the server still waits for a part of what was sent with a ``check``.
+
+        To be asked once ``late`` seconds have passed.
+        """
+
 
 @dataclass
 class Context:

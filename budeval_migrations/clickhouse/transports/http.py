@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from budeval_migrations.clickhouse.failures import SESSION_NOT_FOUND, connection_error, server_error
+from budeval_migrations.clickhouse.failures import (
+    SESSION_IS_LOCKED,
+    SESSION_NOT_FOUND,
+    connection_error,
+    server_error,
+)
 from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
@@ -130,6 +135,19 @@ class HttpTransport:
         """Append rows."""
         self._change(insert_text(table, rows), dict(settings), self._context.changing(False))
 
+    def may_arrive(self, query_id: str) -> bool:
+        """Return whether a statement's session is there, which an incomplete request keeps."""
+        if not self._has_sessions:
+            return False  # nothing but time tells
+        session = {"session_id": f"budeval-{query_id}", **_SESSION, "session_check": "1"}
+        try:
+            self.query("SELECT 1", session)
+        except EngineError as error:
+            if error.code not in (SESSION_NOT_FOUND, SESSION_IS_LOCKED):
+                raise
+            return error.code == SESSION_IS_LOCKED
+        return True
+
     def _open_session(self, name: str) -> dict[str, str]:
         if not self._has_sessions:
             return {}
@@ -162,10 +180,10 @@ class HttpTransport:
             raise connection_error(error, shown, redact, timeout) from error
         if answer.status in (200, 204):
             return answer
-        code = answer.code
-        if not code and "Code:" not in answer.text:
-            raise self._stranger(answer)
-        raise server_error(answer.text.strip(), self._context.redact, code)
+        # A page of a gateway may have an error code of its own.
+        if answer.code or (answer.is_clickhouse and "Code:" in answer.text) or answer.is_exception:
+            raise server_error(answer.text.strip(), self._context.redact, answer.code)
+        raise self._stranger(answer)
 
     def _error_in(self, answer: HttpAnswer) -> MigrationError | None:
         """Return the server's exception in an answer with status 200; None without one.
@@ -174,7 +192,7 @@ class HttpTransport:
         writes the exception into the body (``X-ClickHouse-Exception-Tag``, 25.x).
         """
         text = answer.text
-        if answer.code or text.startswith("Code: "):
+        if answer.code or answer.is_exception:
             return server_error(text.strip(), self._context.redact, answer.code)
         _, marked, said = text.rpartition(f"__exception__\r\n{answer.tag}\r\n")
         if answer.tag and marked:
@@ -232,6 +250,11 @@ class HttpAnswer:
         return int(said) if said.isdigit() else 0
 
     @property
+    def is_exception(self) -> bool:
+        """Whether the body is an exception of ClickHouse, whoever took its headers away."""
+        return _EXCEPTION.match(self.text) is not None
+
+    @property
     def tag(self) -> str:
         """What newer servers mark an exception in the middle of a body with; empty without."""
         return self.headers.get("X-ClickHouse-Exception-Tag") or ""
@@ -248,7 +271,7 @@ class HttpAnswer:
 # One of these is in every whole head of an answer.
 _LENGTHS = ("Content-Length", "Transfer-Encoding", "X-ClickHouse-Summary")
 # How an exception begins on a line of its own, in the spellings of 18.16 to 26.x.
-_EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?DB::", re.M)
+_EXCEPTION = re.compile(r"^Code: \d+[.,] (?:e\.displayText\(\) = )?[A-Za-z]+::", re.M)
 # Data, parameters, seconds, and whether a long answer is of no use without its beginning.
 _Post = Callable[[bytes, "dict[str, str]", "float | None", bool], HttpAnswer]
 # Bytes of an answer that are read at a time, and that are kept in memory of one.

@@ -68,6 +68,10 @@ class NativeTransport:
             rows_written=int(getattr(progress, "written_rows", 0) or 0),
         )
 
+    def may_arrive(self, query_id: str) -> bool:
+        """Return that it does not."""
+        return False
+
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
         """Append rows as a block of data."""
         columns = ", ".join(quote.identifier(name) for name in rows[0])

@@ -102,12 +102,21 @@ class Reconciler:
         found = self._ask(intent)
         surely = found.outcome is not Outcome.NOT_APPLIED or found.error or intent.note == BACKFILL
         since = began if sent else self._lock.alone_since
-        if surely or began >= since + self._session.late:
-            return found
-        self._wait_until_late(intent, since + self._session.late)
-        return self._ask(intent)
+        return found if surely or not self._waits_until_late(intent, since) else self._ask(intent)
 
-    def _wait_until_late(self, intent: JournalEntry, until: float) -> None:
+    def _waits_until_late(self, intent: JournalEntry, since: float) -> bool:
+        """Wait until the request cannot arrive any more; return whether that took any time."""
+        late = self._session.late
+        waited = self._wait_until(intent, since + late)
+        # A request whose head is there, and whose body is not, lives longer.
+        while patiently(self._may_arrive(intent), self._lock, self._patience):
+            waited = self._wait_until(intent, clock.now() + late)
+        return waited
+
+    def _may_arrive(self, intent: JournalEntry) -> Callable[[], bool]:
+        return lambda: self._session.may_arrive(intent.query_id)
+
+    def _wait_until(self, intent: JournalEntry, until: float) -> bool:
         began = clock.now()
         while (now := clock.now()) < until:
             self._emit(
@@ -122,6 +131,7 @@ class Reconciler:
             )
             self._lock.check()
             interrupts.sleep(min(_POLL, until - now))
+        return now > began
 
     def _ask(self, intent: JournalEntry) -> Reconciled:
         about_server = [self._running, self._logged]
