@@ -17,6 +17,7 @@ from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.registry import expand
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
+from budeval_migrations.sql.chunked import joins, shadowed
 
 
 @Operations.register_operation("execute_file")
@@ -159,21 +160,40 @@ class BackfillOp(MigrateOperation):
             pause: Seconds to wait between chunks, to leave the server to others.
 
         Raises:
-            RevisionCompileError: ``{chunk}`` is not there, or more than once.
+            RevisionCompileError: ``{chunk}`` is not there, or more than once; or its
+                condition would not be about the source.
 
         """
-        if select.count(Backfill.PLACEHOLDER) != 1:
-            raise RevisionCompileError(
-                "op.backfill: the SELECT must hold {chunk} exactly once, where the condition "
-                "of a chunk goes.",
-                hint="SELECT … FROM source WHERE {chunk}",
-            )
+        _check_chunks(select, source, by)
         if chunk_rows < 1 or pause < 0:
             raise RevisionCompileError(
                 "op.backfill: chunk_rows must be at least 1, and pause not below 0."
             )
         asked = Backfill(into, select, source, by, chunk_rows, tuple(columns), pause)
         operations.invoke(cls(asked))
+
+
+def _check_chunks(select: str, source: str, by: str) -> None:
+    """Refuse a SELECT in which the condition of a chunk is not about the source, and there once."""
+    if select.count(Backfill.PLACEHOLDER) != 1:
+        raise RevisionCompileError(
+            "op.backfill: the SELECT must hold {chunk} exactly once, where the condition "
+            "of a chunk goes.",
+            hint="SELECT … FROM source WHERE {chunk}",
+        )
+    if by == "partition" and joins(select):
+        raise RevisionCompileError(
+            "op.backfill: the SELECT reads several tables, and the partitions of "
+            f"{source} cannot be told from theirs.",
+            hint='Say by which column the rows are cut into chunks: by="s.id".',
+        )
+    name = shadowed(select, by)
+    if name:
+        raise RevisionCompileError(
+            f"op.backfill: the chunks are cut by {by}, and the SELECT calls something else {name}.",
+            hint="Give it another name in the SELECT, and say columns=(…) where the target "
+            "needs them.",
+        )
 
 
 @Operations.implementation_for(BackfillOp)

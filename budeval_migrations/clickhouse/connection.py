@@ -235,6 +235,7 @@ class Session:
         query_id: str = "",
         settings: Mapping[str, str] = NOTHING,
         check: Check | None = None,
+        fence: str = "",
         own: bool = True,
         patient: bool = False,
     ) -> Counts:
@@ -244,12 +245,14 @@ class Session:
             settings: ClickHouse settings that go beside the text.
             check: Called right before it is sent. With it, the statement does not
                 reach the server later than :attr:`late` seconds after the call.
+            fence: A condition without which it is not sent, where the server has it.
             own: As of :meth:`query`; a revision's statement obeys the user's profile.
             patient: As of :meth:`query`.
 
         Raises:
             EngineError: The server refused; ``code`` is ClickHouse's.
             ConnectionFailed: The outcome may be unknown.
+            LockLost: The fence does not hold; nothing was sent.
 
         """
         settings = {**self._settings(own), **settings}
@@ -258,7 +261,12 @@ class Session:
             transport = self.transport
             with self._link.told(self._link.context.changing(patient)):
                 return transport.execute(
-                    sql, query_id=self.at, settings=settings, check=check, patient=patient
+                    sql,
+                    query_id=self.at,
+                    settings=settings,
+                    check=check,
+                    fence=fence,
+                    patient=patient,
                 )
         except ConnectionFailed as error:
             if own and error.details.get("sent"):

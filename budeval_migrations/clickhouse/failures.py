@@ -51,6 +51,8 @@ BEFORE_RUNNING = frozenset(
     | {34, 35, 51, 52, 167, 168, 174, 179, 184, 206, 207, 215, 229, 258, 318, 352, 403, 418, 440}
     | {452, 456, 457, 471, 472, 557, 558}
 )
+# How a server says that it has no Keeper, or that Keeper has no such path.
+KEEPER_IS_GONE = frozenset({NO_ZOOKEEPER, 668, 999})
 # What a server adds to its words when a part of the work was under way already.
 _UNDER_WAY = re.compile(r"(?i)\bwhile (?:executing|pushing|processing|reading|writing)\b")
 TOO_MANY_PARTS = 252

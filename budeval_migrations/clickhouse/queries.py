@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.clickhouse.failures import error_code, server_message
+from budeval_migrations.clickhouse.failures import QUERY_ID_IN_USE, error_code, server_message
 from budeval_migrations.errors import ConnectionFailed, EngineError
 from budeval_migrations.sql import quote
 
@@ -97,7 +97,10 @@ def logged_query(session: Session, query_id: str) -> Logged | None:
         rows = session.query(
             f"SELECT toInt8(type), {code}, exception, query_duration_ms, read_rows, {written} "
             f"FROM system.query_log WHERE query_id = {quote.string(query_id)} "
-            "AND event_date >= today() - 30 ORDER BY toInt8(type) DESC LIMIT 1"
+            "AND event_date >= today() - 30 "
+            # A second copy of the request is refused while the first one runs.
+            f"AND NOT (toInt8(type) = 3 AND position(exception, 'Code: {QUERY_ID_IN_USE}') > 0) "
+            "ORDER BY indexOf([2, 4, 3, 1], toInt8(type)) LIMIT 1"
         )
     except ConnectionFailed:
         raise

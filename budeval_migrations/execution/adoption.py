@@ -67,7 +67,9 @@ def adopt(
         count = counted(len(rows), "revision")
         yield f"Adopted {count} from {source}: {', '.join(r.version for r in rows)}."
     if kept:
-        session.execute(f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}", check=lock.check)
+        session.execute(
+            f"RENAME TABLE {schema.VERSION_VIEW} TO {kept}", check=lock.check, fence=lock.fence
+        )
         yield f"The old table {schema.VERSION_VIEW} is kept as {kept}."
 
 

@@ -11,8 +11,10 @@ from datetime import datetime, timezone
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.queries import running_query
+from budeval_migrations.counting import counted
 from budeval_migrations.errors import RevisionError
 from budeval_migrations.events import Listener, Notice, Notices
+from budeval_migrations.execution.mutations import left_to_do
 from budeval_migrations.execution.planner import Files, Graph, Position
 from budeval_migrations.model import Direction, LedgerRow, Operation, Report
 from budeval_migrations.sql import quote
@@ -21,7 +23,7 @@ from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.lock.lease import holder_name
 from budeval_migrations.state.lock.lock import make_lock
-from budeval_migrations.state.unfinished import ANSWERED, JournalEntry, JournalEvent
+from budeval_migrations.state.unfinished import ANSWERED, JournalEntry, JournalEvent, Recorded
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ def record_answer(
     lock.acquire()
     try:
         state = ledger.read_state()
-        last = _recorded(state, answer)
-        _check_not_running(session, last)
+        recorded = _recorded(state, answer)
+        last = recorded.last
+        _check_not_running(session, recorded)
         told = last.outcome(
             JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
             f"{ANSWERED}{holder_name()}",
@@ -86,17 +89,19 @@ def record_answer(
     )
 
 
-def _check_not_running(session: Session, entry: JournalEntry) -> None:
-    """Raise where a host still works on the statement of an entry.
+def _check_not_running(session: Session, recorded: Recorded) -> None:
+    """Raise where a host still works on a statement.
 
     Raises:
         RevisionError: Its outcome is not decided yet.
 
     """
+    entry = recorded.last
     if session.embedded or not entry.query_id:
         return
     with Hosts(session) as hosts:
         found = [*hosts.ask(lambda host: running_query(host, entry.query_id))]
+        left = left_to_do(session, hosts, entry.statement, recorded.intent)
     for _, running in found:
         if running is not None:
             raise RevisionError(
@@ -107,13 +112,23 @@ def _check_not_running(session: Session, entry: JournalEntry) -> None:
                 revision=entry.revision,
                 statement=entry.position,
             )
+    for mutation in left:
+        raise RevisionError(
+            f"Statement {entry.position} of {entry.revision} still runs on the server, as the "
+            f"mutation {mutation.name} with {counted(mutation.parts, 'part')} to do. Nothing was "
+            "recorded.",
+            hint="Wait until it is done, then run: budeval-migrate up. To stop it: "
+            f"KILL MUTATION WHERE mutation_id = {quote.string(mutation.name)}.",
+            revision=entry.revision,
+            statement=entry.position,
+        )
 
 
-def _recorded(state: LedgerState, answer: RepairAnswer) -> JournalEntry:
-    """Return the last entry about the statement that is asked about."""
+def _recorded(state: LedgerState, answer: RepairAnswer) -> Recorded:
+    """Return what is known of the statement that is asked about."""
     for (name, _), run in state.unfinished_runs.items():
         if name == answer.revision and answer.position in run.statements:
-            return run.statements[answer.position].last
+            return run.statements[answer.position]
     raise RevisionError(
         f"Statement {answer.position} of {answer.revision} needs no answer: its revision is not "
         "half applied, or it was never sent.",

@@ -177,6 +177,8 @@ class Progress:
         hint = said.hint if isinstance(said, MigrationError) and ours else ""
         if isinstance(error, Refused) and not error.clean:
             hint = _settle_first(self.step.revision, max(self.position, 1))
+        if isinstance(error, Refused) and error.moved:
+            hint = _begin_anew(self.step.revision, max(self.position, 1))
         hint = hint or _HINTS.get(code) or "Correct the statement, then run: budeval-migrate up"
         if code and code not in BEFORE_RUNNING and profile:
             hint = f"The user's profile changes {', '.join(profile)}. {hint}"
@@ -205,6 +207,8 @@ class Progress:
             )
         if isinstance(error, Refused) and not error.clean:
             return f"{count}, and statement {at} perhaps in part: {error.why}"
+        if isinstance(error, Refused) and error.moved:
+            return f"{count}, and of statement {at} {error.why}; the next run goes on there"
         return f"{count}; the next run goes on at statement {at}"
 
 
@@ -216,6 +220,14 @@ def _of_the_killed(statements: Sequence[Recorded]) -> str:
     return (
         f"The run ended without a record of it, as a killed one does. "
         f"Statement {recorded.last.position} {what}."
+    )
+
+
+def _begin_anew(revision: str, position: int) -> str:
+    undone = repair_command(revision, position, "--not-applied")
+    return (
+        "Correct the rows of the source, then run: budeval-migrate up. To begin anew with another "
+        f"SELECT, remove the rows that it has moved, then: {undone}"
     )
 
 

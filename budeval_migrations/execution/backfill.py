@@ -51,6 +51,7 @@ class _Work:
     intent: JournalEntry
     backfill: Backfill
     into: Name
+    database: str
     chunks: tuple[Chunk, ...]
     done: int = 0
     rows: int = 0
@@ -65,7 +66,8 @@ class _Work:
     @property
     def prefix(self) -> str:
         """The beginning of the names of its staging tables and of its queries."""
-        mark = f"{self.task.step.revision} {self.task.step.direction.value} {self.task.position}"
+        step = self.task.step
+        mark = f"{self.database} {step.revision} {step.direction.value} {self.task.position}"
         return _PREFIX + hashlib.sha256(mark.encode()).hexdigest()[:12] + "_"
 
 
@@ -96,7 +98,7 @@ class Backfiller:
         intent = self._recorder.intend(task)
         backfill = task.statement.backfill
         chunks = known.chunks if known and known.last.hash == task.hash else ()
-        work = _Work(task, intent, backfill, _name(backfill.into), ())
+        work = _Work(task, intent, backfill, _name(backfill.into), self._session.database, ())
         try:
             if self._session.topology.hosts:
                 self._check_nothing_to_move(backfill)
@@ -115,7 +117,7 @@ class Backfiller:
             self._drop_staging(work)
         except EngineError as error:
             why = f"{work.done} of {len(work.chunks)} chunks are done"
-            raise Refused(error, task, intent, why=why) from error
+            raise Refused(error, task, intent, moved=work.done > 0, why=why) from error
         return intent.outcome(
             JournalEvent.APPLIED,
             f"{len(work.chunks)} chunks",
@@ -163,7 +165,8 @@ class Backfiller:
 
     def _take_up(self, work: _Work, known: tuple[JournalEntry, ...]) -> None:
         """Go on after the last chunk that was filled."""
-        filled = [(e, json.loads(e.note)) for e in known if "staging" in e.note]
+        filled = [(e, json.loads(e.note)) for e in known]
+        filled = [(e, state) for e, state in filled if "staging" in state]
         work.rows = sum(int(state["rows"]) for _, state in filled)
         for entry, state in filled[-1:]:
             self._move(work, state, before=entry)
@@ -328,7 +331,13 @@ class Backfiller:
 
 
 def _name(text: str) -> Name:
-    return effect(f"INSERT INTO {text} SELECT 1").targets[0]
+    targets = effect(f"INSERT INTO {text} SELECT 1").targets
+    if not targets:
+        raise EngineError(
+            f"op.backfill moves rows between tables, and {text} is not the name of one.",
+            hint="Write the table, as database.table or table; the query stands in select.",
+        )
+    return targets[0]
 
 
 def _sql(name: Name) -> str:

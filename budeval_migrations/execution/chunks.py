@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.errors import EngineError
 from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.chunked import joins
 from budeval_migrations.sql.effects import Name
 
+# Types with values that are on neither side of a bound; of a join, any can be NULL.
+_GEOMETRIES = ("Point", "Ring", "LineString", "Polygon", "Geometry")
+_INCOMPARABLE = ("Nullable", "Float", *_GEOMETRIES)
+_COMPOSITE = ("Tuple", "Array", "Map", *_GEOMETRIES)
 # Up to so many values are sorted; of more, a sample that is small however many there are.
 _MOST_SORTED = 1_000_000
 # Values of a sample for one chunk: its size is then off by 7 % or so.
@@ -33,7 +39,7 @@ def plan_chunks(session: Session, backfill: Backfill, source: Name) -> tuple[Chu
 
     """
     if backfill.by == "partition":
-        return _by_partition(session, source)
+        return _by_partition(session, backfill, source)
     return _by_range(session, backfill, source)
 
 
@@ -47,12 +53,20 @@ def from_json(text: str) -> tuple[Chunk, ...]:
     return tuple(Chunk(condition, rows) for condition, rows in json.loads(text)["plan"])
 
 
-def _by_partition(session: Session, source: Name) -> tuple[Chunk, ...]:
+def _by_partition(session: Session, backfill: Backfill, source: Name) -> tuple[Chunk, ...]:
     rows = session.query(
         "SELECT partition_id, sum(rows) FROM system.parts WHERE active AND rows > 0 "
         f"AND database = {quote.string(source.database or session.database)} "
         f"AND table = {quote.string(source.name)} GROUP BY partition_id ORDER BY partition_id"
     )
+    if not rows:
+        [[count]] = session.query(f"SELECT count() FROM {backfill.source}", patient=True)
+        if int(count):
+            raise EngineError(
+                f"The server shows no partitions of {backfill.source}, which has {count} rows: it "
+                "is no MergeTree table, or its parts are not loaded.",
+                hint='Say how the rows are cut into chunks: by="column".',
+            )
     return tuple(Chunk(f"_partition_id = {quote.string(str(p))}", int(n)) for p, n in rows)
 
 
@@ -70,8 +84,8 @@ def _by_range(session: Session, backfill: Backfill, source: Name) -> tuple[Chunk
     [[kind]] = session.query(
         f"SELECT toTypeName({by}) FROM {backfill.source} LIMIT 1", patient=True
     )
-    partial = any(word in str(kind) for word in ("Nullable", "Float"))
-    if partial and any(word in str(kind) for word in ("Tuple", "Array", "Map")):
+    partial = joins(backfill.select) or any(word in str(kind) for word in _INCOMPARABLE)
+    if partial and any(word in str(kind) for word in _COMPOSITE):
         by, kind, partial = f"ifNull(cityHash64({by}), 0)", "UInt64", False
     # A text can be read as another value (the hour that a summer's end has twice): the bounds
     # are put in the order of what they are read as. As hex, bytes that are no text arrive too.

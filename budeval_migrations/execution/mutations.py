@@ -14,10 +14,12 @@ from budeval_migrations.clickhouse.queries import Mutation
 from budeval_migrations.counting import counted
 from budeval_migrations.errors import MutationFailed, Unsupported
 from budeval_migrations.events import Listener, StatementWaiting
+from budeval_migrations.execution.reconcile.commands import may_have_made
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
+from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.state.lock.lock import Lock
@@ -73,6 +75,26 @@ def check_waited_for(task: Task) -> None:
                 "does not wait for it.",
                 hint=f"Leave {name} out, or write the name of the table itself.",
             )
+
+
+def left_to_do(
+    session: Session, hosts: Hosts, statement: str, intent: JournalEntry | None
+) -> list[Mutation]:
+    """Return unfinished mutations that a statement may have made, since its intent; read-only."""
+    changes = effect(statement)
+    if not changes.mutation or not changes.targets:
+        return []
+    name = _real_table(session, changes.targets[0])
+    database = name.database or session.database
+    seen = Fingerprint.from_json(intent.before if intent else "").mutations
+    known = seen.get(key(name, session), ()) if session.topology.shards <= 1 else ()
+    look = partial(queries.mutations, database=database, table=name.name, known=known)
+    return [
+        mutation
+        for _, made in hosts.ask(look)
+        for mutation in made
+        if not mutation.done and may_have_made(statement, mutation.command)
+    ]
 
 
 def _real_table(session: Session, name: Name) -> Name:

@@ -45,10 +45,15 @@ def check_resumable(step: Step, unfinished: UnfinishedRun, tasks: Iterable[Task]
         task = now.get(position)
         if recorded.applied and (task is None or task.hash != recorded.last.hash):
             raise edited(step, recorded, task)
+        filled = None if recorded.applied else recorded.filled
+        if filled is not None and (task is None or task.hash != filled.hash):
+            raise edited(step, recorded, task, "It has moved rows")
 
 
-def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatch:
-    """Return the refusal for a statement that was edited after it took effect."""
+def edited(
+    step: Step, recorded: Recorded, task: Task | None, took: str = "It took effect"
+) -> ChecksumMismatch:
+    """Return the refusal for a statement that was edited after it took effect, or a part of it."""
     last = recorded.last
     statement = task.statement if task else None
     where = f"  ({statement.file}:{statement.line})" if statement and statement.file else ""
@@ -56,13 +61,14 @@ def edited(step: Step, recorded: Recorded, task: Task | None) -> ChecksumMismatc
     found = short(task.shown) if task else "(there is no such statement any more)"
     if task is not None and task.shown == last.statement:
         return _other_secret(step, last, task, f"{step.revision}  statement {last.position}{where}")
+    removed = "remove the rows that it has moved, then: " if recorded.filled else ""
     return ChecksumMismatch(
         f"{step.revision}  statement {last.position}{where}\n"
-        f"  It took effect on {when} and was edited afterwards; nothing was sent.\n"
+        f"  {took} on {when} and was edited afterwards; nothing was sent.\n"
         f"  applied: {short(last.statement)}\n"
         f"  file:    {found}",
         hint="Restore the statement as it was and write the change as a statement after it. "
-        "To have it run again as it is now: "
+        f"To have it run again as it is now: {removed}"
         + repair_command(step.revision, last.position, "--not-applied"),
         revision=step.revision,
         statement=last.position,

@@ -61,6 +61,7 @@ class Refused(Exception):
         reason: The same without the statement's secrets, which a server quotes.
         clean: Whether it left nothing behind.
         passing: It may be accepted in a moment.
+        moved: Chunks of it are in the target, and stay there.
 
     """
 
@@ -72,6 +73,7 @@ class Refused(Exception):
         *,
         clean: bool = True,
         passing: bool = False,
+        moved: bool = False,
         why: str = "",
     ) -> None:
         super().__init__(error.message)
@@ -80,6 +82,7 @@ class Refused(Exception):
         self.intent = intent
         self.clean = clean
         self.passing = passing
+        self.moved = moved
         self.why = why
 
     @property
@@ -150,6 +153,7 @@ class Sender:
                     query_id=intent.query_id,
                     settings=self._settings(task, intent),
                     check=self._lock.check,
+                    fence=self._lock.fence,
                     own=False,
                     patient=True,
                 )
@@ -233,7 +237,13 @@ class Sender:
             why = self._reconciler.left_behind(intent, error)
             if why:
                 return Refused(error, task, intent, clean=False, why=why)
-        return Refused(error, task, intent, passing=is_passing(error))
+        passing = is_passing(error)
+        if passing and intent.before and task.effect.watches and not task.repeatable:
+            # Something in between may have sent the request twice: the answer is of the second.
+            shown = self._reconciler.compare(intent)
+            if shown.outcome is not Outcome.NOT_APPLIED:
+                return Refused(error, task, intent, clean=False, why=shown.why)
+        return Refused(error, task, intent, passing=passing)
 
     def _rejoin(self, task: Task, intent: JournalEntry, error: EngineError) -> JournalEntry:
         """Find out what became of a statement whose answer did not come."""

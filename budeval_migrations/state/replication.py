@@ -8,6 +8,7 @@ from __future__ import annotations
 from budeval_migrations.clickhouse.cluster.ddl_queue import SUBMIT, run_everywhere
 from budeval_migrations.clickhouse.cluster.topology import Arrangement
 from budeval_migrations.clickhouse.connection import Session
+from budeval_migrations.clickhouse.transports.base import Check
 from budeval_migrations.errors import ConfigError
 from budeval_migrations.sql.on_cluster import put_on_cluster
 from budeval_migrations.sql.replicated import replicate
@@ -48,17 +49,28 @@ def alter(session: Session, text: str) -> None:
         session.execute(text)
 
 
-def drop(session: Session, table: str, *, patient: bool = True) -> None:
+def drop(
+    session: Session,
+    table: str,
+    *,
+    check: Check | None = None,
+    fence: str = "",
+    patient: bool = True,
+) -> None:
     """Drop a table or view of ours on every host; idempotent.
 
     Args:
+        check: As of :meth:`.Session.execute`; on a cluster, called before it is submitted.
+        fence: As there; not on a cluster.
         patient: Wait until every host has done it.
 
     """
     text = f"DROP TABLE IF EXISTS {table}"
     if not session.topology.on_cluster:
-        session.execute(text)
+        session.execute(text, check=check, fence=fence)
         return
+    if check is not None:
+        check()
     text = put_on_cluster(text, session.topology.cluster)
     if patient:
         run_everywhere(session, text)

@@ -28,10 +28,11 @@ def forget_everything(session: Session, emit: Listener) -> tuple[str, ...]:
     try:
         names = _found(session)
         for name in names:
-            lock.check()
             if name == schema.LOCK:
                 forget_claims(session)
-            replication.drop(session, name)
+            # The fence is in the tables of the lock.
+            fence = "" if name in (schema.KEEPER_LOCK, schema.LOCK) else lock.fence
+            replication.drop(session, name, check=lock.check, fence=fence)
         return tuple(names)
     finally:
         lock.release()

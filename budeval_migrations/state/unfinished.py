@@ -7,6 +7,7 @@ and the run is finished; nothing has to be cleaned up.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -106,6 +107,11 @@ class Recorded:
         return self.last.note.startswith(ANSWERED)
 
     @property
+    def filled(self) -> JournalEntry | None:
+        """The last entry of a chunk of it that was filled; None where none was."""
+        return next((e for e in reversed(self.chunks) if "staging" in json.loads(e.note)), None)
+
+    @property
     def doubtful(self) -> bool:
         """True when it may or may not have taken effect."""
         return self.last.event in (JournalEvent.INTENT, JournalEvent.DOUBTFUL)
@@ -158,5 +164,7 @@ def fold(entries: Iterable[JournalEntry]) -> dict[Key, UnfinishedRun]:
             # Chunks belong to the statement as it was written when they were made.
             same = intent is not None and intent.hash == entry.hash
             intent, chunks = entry, chunks if same else ()
+        if entry.event is JournalEvent.FAILED and entry.note.startswith(ANSWERED):
+            chunks = ()  # a person has taken back what they moved
         held[entry.position] = Recorded(entry, intent, chunks)
     return {key: UnfinishedRun(*key, held) for key, held in statements.items()}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import budeval_migrations as bm
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.errors import RevisionCompileError, StatementFailed
+from budeval_migrations.errors import ChecksumMismatch, RevisionCompileError, StatementFailed
 from budeval_migrations.events import BackfillProgress, Event
 from budeval_migrations.execution.chunks import from_json, plan_chunks, to_json
 from budeval_migrations.model import Backfill
@@ -484,3 +484,156 @@ def test_the_hour_that_comes_twice_is_cut_once(embedded: Session) -> None:
         for chunk in found
     ]
     assert sum(counts) == 30
+
+
+# -- what is refused rather than moved in part ------------------------------------------------
+
+
+def fail_after_chunks(stage: Stage) -> None:
+    """Move 700 of 1,000 rows."""
+    stage.prepare(
+        "CREATE TABLE source (k Int64, v String) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE target (k Int64, v Int64) ENGINE = MergeTree ORDER BY k",
+        "INSERT INTO source SELECT number, if(number = 777, 'bad', '1') FROM numbers(1000)",
+    )
+    write(stage, "SELECT k, toInt64(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    assert "and of statement 1 7 of 10 chunks are done" in caught.value.outcome
+    assert "To begin anew with another SELECT, remove the rows" in caught.value.hint
+
+
+@engines
+@pytest.mark.parametrize("shifted", [False, True], ids=["edited", "another place"])
+def test_a_backfill_that_has_moved_rows_is_not_edited(stage: Stage, shifted: bool) -> None:
+    fail_after_chunks(stage)
+    again = "SELECT k, toInt64{} FROM source WHERE {{chunk}}".format(
+        "(v)" if shifted else "OrZero(v)"
+    )
+    before = '    op.execute("SELECT 1")\n' if shifted else ""
+    call = f"op.backfill('target', {again!r}, source='source', by='k', chunk_rows=100)"
+    stage.project.write_revision(
+        "001_fill", None, body=f"def upgrade() -> None:\n{before}    {call}\n"
+    )
+    with pytest.raises(ChecksumMismatch) as caught:
+        bm.upgrade(**stage.options)
+    assert "It has moved rows on " in caught.value.message
+    assert "remove the rows that it has moved, then: budeval-migrate repair" in caught.value.hint
+    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(700, 700)]
+
+
+@engines
+def test_a_backfill_that_a_person_takes_back_begins_anew(stage: Stage) -> None:
+    fail_after_chunks(stage)
+    stage.prepare("TRUNCATE TABLE target")
+    bm.repair_statement("001_fill", 1, applied=False, **stage.options)
+    write(stage, "SELECT k, toInt64OrZero(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+
+
+@engines
+@pytest.mark.parametrize(
+    "source",
+    [
+        "CREATE VIEW seen AS SELECT * FROM source",
+        "CREATE TABLE seen ENGINE = Log AS SELECT * FROM source",
+    ],
+    ids=["view", "log"],
+)
+def test_a_source_without_partitions_is_refused(stage: Stage, source: str) -> None:
+    stage.prepare(*PREPARE, source)
+    write(stage, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen")
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    assert "The server shows no partitions of seen, which has 1000 rows" in caught.value.reason
+    write(stage, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen", by="k", chunk_rows=100)
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target") == sums(stage, "source")
+
+
+@engines
+def test_a_source_that_is_not_there_is_an_error(stage: Stage) -> None:
+    stage.prepare(*PREPARE)
+    write(stage, ALL, source="sources")
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    assert caught.value.code == 60
+    write(stage, ALL, source="(SELECT 1)")
+    with pytest.raises(StatementFailed) as caught:
+        bm.upgrade(**stage.options)
+    assert "is not the name of one" in caught.value.reason
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+@pytest.mark.parametrize(
+    ("select", "options", "words"),
+    [
+        ("SELECT p, -k AS k, v FROM source WHERE {chunk}", {"by": "k"}, "calls something else k"),
+        ("SELECT p, -k k, v FROM source WHERE {chunk}", {"by": "k + 1"}, "calls something else k"),
+        ("SELECT p, k, v AS `k` FROM source WHERE {chunk}", {"by": "`k`"}, "something else k"),
+        ("SELECT p, k, v FROM source AS a JOIN b USING p WHERE {chunk}", {}, "several tables"),
+        ("SELECT p, k, v FROM source AS a, b WHERE {chunk}", {}, "several tables"),
+    ],
+)
+def test_a_condition_that_is_not_about_the_source_is_refused(
+    stage: Stage, select: str, options: dict[str, Any], words: str
+) -> None:
+    write(stage, select, **options)
+    with pytest.raises(RevisionCompileError, match=words):
+        bm.upgrade(**stage.options)
+
+
+@engines
+def test_names_that_stay_what_they_are_are_no_others(stage: Stage) -> None:
+    stage.prepare(*PREPARE)
+    select = "SELECT p, k AS k, concat(v, '') AS v FROM source WHERE p IN (0, 1, 2, 3) AND {chunk}"
+    write(stage, select, by="k", chunk_rows=300)
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target") == sums(stage, "source")
+
+
+@engines
+def test_keys_that_the_join_makes_null_are_in_one_chunk(stage: Stage) -> None:
+    stage.prepare(
+        *PREPARE,
+        "CREATE TABLE names (k Int64, n Int64) ENGINE = MergeTree ORDER BY k",
+        "INSERT INTO names SELECT number, number FROM numbers(5)",
+    )
+    select = "SELECT source.p, source.k, source.v FROM source LEFT JOIN names USING k WHERE {chunk}"
+    call = f"op.backfill('target', {select!r}, source='names', by='names.n', chunk_rows=2)"
+    stage.project.write_revision(
+        "001_fill",
+        None,
+        body=f"def upgrade() -> None:\n    op.execute('SET join_use_nulls = 1')\n    {call}\n",
+    )
+    bm.upgrade(**stage.options)
+    assert sums(stage, "target") == sums(stage, "source")
+
+
+@engines
+def test_a_key_that_is_called_staging_is_taken_up(stage: Stage) -> None:
+    stage.prepare(
+        "CREATE TABLE source (staging Int64, v String) ENGINE = MergeTree ORDER BY staging",
+        "CREATE TABLE target (k Int64, v Int64) ENGINE = MergeTree ORDER BY k",
+        "INSERT INTO source SELECT number, if(number = 777, 'bad', '1') FROM numbers(1000)",
+    )
+    select = "SELECT staging, toInt64(v) FROM source WHERE {chunk}"
+    write(stage, select, by="staging", chunk_rows=100)
+    with pytest.raises(StatementFailed):
+        bm.upgrade(**stage.options)
+    stage.prepare("ALTER TABLE source UPDATE v = '1' WHERE v = 'bad' SETTINGS mutations_sync = 1")
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+
+
+@engines
+def test_points_with_a_nan_are_moved(stage: Stage) -> None:
+    stage.prepare(
+        "CREATE TABLE source (k Int64, at Point) ENGINE = MergeTree ORDER BY k",
+        "CREATE TABLE target (k Int64, at Point) ENGINE = MergeTree ORDER BY k",
+        "INSERT INTO source SELECT number, (if(number % 5 = 0, nan, number), 1.) FROM numbers(1000)",
+    )
+    write(stage, "SELECT k, at FROM source WHERE {chunk}", by="at", chunk_rows=100)
+    bm.upgrade(**stage.options)
+    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from budeval_migrations.errors import LockLost
 from budeval_migrations.sql import quote
 
 Row = Sequence[Any]
@@ -62,12 +63,14 @@ class Transport(Protocol):
         query_id: str,
         settings: Settings = NOTHING,
         check: Check | None = None,
+        fence: str = "",
         patient: bool = False,
     ) -> Counts:
         """Run a statement and return when the server has answered.
 
         Args:
             check: Called right before the statement is sent, and may raise.
+            fence: A condition without which it is not sent; empty for none.
             patient: As of :meth:`query`.
 
         """
@@ -80,6 +83,20 @@ class Transport(Protocol):
 
         To be asked once ``late`` seconds have passed.
         """
+
+
+def hold(rows: list[Row]) -> None:
+    """Raise unless the one value of an answer is true: that of a fence.
+
+    Raises:
+        LockLost: It is not.
+
+    """
+    if not int(rows[0][0]):
+        raise LockLost(
+            "Another runner has taken the lock over. Nothing more was sent.",
+            hint="Look with: budeval-migrate status. Then run the upgrade again.",
+        )
 
 
 @dataclass

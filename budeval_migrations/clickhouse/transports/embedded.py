@@ -14,6 +14,7 @@ from budeval_migrations.clickhouse.transports.base import (
     Counts,
     Row,
     Settings,
+    hold,
     insert_text,
     rows_of,
 )
@@ -49,9 +50,12 @@ class EmbeddedTransport:
         query_id: str,
         settings: Settings = NOTHING,
         check: Check | None = None,
+        fence: str = "",
         patient: bool = False,
     ) -> Counts:
         """Run a statement; chDB takes no ``query_id``."""
+        if fence:
+            hold(self.query(f"SELECT {fence}"))
         if check is not None:
             check()
         with self._holding(settings):

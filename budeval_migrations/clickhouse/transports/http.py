@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from budeval_migrations.clickhouse.failures import (
+    KEEPER_IS_GONE,
     SESSION_IS_LOCKED,
     SESSION_NOT_FOUND,
     connection_error,
@@ -28,6 +29,7 @@ from budeval_migrations.clickhouse.transports.base import (
     Counts,
     Row,
     Settings,
+    hold,
     insert_text,
 )
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError
@@ -103,13 +105,14 @@ class HttpTransport:
         query_id: str,
         settings: Settings = NOTHING,
         check: Check | None = None,
+        fence: str = "",
         patient: bool = False,
     ) -> Counts:
         """Run a statement.
 
         With a check, the statement is sent in an HTTP session of its own, which is
-        opened before and closes by itself soon: a request that is held on its way, or
-        a copy of it, is refused by then.
+        opened before, if the fence holds, and closes by itself soon: a request that is
+        held on its way, or a copy of it, is refused by then.
 
         Raises:
             EngineError: The server refused it, in whatever part of its answer it says so.
@@ -119,7 +122,7 @@ class HttpTransport:
         """
         params = {"query_id": query_id, **settings}
         if check is not None:
-            params.update(self._open_session(query_id))
+            params.update(self._open_session(query_id, fence))
             check()
         answer = self._change(sql, params, self._context.changing(patient))
         try:
@@ -148,12 +151,16 @@ class HttpTransport:
             return error.code == SESSION_IS_LOCKED
         return True
 
-    def _open_session(self, name: str) -> dict[str, str]:
-        if not self._has_sessions:
-            return {}
-        session = {"session_id": f"budeval-{name}", **_SESSION}
-        self.query("SELECT 1", session)
-        return {**session, "session_check": "1"}
+    def _open_session(self, name: str, fence: str) -> dict[str, str]:
+        session = {"session_id": f"budeval-{name}", **_SESSION} if self._has_sessions else {}
+        try:
+            if session or fence:
+                hold(self.query(f"SELECT {fence or 1}", session))
+        except EngineError as error:
+            if not fence or error.code not in KEEPER_IS_GONE:
+                raise
+            self.query("SELECT 1", session)  # as long as the lease lasts, it is ours
+        return {**session, "session_check": "1"} if session else {}
 
     def _change(self, sql: str, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         """Send what changes something, and believe only ClickHouse's own answer to it."""

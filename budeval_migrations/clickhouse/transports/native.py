@@ -13,6 +13,7 @@ from budeval_migrations.clickhouse.transports.base import (
     Counts,
     Row,
     Settings,
+    hold,
 )
 from budeval_migrations.errors import Unsupported
 from budeval_migrations.model import PARAMETER
@@ -43,6 +44,7 @@ class NativeTransport:
         query_id: str,
         settings: Settings = NOTHING,
         check: Check | None = None,
+        fence: str = "",
         patient: bool = False,
     ) -> Counts:
         """Run a statement.
@@ -59,6 +61,8 @@ class NativeTransport:
                 hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
             )
         self._check_settings(settings)
+        if fence:
+            hold(self.query(f"SELECT {fence}"))
         if check is not None:
             check()
         self._run(sql, query_id, settings, self._context.changing(patient))

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from budeval_migrations import clock
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.clickhouse.failures import INVALID_STATE, KEEPER_EXCEPTION, NO_ZOOKEEPER
+from budeval_migrations.clickhouse.failures import KEEPER_IS_GONE
 from budeval_migrations.errors import (
     EngineError,
     LockLost,
@@ -37,7 +37,6 @@ __all__ = ["Holder", "LeaseLock", "Lock", "NoLock", "break_lock", "make_lock", "
 _POLL = 0.25
 # Seconds that a release waits for a heartbeat that hangs.
 _PATIENCE = 5.0
-_KEEPER_IS_GONE = (NO_ZOOKEEPER, INVALID_STATE, KEEPER_EXCEPTION)
 
 
 class Lock(Protocol):
@@ -160,7 +159,7 @@ class LeaseLock:
             self._margin = max(self._margin, min(self._session.late, self._lease / 3))
             self._wait()
         except EngineError as error:
-            if error.code not in _KEEPER_IS_GONE:
+            if error.code not in KEEPER_IS_GONE:
                 raise
             reason = error.message.splitlines()[0]
             raise EngineError(

@@ -181,7 +181,7 @@ def test_who_loses_a_claim_looks_again(world: World) -> None:
     assert world.lock.generation == 2
 
 
-@pytest.mark.parametrize("code", locks._KEEPER_IS_GONE)
+@pytest.mark.parametrize("code", locks.KEEPER_IS_GONE)
 def test_a_keeper_that_is_gone_is_named(world: World, code: int) -> None:
     with (
         mock.patch.object(world, "read", side_effect=EngineError("no\nsession", code=code)),
