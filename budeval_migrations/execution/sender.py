@@ -168,7 +168,8 @@ class Sender:
             raise self._refused(task, intent, error) from error
         except EngineError as error:
             # Without a code it is not the server that speaks, but something in between.
-            if error.code in AMBIGUOUS or not error.code:
+            unsure = error.code in AMBIGUOUS or not error.code
+            if unsure or self._shows_effect(task, intent, error):
                 entry = self._rejoin(task, intent, error)
             else:
                 raise self._refused(task, intent, error) from error
@@ -237,13 +238,16 @@ class Sender:
             why = self._reconciler.left_behind(intent, error)
             if why:
                 return Refused(error, task, intent, clean=False, why=why)
-        passing = is_passing(error)
-        if passing and intent.before and task.effect.watches and not task.repeatable:
-            # Something in between may have sent the request twice: the answer is of the second.
-            shown = self._reconciler.compare(intent)
-            if shown.outcome is not Outcome.NOT_APPLIED:
-                return Refused(error, task, intent, clean=False, why=shown.why)
-        return Refused(error, task, intent, passing=passing)
+        return Refused(error, task, intent, passing=is_passing(error))
+
+    def _shows_effect(self, task: Task, intent: JournalEntry, error: EngineError) -> bool:
+        """Return whether a statement that the server refuses for now has an effect all the same.
+
+        Something in between may have sent it twice, and the answer is of the second.
+        """
+        if not (is_passing(error) and intent.before and task.effect.watches) or task.repeatable:
+            return False
+        return self._reconciler.compare(intent).outcome is not Outcome.NOT_APPLIED
 
     def _rejoin(self, task: Task, intent: JournalEntry, error: EngineError) -> JournalEntry:
         """Find out what became of a statement whose answer did not come."""

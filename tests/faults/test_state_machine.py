@@ -167,19 +167,20 @@ class Model:
     def run(self, steps: list[str], way: str, crash: Crash | None) -> Outcome:
         """Do the steps as they should be done, and say how it ends."""
         sent = 0
-        done = []
+        done: list[str] = []
+        # What is not known is found out before anything is sent.
         for name in steps:
-            key = (name, way)
-            texts = getattr(self.file(name), way)
-            unfinished = self.unfinished_runs.setdefault(key, {})
-            for position in self.doubtful(key):
-                known = unfinished[position]
+            for position in self.doubtful((name, way)):
+                known = self.unfinished_runs[name, way][position]
                 if _number(known.text) is None:
                     continue  # it may be run twice; until then nobody knows
                 if known.how == "ran" or known.log_size != self.log.total():
                     self.failed.add(name)
                     return Outcome(StatementOutcomeUnknown, done, (name, position))
                 known.how = "failed"
+        for name in steps:
+            texts = getattr(self.file(name), way)
+            unfinished = self.unfinished_runs.setdefault((name, way), {})
             for position, text in enumerate(texts, start=1):
                 known = unfinished.get(position, Known("", "failed"))
                 if known.how == "applied":

@@ -185,3 +185,24 @@ def test_rows_that_the_server_has_not_flushed_in_time_are_not_taken_as_never_ins
 
     assert isinstance(error, StatementOutcomeUnknown), error
     assert "the server may insert the rows after it has answered so" in error.message
+
+
+@pytest.mark.parametrize("code", [202, 517])
+@pytest.mark.parametrize(
+    "sql",
+    [f"EXCHANGE TABLES a AND b {_IT}", f"ALTER TABLE a {_IT} ADD COLUMN y UInt8"],
+    ids=["exchange", "add column"],
+)
+def test_a_statement_that_ran_and_is_answered_with_a_passing_error_runs_once(
+    place: Place, sql: str, code: int
+) -> None:
+    """A gateway has sent it twice, and the answer is of the second request."""
+    place.server.query(f"CREATE DATABASE {place.database}")
+    for table, value in (("a", 1), ("b", 2)):
+        create = f"CREATE TABLE {table} ENGINE = MergeTree ORDER BY x AS SELECT {value} AS x"
+        place.server.query(create, database=place.database)
+    said = "Too many simultaneous queries."
+    place.proxy.add(Fault(How.REWRITTEN, _IT, rewrite=_exception(code, said)))
+    assert place.up(sql) is None
+    assert place.rows("SELECT * FROM a") == (["2"] if "EXCHANGE" in sql else ["1\t0"])
+    assert place.ledger() == ["001_c\t1\t0", "002_it\t1\t0"]

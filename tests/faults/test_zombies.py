@@ -136,3 +136,72 @@ def test_a_person_cannot_answer_for_a_statement_that_still_runs(
     shell.ok("repair", "--revision", "001_it", "--statement", "2", "--applied")
     shell.ok("up")
     assert shell.rows("SELECT count() FROM t") == ["6"]
+
+
+@pytest.mark.parametrize("how", ["unlock", "drop"])
+def test_a_zombie_whose_lock_was_taken_away_within_its_lease_sends_nothing_more(
+    tmp_path: Path, modern: ChdbFront, database: str, how: str
+) -> None:
+    shell = Shell(Project(tmp_path / "project"), modern, database, {"lock_lease": "60"})
+    shell.project.write_revision("001_it", None, [TABLE, INSERT])
+    with RecordingProxy(modern.http_port) as proxy:
+        url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
+        held = proxy.add(Fault(How.HELD, '"position": 2,'))
+        with started(shell, "budeval_migrations", "--url", url, "up") as zombie:
+            assert held.answered.wait(PATIENCE)
+            zombie.send_signal(signal.SIGSTOP)
+            if how == "unlock":
+                shell.ok("unlock", "--yes")
+            else:
+                modern.query("DROP TABLE schema_migrations_lock SYNC", database=database)
+            shell.ok("up")
+            held.release()
+            zombie.send_signal(signal.SIGCONT)
+            _, stderr = zombie.communicate(timeout=PATIENCE)
+        assert zombie.returncode != 0
+        assert "Nothing more was sent." in stderr or how == "drop"
+    assert shell.rows("SELECT count(), sum(a) FROM t") == ["3\t6"]
+    assert [executed(shell, sql) for sql in (TABLE, INSERT)] == [1, 1]
+    modern.query(f"DROP DATABASE IF EXISTS {database}")
+
+
+def test_a_reset_that_is_held_past_its_lease_drops_nothing_of_a_successor(
+    tmp_path: Path, modern: ChdbFront, database: str
+) -> None:
+    settings = {"lock_lease": "5", "environment": "development"}
+    shell = Shell(Project(tmp_path / "project"), modern, database, settings)
+    shell.project.write_revision("001_it", None, [TABLE, INSERT])
+    shell.ok("up")
+    with RecordingProxy(modern.http_port) as proxy:
+        url = shell.url().replace(f":{modern.http_port}/", f":{proxy.port}/")
+        held = proxy.add(Fault(How.KEPT_BACK, "DROP TABLE IF EXISTS schema_migrations"))
+        with started(shell, "budeval_migrations", "--url", url, "reset", "--yes") as zombie:
+            assert held.arrived.wait(PATIENCE)
+            zombie.send_signal(signal.SIGSTOP)
+            shell.project.write_revision("002_after", "001_it", AFTER)
+            shell.ok("up")
+            held.release()
+            assert held.answered.wait(PATIENCE)
+            zombie.send_signal(signal.SIGCONT)
+            zombie.communicate(timeout=PATIENCE)
+        assert zombie.returncode != 0
+    assert shell.ledger() == ["001_it\tupgrade\t1", "002_after\tupgrade\t1"]
+    assert shell.ok("up").returncode == 0
+    assert shell.rows("SELECT count() FROM t") == ["4"]
+    modern.query(f"DROP DATABASE IF EXISTS {database}")
+
+
+def test_a_mutation_that_still_runs_is_not_answered_for(shell: Shell, modern: ChdbFront) -> None:
+    table = "CREATE TABLE t (a Int32, b Int32) ENGINE = MergeTree PARTITION BY a ORDER BY a"
+    update = "ALTER TABLE t UPDATE b = b + 1 + sleepEachRow(2.5) WHERE 1"
+    rows = "INSERT INTO t SELECT number, 0 FROM numbers(9)"
+    shell.project.write_revision("001_it", None, [table, rows, update])
+    made = f"SELECT count() FROM system.mutations WHERE database = '{shell.database}'"
+    with started(shell, "budeval_migrations", "up") as killed:
+        wait_until(lambda: modern.query(made).strip() == "1", "there is no mutation")
+        killed.kill()
+        killed.wait(PATIENCE)
+    repair = ("repair", "--revision", "001_it", "--statement", "3", "--not-applied")
+    refused(shell.run(*repair), 3, "Statement 3 of 001_it still runs", hint="KILL MUTATION WHERE")
+    shell.ok("up")
+    assert shell.rows("SELECT count(), sum(b) FROM t") == ["9\t9"]
