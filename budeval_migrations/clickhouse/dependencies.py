@@ -22,10 +22,12 @@ def read_dependencies(session: Session) -> Dependencies:
         " UNION ALL SELECT name, 'Function', create_query FROM system.functions "
         "WHERE create_query != ''"
     )
-    # MergeTree tables feed nobody by themselves, and read where a column asks a dictionary.
+    # MergeTree tables feed nobody by themselves, and read where a column asks a dictionary or
+    # looks into a Set.
     rows = session.query(
         "SELECT name, engine, if(engine NOT LIKE '%MergeTree' "
-        "OR match(create_table_query, '(?i)dict|join'), create_table_query, '') "
+        "OR match(create_table_query, '(?i)dict|join|globalin|\\\\bin\\\\b'), "
+        "create_table_query, '') "
         "FROM system.tables "
         "WHERE database NOT IN ('system', 'information_schema', 'INFORMATION_SCHEMA')"
         + (functions if session.features.functions else "")

@@ -25,7 +25,7 @@ from budeval_migrations.execution.reconcile.reconciled import Reconciled
 from budeval_migrations.execution.reconcile.unknown import unknown
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.restarts import check_restart
-from budeval_migrations.execution.resume import Applied, check_resumable, edited
+from budeval_migrations.execution.resume import Applied, check_resumable, edited, short
 from budeval_migrations.execution.run import Run
 from budeval_migrations.execution.sender import PROBED, Refused
 from budeval_migrations.execution.task import Task, make_task, statement_hash
@@ -187,6 +187,13 @@ class Steps:
                 if applied.take(task):
                     progress.position += 1
                     self.skip(progress, task, "applied by an earlier run")
+                    # What the revision reads may have changed by that, so that it asks for less.
+                    self._emit(
+                        Notice(
+                            f"{step.revision}: an earlier run has applied this statement, which "
+                            f"is not sent again: {short(task.shown)}"
+                        )
+                    )
                     return
                 first = max(first, position)
                 progress.position += 1

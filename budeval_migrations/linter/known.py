@@ -246,10 +246,10 @@ def applied(table: Table, clause: Clause, maker: Maker) -> Table:
     columns = dict(table.columns) if table.columns is not None else None
     added = dict(table.added)
     if declared is not None and verb == "ADD":
-        for column in nested(declared):
-            added.setdefault(column.name, maker)
-            if columns is not None:
-                columns.setdefault(column.name, column)
+        was = columns or {}  # IF NOT EXISTS may find it there
+        new = [column for column in nested(declared) if column.name not in was]
+        added = {**dict.fromkeys((column.name for column in new), maker), **added}
+        columns = columns and {**columns, **{column.name: column for column in new}}
     elif declared is not None and columns and declared.name in columns:
         old = columns[declared.name]
         columns[declared.name] = replace(

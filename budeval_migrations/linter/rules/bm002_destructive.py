@@ -23,6 +23,7 @@ _CLAUSES = {
     ("CLEAR", "COLUMN"): "empties a column of",
     ("DELETE", "WHERE"): "deletes rows of",
     ("DELETE", "IN"): "deletes rows of",
+    ("MATERIALIZE", "TTL"): "removes the expired rows of",
     ("UNFREEZE", ""): "removes frozen parts of",
 }
 _SYSTEM = {

@@ -73,6 +73,22 @@ CASES = {
             ],
         ),
         Case(
+            "what has expired goes",
+            ["ALTER TABLE events MATERIALIZE TTL"],
+            [
+                "the upgrade removes the expired rows of events, and the file does not say that "
+                "it may"
+            ],
+        ),
+        Case(
+            "a column that was there before is not the revision's own",
+            [
+                "ALTER TABLE events ADD COLUMN IF NOT EXISTS note String",
+                "ALTER TABLE events DROP COLUMN IF EXISTS note",
+            ],
+            ["the upgrade drops the column note of events, and the file does not say that it may"],
+        ),
+        Case(
             "what a table's engine does may remove rows",
             ["ALTER TABLE events EXECUTE expire_snapshots('2026-01-01 00:00:00')"],
             [
