@@ -101,7 +101,11 @@ class Fingerprint:
         partitions = {
             name: {
                 key: Partition(
-                    p["first"], p["last"], p["rows"], tuple(p["hashes"]), p.get("value", "")
+                    int(p["first"]),
+                    int(p["last"]),
+                    int(p["rows"]),
+                    tuple(p["hashes"]),
+                    str(p.get("value", "")),
                 )
                 for key, p in held.items()
             }
@@ -112,6 +116,8 @@ class Fingerprint:
             for key in ("elements", "detached", "mutations")
         )
         missing = tuple(found.pop("missing", ()))
+        if not isinstance(found.get("queue", ""), str):
+            raise TypeError("queue is no name of an entry")
         return cls(
             partitions=partitions,
             elements=elements,

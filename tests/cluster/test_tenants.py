@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.old, pytest.mark.timeout(600)]
 CREATE = "CREATE TABLE c (a UInt32) ENGINE = MergeTree ORDER BY a"
 ALTER = "ALTER TABLE c ADD COLUMN b UInt8"
 COLUMNS = "SELECT count() FROM system.columns WHERE database = '{0}' AND table = 'c' AND name = 'b'"
-# Runs an upgrade that is killed after the intent of the ALTER, and before it is sent.
+# Runs an upgrade that is killed before it sends a statement with certain words.
 KILLED = """
 import os, sys
 import budeval_migrations as bm
@@ -27,7 +27,7 @@ from budeval_migrations.clickhouse.connection import Session
 send = Session.execute
 
 def execute(self, sql, **options):
-    if options.get("query_id") and "ADD COLUMN" in sql:
+    if options.get("query_id") and sys.argv[3] in sql:
         os._exit(9)
     return send(self, sql, **options)
 
@@ -54,20 +54,26 @@ def columns(pair: Cluster, database: str) -> list[str]:
     return [node.query(COLUMNS.format(database)).strip() for node in pair.nodes]
 
 
-def test_what_another_database_has_done_is_not_taken_for_ours(
-    pair: Cluster, project: Project, tenants: list[str]
-) -> None:
-    write(project)
-    mine, other = tenants[:2]
-    aim(project, pair.nodes[0], mine, lock_lease="5")
+def kill_before(project: Project, words: str) -> None:
+    """Run an upgrade that is killed after the intent of a statement, and before it is sent."""
+    files = [str(project.path / "alembic.ini"), str(project.versions)]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(project.path / "alembic.ini"), str(project.versions)],
+        [sys.executable, "-c", KILLED, *files, words],
         cwd=REPOSITORY,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 9, done.stderr
+
+
+def test_what_another_database_has_done_is_not_taken_for_ours(
+    pair: Cluster, project: Project, tenants: list[str]
+) -> None:
+    write(project)
+    mine, other = tenants[:2]
+    aim(project, pair.nodes[0], mine, lock_lease="5")
+    kill_before(project, "ADD COLUMN")
     aim(project, pair.nodes[0], other)
     ran = patiently(project, pair, "up")
     assert ran.returncode == 0, ran.output
@@ -76,6 +82,23 @@ def test_what_another_database_has_done_is_not_taken_for_ours(
     ran = patiently(project, pair, "up")
     assert ran.returncode == 0, ran.output
     assert columns(pair, mine) == ["1", "1"]
+
+
+def test_what_a_person_has_deleted_is_not_taken_for_our_update(
+    pair: Cluster, project: Project, tenants: list[str]
+) -> None:
+    mine = tenants[0]
+    create = "CREATE TABLE c (a UInt32, v UInt32) ENGINE = MergeTree ORDER BY a"
+    project.write_revision("001_c", None, create)
+    aim(project, pair.nodes[0], mine, lock_lease="5")
+    assert patiently(project, pair, "up").returncode == 0
+    pair.nodes[0].query(f"INSERT INTO {mine}.c VALUES (1, 0)")
+    project.write_revision("002_b", "001_c", "ALTER TABLE c UPDATE v = v + 1 WHERE 1")
+    kill_before(project, "UPDATE v")
+    pair.nodes[0].query(f"ALTER TABLE {mine}.c ON CLUSTER crew DELETE WHERE a = 999")
+    ran = patiently(project, pair, "up")
+    assert ran.returncode == 0, ran.output
+    assert [node.query(f"SELECT v FROM {mine}.c").split() for node in pair.nodes] == [["1"]] * 2
 
 
 def test_tenants_at_the_same_time_have_their_own_columns_and_failures(

@@ -324,7 +324,16 @@ def test_a_format_that_is_known_is_read(stage: Stage) -> None:
 
 
 @on_each
-@pytest.mark.parametrize("before", ["[]", '{"shards": {}}', "{"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "[]",
+        '{"shards": {}}',
+        "{",
+        '{"queue": 7}',
+        '{"partitions": {"t": {"p": {"first": "x", "last": 1, "rows": 1, "hashes": []}}}}',
+    ],
+)
 def test_a_fingerprint_that_nobody_knows_is_refused(stage: Stage, before: str) -> None:
     with stage.session() as session:
         ledger = ready(session)

@@ -25,6 +25,8 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.alteration import read_alteration
+from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.effects import Watch, effect
 
 # Makes the server answer as soon as the entry is in the queue: 0 is "do not wait" (18.16: tried;
@@ -36,6 +38,7 @@ _QUEUE = "/clickhouse/task_queue/ddl"
 _POLL = 0.05
 # What has no database.
 _GLOBAL = frozenset({Watch.DATABASES, Watch.FUNCTIONS})
+_MUTATES = ("UPDATE", "DELETE", "MATERIALIZE", "CLEAR")
 _QUALIFIER = re.compile(r"(?<![\w.])`?([^\W\d]\w*)`?\.(?=[\w`])")
 # Before every name of an entry.
 START = "query-"
@@ -275,4 +278,7 @@ def _said_by(query: str, database: str) -> tuple[object, ...]:
         database = ""
     names = ((name.database or database, name.name) for name in found.targets)
     elements = sorted((element.key, element.appears) for element in found.elements)
-    return (found.kind, *names, *elements)
+    # Of mutations, which change no elements, the verbs at least.
+    altered = read_alteration(query) if found.kind is Kind.ALTER else None
+    verbs = [c.head[0] for c in altered.clauses if c.head[0] in _MUTATES] if altered else []
+    return (found.kind, *names, *elements, *verbs)
