@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import pytest
 from budeval_migrations.clickhouse.cluster.hosts import Hosts
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import take
+from budeval_migrations.clickhouse.queries import logged_query
 from budeval_migrations.errors import EngineError, LockLost
 from budeval_migrations.events import Event, StatementWaiting, ignore
 from budeval_migrations.execution.barrier import Barrier
@@ -23,8 +25,9 @@ from budeval_migrations.sql.effects import effect
 from budeval_migrations.state.lock.lock import Lock, NoLock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from tests.engines.stage import Stage
+from tests.support.servers import OldServer, QueryError
 from tests.support.targets import engine_parameters
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, wait_until
 
 APPLIED, NOT_APPLIED, UNKNOWN = Outcome.APPLIED, Outcome.NOT_APPLIED, Outcome.UNKNOWN
 servers = pytest.mark.parametrize(
@@ -679,3 +682,25 @@ def test_tables_that_are_loaded_when_they_are_read_are_told_apart(stage: Stage) 
 
         session.execute(f"DROP DATABASE {lazy}")
     assert (not_run.outcome, run.outcome) == (NOT_APPLIED, APPLIED)
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("old-http"), indirect=True)
+def test_the_refusal_of_a_second_copy_does_not_hide_how_the_first_one_ended(
+    stage: Stage, old_server: OldServer
+) -> None:
+    """A gateway has repeated the request while the first one ran; the log has both."""
+    name = f"twice-{stage.target.database}"
+    first = threading.Thread(
+        target=lambda: old_server.query("SELECT sleep(2)", query_id=name), daemon=True
+    )
+    first.start()
+    time.sleep(1)
+    with pytest.raises(QueryError) as refused:
+        old_server.query("SELECT sleep(2)", query_id=name)
+    first.join(PATIENCE)
+    assert refused.value.code == 216
+    with stage.session() as session:
+        wait_until(lambda: logged_query(session, name) is not None, "the log tells nothing")
+        found = logged_query(session, name)
+    assert found is not None
+    assert (found.finished, found.code, found.error) == (True, 0, "")
