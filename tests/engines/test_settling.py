@@ -689,6 +689,7 @@ def test_the_refusal_of_a_second_copy_does_not_hide_how_the_first_one_ended(
     stage: Stage, old_server: OldServer
 ) -> None:
     """A gateway has repeated the request while the first one ran; the log has both."""
+    stage.prepare()
     name = f"twice-{stage.target.database}"
     first = threading.Thread(
         target=lambda: old_server.query("SELECT sleep(2)", query_id=name), daemon=True
