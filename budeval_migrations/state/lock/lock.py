@@ -19,6 +19,7 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import KEEPER_IS_GONE
 from budeval_migrations.errors import (
     EngineError,
+    LockError,
     LockLost,
     LockTimeout,
     MigrationError,
@@ -220,6 +221,8 @@ class LeaseLock:
                 if self._claim((holder.generation if holder else 0) + 1):
                     self._inherited = holder is not None and not holder.released
                     return
+                if clock.now() - started >= max(self._timeout, BEAT):
+                    raise _unclaimed(holder, clock.now() - started)
                 continue
             now = clock.now()
             waited = now - started
@@ -296,6 +299,15 @@ class LeaseLock:
             self._lost = f"was taken away ({who})"
             return False
         return True
+
+
+def _unclaimed(holder: Holder | None, waited: float) -> LockError:
+    number = holder.generation if holder else 0
+    return LockError(
+        f"The lock has no holder, and no claim of a generation after {number} was kept; tried for "
+        f"{waited:.0f} s.",
+        hint="Look at the newest rows of the lock's table. When nobody migrates, drop the table.",
+    )
 
 
 def _timeout(name: str, since: str, doing: str, waited: float) -> LockTimeout:

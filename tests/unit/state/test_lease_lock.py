@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 
-from budeval_migrations.errors import EngineError, LockLost, LockTimeout
+from budeval_migrations.errors import EngineError, LockError, LockLost, LockTimeout
 from budeval_migrations.events import LockAcquired, LockWaiting
 from budeval_migrations.state import schema
 from budeval_migrations.state.lock import lock as locks
@@ -416,3 +416,18 @@ def test_a_renewal_that_comes_back_too_late_is_not_believed(world: World) -> Non
     with mock.patch.object(world, "renew", slow):
         assert len(beats(world, 9, changing(world))) == 1
     assert world.lock._valid_until == 1000.0 + LEASE
+
+
+def test_a_lock_that_keeps_no_claim_is_given_up(world: World) -> None:
+    world.found, world.wins = [replace(OTHER, alive=False)], [False]
+    with (
+        mock.patch.object(world, "read", lambda: [world.sleep(1.0), world.found[0]][1]),
+        pytest.raises(LockError) as caught,
+    ):
+        world.lock.acquire()
+
+    assert caught.value.message == (
+        "The lock has no holder, and no claim of a generation after 4 was kept; tried for 5 s."
+    )
+    assert "drop the table" in caught.value.hint
+    assert len(world.asked) == 5
