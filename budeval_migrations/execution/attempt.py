@@ -21,7 +21,7 @@ from budeval_migrations.execution.resume import repair_command
 from budeval_migrations.execution.sender import Refused
 from budeval_migrations.execution.task import Task, redactor_of
 from budeval_migrations.interrupts import Interrupted
-from budeval_migrations.model import LedgerRow, Statement, Step
+from budeval_migrations.model import Direction, LedgerRow, Statement, Step
 from budeval_migrations.state.unfinished import Recorded
 
 _HINTS = {
@@ -176,10 +176,10 @@ class Progress:
         ours = isinstance(said, (EngineError, RevisionError, MutationFailed))
         hint = said.hint if isinstance(said, MigrationError) and ours else ""
         if isinstance(error, Refused) and not error.clean:
-            hint = _settle_first(self.step.revision, max(self.position, 1))
+            hint = _settle_first(self.step, max(self.position, 1))
         if isinstance(error, Refused) and error.moved:
-            hint = _begin_anew(self.step.revision, max(self.position, 1))
-        hint = hint or _HINTS.get(code) or "Correct the statement, then run: budeval-migrate up"
+            hint = _begin_anew(self.step, max(self.position, 1))
+        hint = hint or _HINTS.get(code) or f"Correct the statement, then run{_again(self.step)}"
         if code and code not in BEFORE_RUNNING and profile:
             hint = f"The user's profile changes {', '.join(profile)}. {hint}"
         kind = MutationFailed if isinstance(error, MutationFailed) else StatementFailed
@@ -223,19 +223,24 @@ def _of_the_killed(statements: Sequence[Recorded]) -> str:
     )
 
 
-def _begin_anew(revision: str, position: int) -> str:
-    undone = repair_command(revision, position, "--not-applied")
+def _again(step: Step) -> str:
+    """Return the command that goes on, as the end of a sentence."""
+    return ": budeval-migrate up" if step.direction is Direction.UP else " the downgrade again"
+
+
+def _begin_anew(step: Step, position: int) -> str:
+    undone = repair_command(step.revision, position, "--not-applied")
     return (
-        "Correct the rows of the source, then run: budeval-migrate up. To begin anew with another "
+        f"Correct the rows of the source, then run{_again(step)}. To begin anew with another "
         f"SELECT, remove the rows that it has moved, then: {undone}"
     )
 
 
-def _settle_first(revision: str, position: int) -> str:
+def _settle_first(step: Step, position: int) -> str:
     done, undone = (
-        repair_command(revision, position, answer) for answer in ("--applied", "--not-applied")
+        repair_command(step.revision, position, answer) for answer in ("--applied", "--not-applied")
     )
     return (
         f"Look at the data first. If its effect is complete: {done}. If you have removed what it "
-        f"left: {undone}, and correct the statement. Then run: budeval-migrate up"
+        f"left: {undone}, and correct the statement. Then run{_again(step)}"
     )

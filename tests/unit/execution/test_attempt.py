@@ -67,6 +67,18 @@ def test_a_refusal_is_a_sentence_about_its_statement() -> None:
     assert failure.hint == "Correct the statement, then run: budeval-migrate up"
 
 
+def test_a_downgrade_that_failed_is_not_told_to_go_up() -> None:
+    down = replace(STEP, operation=Operation.DOWNGRADE, direction=Direction.DOWN)
+    made = Progress(down, 3, applied=1)
+    made.at(task())
+    assert made.failure(refused(), hidden).hint == (
+        "Correct the statement, then run the downgrade again"
+    )
+    assert made.failure(refused(clean=False), hidden).hint.endswith(
+        "and correct the statement. Then run the downgrade again"
+    )
+
+
 def test_neither_the_secrets_of_the_statement_nor_of_the_url_are_in_what_is_said() -> None:
     failure = progress(WITH_SECRET).failure(refused(statement=WITH_SECRET), hidden)
     for text in (failure.reason, failure.message, failure.summary):
