@@ -146,6 +146,7 @@ class Sender:
 
     def _send_once(self, task: Task, intent: JournalEntry) -> JournalEntry:
         began = time.monotonic()
+        self._lock.check()
         try:
             with interrupts.answer(self._session.embedded), self._connection(task) as session:
                 done = session.execute(

@@ -68,7 +68,7 @@ def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(stage: Stage) -> 
         "def upgrade():\n"
         "    op.backfill(\n"
         '        into="t",\n'
-        '        select="SELECT x + sleep(2.5) AS x FROM s WHERE {chunk}",\n'
+        '        select="SELECT x + sleep(2.5) FROM s WHERE {chunk}",\n'
         '        source="s",\n'
         '        by="x",\n'
         "    )\n"

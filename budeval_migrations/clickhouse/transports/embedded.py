@@ -54,10 +54,10 @@ class EmbeddedTransport:
         patient: bool = False,
     ) -> Counts:
         """Run a statement; chDB takes no ``query_id``."""
-        if check is not None:
-            check()
         if fence:
             hold(self.query(f"SELECT {fence}"))
+        if check is not None:
+            check()
         with self._holding(settings):
             result = self._run(sql, "Null")
         return Counts(

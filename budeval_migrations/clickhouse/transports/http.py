@@ -122,7 +122,6 @@ class HttpTransport:
         """
         params = {"query_id": query_id, **settings}
         if check is not None:
-            check()
             params.update(self._open_session(query_id, fence))
             check()
         answer = self._change(sql, params, self._context.changing(patient))

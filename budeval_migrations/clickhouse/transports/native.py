@@ -61,10 +61,10 @@ class NativeTransport:
                 hint="Use INSERT … SELECT, or a clickhouse+http:// URL.",
             )
         self._check_settings(settings)
-        if check is not None:
-            check()
         if fence:
             hold(self.query(f"SELECT {fence}"))
+        if check is not None:
+            check()
         self._run(sql, query_id, settings, self._context.changing(patient))
         progress = getattr(self._client.last_query, "progress", None)
         return Counts(
