@@ -280,7 +280,7 @@ def loses(tree: Tree) -> bool:
     commands = tree.get("command_list", {}).get("children", ())
     return any(
         (command["command_type"] in ("DROP_COLUMN", "DROP_PARTITION") and not command["detach"])
-        or command["command_type"] in ("DELETE", "DROP_DETACHED_PARTITION")
+        or command["command_type"] in ("DELETE", "DROP_DETACHED_PARTITION", "MATERIALIZE_TTL")
         or (command["command_type"] == "REPLACE_PARTITION" and command["replace"])
         for command in commands
     )
