@@ -12,6 +12,9 @@ from typing import Any
 
 from budeval_migrations.errors import ConfigError
 
+# What to do where what a package registers cannot be used.
+REMEDY = "Correct or uninstall the package that registers it."
+
 
 def find(group: str, name: str, what: str) -> EntryPoint | None:
     """Return the one entry point of a name; None where no package has it.
@@ -26,7 +29,7 @@ def find(group: str, name: str, what: str) -> EntryPoint | None:
     found = {point.value: point for point in entry_points(group=group, name=name)}
     if len(found) > 1:
         raise ConfigError(
-            f"Two packages have {article(what)} {name}: {' and '.join(sorted(found))}.",
+            f"Two packages have {_article(what)} {name}: {' and '.join(sorted(found))}.",
             hint="Uninstall one of them.",
         )
     return next(iter(found.values()), None)
@@ -44,7 +47,7 @@ def get(group: str, name: str, what: str) -> EntryPoint:
         known = sorted({each.name for each in entry_points(group=group)})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Installed: {', '.join(known) or 'none'}."
-        raise ConfigError(f"No installed package has {article(what)} {name}.", hint=hint)
+        raise ConfigError(f"No installed package has {_article(what)} {name}.", hint=hint)
     return point
 
 
@@ -61,10 +64,10 @@ def load(point: EntryPoint, what: str) -> Any:
         said = f"{type(error).__name__}: {error}"
         raise ConfigError(
             f"The {what} {point.value} cannot be loaded: {said}",
-            hint="Correct or uninstall the package that registers it.",
+            hint=REMEDY,
         ) from error
 
 
-def article(what: str) -> str:
+def _article(what: str) -> str:
     """Return a noun with its article."""
     return f"an {what}" if what[0] in "aeiou" else f"a {what}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 from urllib.request import getproxies
@@ -21,7 +22,7 @@ from budeval_migrations.clickhouse.transports.embedded import EmbeddedTransport
 from budeval_migrations.clickhouse.transports.http import HttpTransport, connect_post, requests_post
 from budeval_migrations.clickhouse.transports.native import NativeTransport
 from budeval_migrations.errors import ConfigError
-from budeval_migrations.plugins import find, load
+from budeval_migrations.plugins import REMEDY, find, load
 
 GROUP = "budeval_migrations.transports"
 
@@ -86,6 +87,7 @@ class Driver:
         }
 
 
+@cache  # each session asks several times; installed packages do not change meanwhile
 def find_driver(scheme: str) -> Driver:
     """Return the driver of a URL's scheme.
 
@@ -101,7 +103,7 @@ def find_driver(scheme: str) -> Driver:
         if not isinstance(found, Driver):
             raise ConfigError(
                 f"The transport {scheme} ({point.value}) is not a Driver.",
-                hint="Correct or uninstall the package that registers it.",
+                hint=REMEDY,
             )
         return found
     known = [*_DRIVERS, *entry_points(group=GROUP).names]

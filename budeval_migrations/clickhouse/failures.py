@@ -51,8 +51,6 @@ BEFORE_RUNNING = frozenset(
     | {34, 35, 51, 52, 167, 168, 174, 179, 184, 206, 207, 215, 229, 258, 318, 352, 403, 418, 440}
     | {452, 456, 457, 471, 472, 557, 558}
 )
-# How a server says that it has no Keeper, or that Keeper has no such path.
-KEEPER_IS_GONE = frozenset({NO_ZOOKEEPER, 668, 999})
 # What a server adds to its words when a part of the work was under way already.
 _UNDER_WAY = re.compile(r"(?i)\bwhile (?:executing|pushing|processing|reading|writing)\b")
 TOO_MANY_PARTS = 252
@@ -64,6 +62,11 @@ def is_from_analysis(error: EngineError) -> bool:
     A statement of several changes may have made some of them before.
     """
     return error.code in BEFORE_RUNNING and not _UNDER_WAY.search(error.message)
+
+
+def is_without_node(error: EngineError) -> bool:
+    """Return whether an error says that Keeper has no such path."""
+    return error.code == KEEPER_EXCEPTION and "No node" in error.message
 
 
 def is_passing(error: EngineError) -> bool:
@@ -87,6 +90,8 @@ AMBIGUOUS = STOPPED | {QUERY_ID_IN_USE, SESSION_NOT_FOUND, SESSION_IS_LOCKED, 22
 UNFINISHED = AMBIGUOUS | {48}
 INVALID_STATE = 668
 KEEPER_EXCEPTION = 999
+# How a server says that it has no Keeper, or that Keeper has no such path.
+KEEPER_IS_GONE = frozenset({NO_ZOOKEEPER, INVALID_STATE, KEEPER_EXCEPTION})
 
 _DENIED = {
     READONLY: "The user may only read.",

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from budeval_migrations.clickhouse.cluster import keeper
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.clickhouse.failures import VALUE_IS_NON_ZERO
+from budeval_migrations.clickhouse.failures import VALUE_IS_NON_ZERO, is_without_node
 from budeval_migrations.clickhouse.transports.base import NOTHING, json_value
 from budeval_migrations.errors import EngineError
 from budeval_migrations.sql import quote
@@ -62,7 +61,7 @@ def _holds(session: Session, fence: str, settings: Mapping[str, str]) -> bool:
     try:
         [[holds]] = session.query(f"SELECT {fence}", settings=settings)
     except EngineError as error:
-        if keeper.is_missing(error):
+        if is_without_node(error):
             return False  # 18.16 of a claim that is not in Keeper any more
         raise
     return bool(int(holds))

@@ -104,24 +104,22 @@ def _check_not_running(session: Session, recorded: Recorded) -> None:
         left = left_to_do(session, hosts, entry.statement, recorded.intent)
     for _, running in found:
         if running is not None:
-            raise RevisionError(
-                f"Statement {entry.position} of {entry.revision} still runs on the server, "
-                f"for {running.elapsed:.0f} s now. Nothing was recorded.",
-                hint="Wait until it has ended, then run: budeval-migrate up. To stop it: "
-                f"KILL QUERY WHERE query_id = {quote.string(entry.query_id)}.",
-                revision=entry.revision,
-                statement=entry.position,
-            )
-    for mutation in left:
-        raise RevisionError(
-            f"Statement {entry.position} of {entry.revision} still runs on the server, as the "
-            f"mutation {mutation.name} with {counted(mutation.parts, 'part')} to do. Nothing was "
-            "recorded.",
-            hint="Wait until it is done, then run: budeval-migrate up. To stop it: "
-            f"KILL MUTATION WHERE mutation_id = {quote.string(mutation.name)}.",
-            revision=entry.revision,
-            statement=entry.position,
-        )
+            query = f"KILL QUERY WHERE query_id = {quote.string(entry.query_id)}"
+            raise _runs(entry, f"for {running.elapsed:.0f} s now", "it has ended", query)
+    for each in left:
+        how = f"as the mutation {each.name} with {counted(each.parts, 'part')} to do"
+        mutation = f"KILL MUTATION WHERE mutation_id = {quote.string(each.name)}"
+        raise _runs(entry, how, "it is done", mutation)
+
+
+def _runs(entry: JournalEntry, how: str, end: str, kill: str) -> RevisionError:
+    return RevisionError(
+        f"Statement {entry.position} of {entry.revision} still runs on the server, {how}. Nothing "
+        "was recorded.",
+        hint=f"Wait until {end}, then run: budeval-migrate up. To stop it: {kill}.",
+        revision=entry.revision,
+        statement=entry.position,
+    )
 
 
 def _recorded(state: LedgerState, answer: RepairAnswer) -> Recorded:

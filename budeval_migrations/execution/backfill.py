@@ -36,7 +36,7 @@ from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Name, effect
-from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, filled
 
 _PREFIX = "budeval_backfill_"
 _TRIES = 5
@@ -165,10 +165,9 @@ class Backfiller:
 
     def _take_up(self, work: _Work, known: tuple[JournalEntry, ...]) -> None:
         """Go on after the last chunk that was filled."""
-        filled = [(e, json.loads(e.note)) for e in known]
-        filled = [(e, state) for e, state in filled if "staging" in state]
-        work.rows = sum(int(state["rows"]) for _, state in filled)
-        for entry, state in filled[-1:]:
+        done = filled(known)
+        work.rows = sum(int(state["rows"]) for _, state in done)
+        for entry, state in done[-1:]:
             self._move(work, state, before=entry)
             work.done = int(state["chunk"]) + 1
             self._report(work)

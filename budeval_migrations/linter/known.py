@@ -249,7 +249,8 @@ def applied(table: Table, clause: Clause, maker: Maker) -> Table:
         was = columns or {}  # IF NOT EXISTS may find it there
         new = [column for column in nested(declared) if column.name not in was]
         added = {**dict.fromkeys((column.name for column in new), maker), **added}
-        columns = columns and {**columns, **{column.name: column for column in new}}
+        found = {**was, **{column.name: column for column in new}}
+        columns = None if columns is None else found
     elif declared is not None and columns and declared.name in columns:
         old = columns[declared.name]
         columns[declared.name] = replace(

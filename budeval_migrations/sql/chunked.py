@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
-
-_VALUES = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
-
+from budeval_migrations.sql.reader import NAMES, OPERANDS, Lexeme, Reader, lexemes
 
 _BEFORE_VALUE = ("SELECT", "DISTINCT")
 
 
 def joins(select: str) -> bool:
     """Return whether a SELECT reads several tables side by side."""
-    words = [lexeme.word for lexeme in lexemes(select)]
-    return "JOIN" in words or _has_comma_join(lexemes(select), select)
+    found = lexemes(select)
+    return any(each.word == "JOIN" for each in found) or _has_comma_join(found, select)
 
 
 def shadowed(select: str, by: str) -> str:
@@ -25,23 +21,25 @@ def shadowed(select: str, by: str) -> str:
     A WHERE takes it for what the SELECT calls so, and not for the column of the table:
     https://clickhouse.com/docs/sql-reference/syntax#notes-on-usage
     """
-    asked = {_name(by, each) for each in lexemes(by) if each.kind in NAMES}
-    found = lexemes(select)
-    for at, each in enumerate(found[1:-1], start=1):
-        if each.kind in NAMES and _name(select, each) in asked and _is_alias(select, found, at):
-            return _name(select, each)
+    key, reader = Reader(by), Reader(select)
+    asked = {key.identifier(each) for each in key.rest if each.kind in NAMES}
+    for at, each in enumerate(reader.rest[1:-1], start=1):
+        name = reader.identifier(each) if each.kind in NAMES else ""
+        if name in asked and _is_alias(reader, at):
+            return name
     return ""
 
 
-def _is_alias(select: str, found: Sequence[Lexeme], at: int) -> bool:
+def _is_alias(reader: Reader, at: int) -> bool:
     """Return whether a name is given to something else than the column that is called so."""
+    select, found = reader.text, reader.rest
     each, before, after = found[at], found[at - 1], found[at + 1]
     if before.word != "AS":
         ends = select[after.start : after.end] == "," or after.word == "FROM"
-        return ends and before.kind in _VALUES and before.word not in _BEFORE_VALUE
+        return ends and before.kind in OPERANDS and before.word not in _BEFORE_VALUE
     value, first = found[at - 2], found[at - 3]
     alone = first.word in _BEFORE_VALUE or select[first.start : first.end] in (",", ".")
-    return not (alone and _name(select, value) == _name(select, each))
+    return not (alone and reader.identifier(value) == reader.identifier(each))
 
 
 def _has_comma_join(found: Sequence[Lexeme], select: str) -> bool:
@@ -54,7 +52,3 @@ def _has_comma_join(found: Sequence[Lexeme], select: str) -> bool:
         elif each.depth == depth and select[each.start : each.end] == ",":
             return True
     return False
-
-
-def _name(text: str, lexeme: Lexeme) -> str:
-    return Reader(text).identifier(lexeme)

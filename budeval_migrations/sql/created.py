@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from budeval_migrations.sql.changes import Effect, Element, Kind, Name, Watch
-from budeval_migrations.sql.lexer import TokenKind
-from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, begins_query
+from budeval_migrations.sql.reader import NAMES, OPERANDS, Lexeme, Reader, begins_query
 
 _TABLE_LIKE = (("TABLE",), ("VIEW",), ("MATERIALIZED", "VIEW"), ("DICTIONARY",))
 _WATCHED = {
@@ -65,12 +64,11 @@ _BEFORE_OPERAND = frozenset(
     | {"FROM", "REGEXP", "CHECK", "ASSUME", "DEFAULT", "MATERIALIZED", "ALIAS", "USING", "SAMPLE"}
     | {"ZONE"}
 )
-_OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
 
 
 def _ends_operand(found: Sequence[Lexeme]) -> bool:
     """Tell whether what stands before EMPTY makes that a keyword, and no column of that name."""
-    return not found or (found[-1].kind in _OPERANDS and found[-1].word not in _BEFORE_OPERAND)
+    return not found or (found[-1].kind in OPERANDS and found[-1].word not in _BEFORE_OPERAND)
 
 
 def fills(kind: Kind, reader: Reader) -> bool:

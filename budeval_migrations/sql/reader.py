@@ -24,6 +24,8 @@ class Lexeme(NamedTuple):
 
 _SHORT = 1 << 14  # characters; what is remembered stays below some MB
 NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
+# What an operand can end with.
+OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
 
 
 def lexemes(text: str) -> tuple[Lexeme, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ConfigError, LedgerError, MigrationError
-from budeval_migrations.plugins import get, load
+from budeval_migrations.plugins import REMEDY, get, load
 
 GROUP = "budeval_migrations.adopters"
 
@@ -50,6 +50,6 @@ def read_applied(session: Session, tool: str) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in found):
         raise ConfigError(
             f"The adopter {tool} ({point.value}) returned no list of revision ids.",
-            hint="Correct or uninstall the package that registers it.",
+            hint=REMEDY,
         )
     return found

@@ -21,7 +21,7 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.failures import BEHIND, NO_QUORUM
 from budeval_migrations.clickhouse.fenced_insert import insert_fenced
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
-from budeval_migrations.clickhouse.transports.base import Row
+from budeval_migrations.clickhouse.transports.base import Row, taken_over
 from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Direction
@@ -100,10 +100,7 @@ def append_fenced(
     while True:
         try:
             if not insert_fenced(session, table, rows, types, fence, settings=settings):
-                raise LockLost(
-                    "Another runner has taken the lock over. Nothing more was sent.",
-                    hint="Look with: budeval-migrate status. Then run the upgrade again.",
-                )
+                raise taken_over()
             return
         except ConnectionFailed as error:
             if not error.details.get("sent") or session.embedded:

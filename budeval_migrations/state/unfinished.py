@@ -109,12 +109,17 @@ class Recorded:
     @property
     def filled(self) -> JournalEntry | None:
         """The last entry of a chunk of it that was filled; None where none was."""
-        return next((e for e in reversed(self.chunks) if "staging" in json.loads(e.note)), None)
+        return next((entry for entry, _ in reversed(filled(self.chunks))), None)
 
     @property
     def doubtful(self) -> bool:
         """True when it may or may not have taken effect."""
         return self.last.event in (JournalEvent.INTENT, JournalEvent.DOUBTFUL)
+
+
+def filled(chunks: Iterable[JournalEntry]) -> list[tuple[JournalEntry, dict[str, Any]]]:
+    """Return the entries of chunks that were filled, each with its state."""
+    return [(e, state) for e in chunks if "staging" in (state := json.loads(e.note))]
 
 
 # How the note begins where a person said what became of a statement.

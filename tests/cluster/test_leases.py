@@ -20,7 +20,7 @@ import pytest
 from budeval_migrations.clickhouse.cluster.ddl_queue import ensure_database
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fenced_insert import insert_fenced
-from budeval_migrations.errors import ConnectionFailed, EngineError, LockError
+from budeval_migrations.errors import ConnectionFailed, EngineError, LockError, LockLost
 from budeval_migrations.settings import Settings
 from budeval_migrations.state import schema
 from budeval_migrations.state.ledger import Ledger
@@ -496,6 +496,10 @@ def test_nothing_is_written_under_a_claim_that_is_gone(kept: Kept) -> None:
     types = {column.name: column.type for column in schema.LEDGER_COLUMNS}
 
     assert insert_fenced(kept.session, schema.LEDGER, [row], types, fence) is False
+    with pytest.raises(LockLost, match="Another runner has taken the lock over"):
+        kept.session.execute(
+            "CREATE TABLE late (a UInt8) ENGINE = Log", check=lambda: None, fence=fence
+        )
     assert ensured.read_state().rows == ()
 
 

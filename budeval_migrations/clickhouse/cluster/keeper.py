@@ -16,6 +16,7 @@ from budeval_migrations.clickhouse.failures import (
     INVALID_STATE,
     KEEPER_EXCEPTION,
     NO_ZOOKEEPER,
+    is_without_node,
 )
 from budeval_migrations.clickhouse.transports.base import Row
 from budeval_migrations.errors import EngineError
@@ -91,7 +92,7 @@ def read_children(session: Session, path: str, columns: str = "name", where: str
             f"SELECT {columns} FROM system.zookeeper WHERE path = {quote.string(path)}{also}",
         )
     except EngineError as error:
-        if is_missing(error):
+        if is_without_node(error):
             return []
         raise
 
@@ -116,15 +117,10 @@ def replicas(session: Session, path: str) -> list[Replica]:
     return found
 
 
-def is_missing(error: EngineError) -> bool:
-    """Return whether an error says that Keeper has no such path."""
-    return error.code == KEEPER_EXCEPTION and "No node" in error.message
-
-
 def is_away(error: EngineError) -> bool:
     """Return whether an error says that the server has no Keeper now."""
     if error.code == KEEPER_EXCEPTION:
-        return not is_missing(error) and "Node exists" not in error.message
+        return not is_without_node(error) and "Node exists" not in error.message
     # A replica that opens a new session lets go of who waits for its queue.
     letting_go = error.code == ABORTED and "Shutdown is called" in error.message
     return letting_go or error.code in (NO_ZOOKEEPER, INVALID_STATE)

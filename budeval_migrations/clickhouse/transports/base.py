@@ -93,10 +93,15 @@ def hold(rows: list[Row]) -> None:
 
     """
     if not int(rows[0][0]):
-        raise LockLost(
-            "Another runner has taken the lock over. Nothing more was sent.",
-            hint="Look with: budeval-migrate status. Then run the upgrade again.",
-        )
+        raise taken_over()
+
+
+def taken_over() -> LockLost:
+    """Return the error where a fence does not hold."""
+    return LockLost(
+        "Another runner has taken the lock over. Nothing more was sent.",
+        hint="Look with: budeval-migrate status. Then run the upgrade again.",
+    )
 
 
 @dataclass

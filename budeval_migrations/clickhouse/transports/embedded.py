@@ -14,7 +14,6 @@ from budeval_migrations.clickhouse.transports.base import (
     Counts,
     Row,
     Settings,
-    hold,
     insert_text,
     rows_of,
 )
@@ -53,9 +52,7 @@ class EmbeddedTransport:
         fence: str = "",
         patient: bool = False,
     ) -> Counts:
-        """Run a statement; chDB takes no ``query_id``."""
-        if fence:
-            hold(self.query(f"SELECT {fence}"))
+        """Run a statement; chDB takes no ``query_id``, and its lock has no fence."""
         if check is not None:
             check()
         with self._holding(settings):

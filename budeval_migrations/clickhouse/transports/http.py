@@ -20,6 +20,7 @@ from budeval_migrations.clickhouse.failures import (
     SESSION_IS_LOCKED,
     SESSION_NOT_FOUND,
     connection_error,
+    is_without_node,
     server_error,
 )
 from budeval_migrations.clickhouse.transports.base import (
@@ -31,6 +32,7 @@ from budeval_migrations.clickhouse.transports.base import (
     Settings,
     hold,
     insert_text,
+    taken_over,
 )
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError
 
@@ -159,6 +161,8 @@ class HttpTransport:
         except EngineError as error:
             if not fence or error.code not in KEEPER_IS_GONE:
                 raise
+            if is_without_node(error):
+                raise taken_over() from error  # 18.16 of a claim that is not in Keeper any more
             self.query("SELECT 1", session)  # as long as the lease lasts, it is ours
         return {**session, "session_check": "1"} if session else {}
 
