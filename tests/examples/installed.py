@@ -29,6 +29,14 @@ def install(example: Path, package: Path, site: Path) -> Path:
     return site
 
 
+def edited(site: Path, directory: Path, file: str, old: str, new: str) -> Path:
+    """Copy a directory with one package, and replace a text in one of its files."""
+    changed = shutil.copytree(site, directory)
+    [path] = changed.rglob(file)
+    path.write_text(path.read_text().replace(old, new))
+    return changed
+
+
 def double(site: Path, directory: Path, name: str, other: str) -> Path:
     """Copy a directory with one package, and register the same there by another."""
     changed = shutil.copytree(site, directory)

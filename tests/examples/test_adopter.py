@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,6 @@ README = (EXAMPLE / "README.md").read_text("utf-8")
 CREATE = "CREATE TABLE {} (id UInt64) ENGINE = MergeTree ORDER BY id"
 NAMES = {"001_orders": "orders", "002_items": "items", "003_totals": "totals"}
 APPLIED = "SELECT version, operation FROM schema_migrations ORDER BY sequence"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example, installed beside the environment."""
-    return installed.install(
-        EXAMPLE, tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
-    )
 
 
 @pytest.fixture
@@ -131,9 +122,7 @@ def test_what_the_script_left_undone_is_refused(
 def test_an_adopter_that_is_wrong_records_nothing(
     project: Project, site: Path, tmp_path: Path, old: str, new: str, said: str
 ) -> None:
-    changed = shutil.copytree(site, tmp_path / "site")
-    [path] = changed.rglob("shop_adopters.py")
-    path.write_text(path.read_text().replace(old, new))
+    changed = installed.edited(site, tmp_path / "site", "shop_adopters.py", old, new)
 
     done = installed.run(project, changed, "adopt", "--from", "shop")
 

@@ -17,14 +17,6 @@ README = (EXAMPLE / "README.md").read_text("utf-8")
 INSTALL, LIST, LINT = re.findall(r"^```sh\n(.*?)^```", README, re.M | re.S)[0].splitlines()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example, installed beside the environment."""
-    return installed.install(
-        EXAMPLE, tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
-    )
-
-
 def lint(project: Project, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return installed.run(project, site, "lint", *words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,6 @@ README = (EXAMPLE / "README.md").read_text("utf-8")
     r"^```console\n\$ budeval-migrate (.*?)\n(.*?)^```", README, re.M | re.S
 )
 NAME = "002_hide_deleted_orders"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example, installed beside the environment."""
-    return installed.install(
-        EXAMPLE, tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
-    )
 
 
 @pytest.fixture
@@ -101,9 +92,7 @@ def test_a_call_that_is_wrong_is_refused_before_anything_runs(
 def test_a_recipe_that_cannot_be_used_is_named(
     project: Project, site: Path, tmp_path: Path, file: str, old: str, new: str, said: str
 ) -> None:
-    changed = shutil.copytree(site, tmp_path / "site")
-    [path] = changed.rglob(file)
-    path.write_text(path.read_text().replace(old, new))
+    changed = installed.edited(site, tmp_path / "site", file, old, new)
 
     done = installed.run(project, changed, "up")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ EXAMPLE = installed.EXAMPLES / "transport"
 README = (EXAMPLE / "README.md").read_text("utf-8")
 CREATE = "CREATE TABLE t (a UInt64)\nENGINE = MergeTree ORDER BY a"
 ADD = "ALTER TABLE t ADD COLUMN b String"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example, installed beside the environment."""
-    return installed.install(
-        EXAMPLE, tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
-    )
 
 
 @pytest.fixture
@@ -83,9 +74,7 @@ def test_a_scheme_that_is_misspelt_is_named(project: Project, site: Path) -> Non
 def test_a_transport_that_cannot_be_used_is_named(
     project: Project, site: Path, tmp_path: Path, old: str, new: str, said: str
 ) -> None:
-    changed = shutil.copytree(site, tmp_path / "site")
-    [path] = changed.rglob("entry_points.txt")
-    path.write_text(path.read_text().replace(old, new))
+    changed = installed.edited(site, tmp_path / "site", "entry_points.txt", old, new)
 
     done = installed.run(project, changed, "up")
 
