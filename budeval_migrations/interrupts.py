@@ -198,11 +198,10 @@ class Interrupts:
             self._asked = None
             raise Interrupted(number, hurried=self.hurried)
         self._asked = number
-        if self.doing:
-            # The handler may have come in the middle of a write, which cannot be entered again.
-            said = f"The run ends after {self.doing}. {_AGAIN}"
-            self._teller = threading.Thread(target=self._told, args=(said, 0), daemon=True)
-            self._teller.start()
+        said = f"The run ends after {self.doing or 'a write to its own tables'}. {_AGAIN}"
+        # The handler may have come in the middle of a write, which cannot be entered again.
+        self._teller = threading.Thread(target=self._told, args=(said, 0), daemon=True)
+        self._teller.start()
 
     def _listening(self) -> AbstractContextManager[None]:
         """Listen on a thread while the main one is in chDB, if signals are ours at all."""

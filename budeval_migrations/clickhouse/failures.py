@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from budeval_migrations.errors import AccessDenied, ConnectionFailed, EngineError, MigrationError
+from budeval_migrations.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    EngineError,
+    MigrationError,
+    Unsupported,
+)
 
 SYNTAX_ERROR = 62
 UNKNOWN_FUNCTION = 46
@@ -62,6 +68,11 @@ def is_from_analysis(error: EngineError) -> bool:
     A statement of several changes may have made some of them before.
     """
     return error.code in BEFORE_RUNNING and not _UNDER_WAY.search(error.message)
+
+
+def is_away(error: EngineError) -> bool:
+    """Return whether the server did not answer: nobody did, or something in between."""
+    return isinstance(error, ConnectionFailed) or not (error.code or isinstance(error, Unsupported))
 
 
 def is_without_node(error: EngineError) -> bool:

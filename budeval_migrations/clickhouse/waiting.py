@@ -34,13 +34,18 @@ def told(shown: str, timeout: float) -> Iterator[None]:
         timer.cancel()
 
 
-def say_held(shown: str) -> None:
-    """Say that what is known cannot be written yet."""
+def say_held(shown: str, why: str) -> None:
+    """Say that what is known cannot be written yet.
+
+    Args:
+        why: What the server does instead, without its subject.
+
+    """
     _LOG.warning(
-        "%s cannot reach ClickHouse Keeper, where the lock is. What ran so far is recorded as "
-        "soon as it can.",
+        "%s %s. What ran so far is recorded as soon as it can.",
         shown,
-        extra={"event": "keeper_waiting"},
+        why,
+        extra={"event": "record_waiting"},
     )
 
 

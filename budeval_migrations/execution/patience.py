@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from budeval_migrations.errors import ConnectionFailed, EngineError
+from budeval_migrations.clickhouse.failures import is_away
+from budeval_migrations.errors import EngineError
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.state.lock.lock import Lock
 
@@ -33,9 +34,7 @@ def patiently(ask: Callable[[], _T], lock: Lock, patience: float = PATIENCE) -> 
         try:
             return ask()
         except EngineError as error:
-            # Without a code it is not the server that speaks, but something in between.
-            away = isinstance(error, ConnectionFailed) or not error.code
-            if not away or time.monotonic() >= until:
+            if not is_away(error) or time.monotonic() >= until:
                 raise
         lock.check()
         interrupts.sleep(_POLL)

@@ -188,17 +188,8 @@ class Runner:
         with interrupts.window():
             lock.acquire()
         try:
-            position = self._position(request, self._ledger.read_state(thorough=True))
-            if self._session.topology.hosts and not position.state.unfinished_runs:
-                check_sync(self._session, self._hosts, request.source.reaches, self._emit)
-            if position.state != before.state:
-                wanted = {step.revision for step in steps}
-                steps = self._decide(request, position)
-                others = wanted - {step.revision for step in steps}
-                if others:
-                    were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
-                    self._emit(Notice(f"{were} done by another runner."))
-                self._preflight(steps)
+            with interrupts.window():
+                position, steps = self._look_again(request, before, steps)
             lock.check()
             self._ledger.ensure(position.state)
             if needs_adoption(position.state):
@@ -231,6 +222,23 @@ class Runner:
             return position, failure
         finally:
             lock.release()
+
+    def _look_again(
+        self, request: Request, before: Position, steps: Sequence[Step]
+    ) -> tuple[Position, Sequence[Step]]:
+        """Return what there is to do now that nobody else can change it."""
+        position = self._position(request, self._ledger.read_state(thorough=True))
+        if self._session.topology.hosts and not position.state.unfinished_runs:
+            check_sync(self._session, self._hosts, request.source.reaches, self._emit)
+        if position.state != before.state:
+            wanted = {step.revision for step in steps}
+            steps = self._decide(request, position)
+            others = wanted - {step.revision for step in steps}
+            if others:
+                were = "1 revision was" if len(others) == 1 else f"{len(others)} revisions were"
+                self._emit(Notice(f"{were} done by another runner."))
+            self._preflight(steps)
+        return position, steps
 
     def _jobs(self) -> int:
         """Return how many statements may run at the same time."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -18,11 +17,11 @@ from typing import Any
 from budeval_migrations.clickhouse import waiting
 from budeval_migrations.clickhouse.cluster import keeper
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.clickhouse.failures import BEHIND, NO_QUORUM
+from budeval_migrations.clickhouse.failures import BEHIND, NO_QUORUM, is_away, is_passing
 from budeval_migrations.clickhouse.fenced_insert import insert_fenced
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
 from budeval_migrations.clickhouse.transports.base import Row, taken_over
-from budeval_migrations.errors import ConnectionFailed, EngineError, LedgerError, LockLost
+from budeval_migrations.errors import EngineError, LedgerError, LockLost
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
@@ -76,9 +75,11 @@ def append_fenced(
 ) -> None:
     """Append rows to a table of ours, as long as a condition holds.
 
-    Where the connection breaks, it is looked whether they arrived. Should they
-    arrive late and twice, a reader takes equal rows for one. While Keeper, which the
-    condition needs, is away, they are held, for ``lock_timeout`` seconds at most.
+    They may be the only trace of what has taken effect, so they are held while the server
+    is away, refuses for a moment, or something in between answers for it. Where they may
+    have been sent, it is looked whether they arrived. Should they arrive late and twice, a
+    reader takes equal rows for one. While Keeper, which the condition needs, is away, they
+    are held for ``lock_timeout`` seconds at most.
 
     Args:
         rows: With ``run_id`` and ``sequence``, by which they are known again.
@@ -86,8 +87,8 @@ def append_fenced(
     Raises:
         LockLost: The condition does not hold, or nobody can tell since Keeper is away;
             nothing was appended.
-        ConnectionFailed: The server did not come back in half a minute.
-        EngineError: A majority of the cluster did not get the rows in that time.
+        EngineError: The server refuses the rows; or it, or a majority of the cluster, did
+            not take them in half a minute.
 
     """
     types = {column.name: column.type for column in columns}
@@ -96,27 +97,30 @@ def append_fenced(
         # The same rows sent twice are one block, and no other rows are the same block.
         settings["insert_deduplication_token"] = f"{rows[0]['run_id']} {rows[0]['sequence']}"
     until = time.monotonic() + _PATIENCE
-    keeper_wait = _KeeperWait(session, fence)
+    keeper_wait, told = _KeeperWait(session, fence), False
     while True:
         try:
             if not insert_fenced(session, table, rows, types, fence, settings=settings):
                 raise taken_over()
             return
-        except ConnectionFailed as error:
-            if not error.details.get("sent") or session.embedded:
-                raise
-            if _arrived(session, table, rows[-1], until, error):
-                return
         except EngineError as error:
             if keeper_wait.is_for(error):
                 continue  # the condition was not told, so that nothing was appended
-            if error.code not in _PENDING or not session.topology.hosts:
+            away = is_away(error) and not session.embedded
+            pending = bool(session.topology.hosts) and error.code in _PENDING
+            if not (away or pending or is_passing(error)):
                 raise
             if time.monotonic() >= until:
-                raise quorum.no_majority(session, error) from error
-            if _arrived(session, table, rows[-1], until, error):
+                if pending:
+                    raise quorum.no_majority(session, error) from error
+                raise
+            if not told:
+                waiting.say_held(session.shown, "does not take what is to be recorded")
+                told = True
+            if (away or pending) and _arrived(session, table, rows[-1], until, error):
                 return
-            interrupts.sleep(_POLL)
+            if not away:
+                interrupts.sleep(_POLL)
 
 
 class _KeeperWait:
@@ -145,7 +149,9 @@ class _KeeperWait:
                 "effect.",
             ) from error
         if not self._told:
-            waiting.say_held(self._session.shown)
+            waiting.say_held(
+                self._session.shown, "cannot reach ClickHouse Keeper, where the lock is"
+            )
         self._told = True
         interrupts.sleep(_POLL)
         return True
@@ -157,13 +163,16 @@ def _arrived(
     """Return whether a row is there, as soon as the server answers."""
     while time.monotonic() < until:
         interrupts.sleep(_POLL)
-        with suppress(ConnectionFailed):
+        try:
             [[count]] = quorum.read(
                 session,
                 f"SELECT count() FROM {table} WHERE run_id = {quote.string(row['run_id'])} "
                 f"AND sequence = {int(row['sequence'])}",
             )
             return int(count) > 0
+        except EngineError as error:
+            if not is_away(error):
+                raise
     raise broken
 
 

@@ -17,6 +17,7 @@ import pytest
 from tests.cli.shell import Shell, failed_in_alembic, one_object, refused
 from tests.faults.processes import works_on
 from tests.support.project import REPOSITORY, Project
+from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.waiting import wait_until
 
 SLOW = "SELECT sum(sleepEachRow(0.2)) FROM numbers(80) SETTINGS max_block_size = 1"
@@ -187,6 +188,35 @@ def test_a_wait_for_the_lock_ends_within_a_second(shell: Shell, number: signal.S
         second.kill()
         first.communicate()
     assert second.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_read_under_the_lock_ends_at_once_and_the_lock_is_given_back(
+    shell: Shell, number: signal.Signals
+) -> None:
+    shell.write(1)
+    shell.ok("up")
+    shell.project.write_revision("002_step", "001_step", ["SELECT 1"])
+    with RecordingProxy(shell.server.http_port) as proxy:
+        # The rows of the ledger are read before the lock, and again under it.
+        proxy.add(Fault(How.LATE, "SELECT 'ledger', [version"))
+        held = proxy.add(Fault(How.HELD, "SELECT 'ledger', [version"))
+        url = shell.url().replace(f":{shell.server.http_port}/", f":{proxy.port}/")
+        shell.project.configure(url=url, database=shell.database, read_timeout="60")
+        process = shell.project.start("budeval_migrations", "up")
+        try:
+            assert held.answered.wait(30), proxy.queries
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=20)
+        finally:
+            held.release()
+            process.kill()
+    assert process.returncode == 128 + number, stderr
+    assert "Done: nothing. Not done: 002_step." in stderr, stderr
+    locks = "SELECT argMax(event, at) FROM schema_migrations_lock GROUP BY generation"
+    assert set(shell.rows(locks)) == {"release"}
+    shell.project.configure(url=shell.url(), database=shell.database)
+    assert "applied 002_step" in shell.ok("up").output
 
 
 def test_output_may_be_cut_off_without_a_traceback(shell: Shell) -> None:

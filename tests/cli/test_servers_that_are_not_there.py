@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import quote
@@ -63,6 +64,64 @@ def test_a_server_that_never_answers_is_told_of_and_given_up(
     all_of(partial(check, *command) for command in commands)
     for command in (("upgrade", "head"), ("current",)):
         failed_in_alembic(project.run(*command), "has not answered for 4 s", hint="read_timeout")
+
+
+_HEAD = b"HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n"
+# The beginning of an answer, and what comes after it for ever.
+DRIPS = {
+    "head": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "body": (_HEAD + b"Content-Length: 1000000\r\n\r\n", b" "),
+    "chunks": (_HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "greeting": (b"\x00\xff\xff\x7f", b"x"),  # of the native protocol: a name of 2 MB
+}
+
+
+@pytest.fixture
+def dripping(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The port of a server whose answer comes byte by byte, and never ends."""
+    begin, rest = DRIPS[request.param]
+    over = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            client.recv(1 << 16)
+            client.sendall(begin)
+            while not over.wait(0.2):
+                client.sendall(rest)
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],)).start()
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        accepting = threading.Thread(target=accept, args=(listener,))
+        accepting.start()
+        yield listener.getsockname()[1]
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "dripping"),
+    [
+        *((dialect, part) for dialect in DIALECTS[::2] for part in ("head", "body", "chunks")),
+        (DIALECTS[1], "greeting"),
+    ],
+    indirect=["dripping"],
+)
+def test_a_server_that_answers_byte_by_byte_is_given_up_in_time(
+    project: Project, dripping: int, dialect: str
+) -> None:
+    project.write_chain(1)
+    project.configure(url=f"{dialect}://me@127.0.0.1:{dripping}/mine", read_timeout="2")
+
+    def check(*command: str) -> None:
+        done = project.cli("--json", *command)
+        refused(done, 8, f"127.0.0.1:{dripping}/mine", error="ConnectionFailed")
+
+    all_of(partial(check, command) for command in ("up", "status", "plan"))
 
 
 def test_a_native_port_that_never_answers_is_given_up(project: Project, mute: int) -> None:

@@ -21,6 +21,7 @@ from tests.support.servers import ChdbFront
 _IT = "/* 'it' */"  # not to the letter wherever the statement is only spoken about
 _THROWS = f"INSERT INTO c {_IT} SELECT number + throwIf(number = 1) FROM numbers(3)"
 _ROWS = f"INSERT INTO c {_IT} VALUES (1), (2), (3)"
+_OUTCOME = '"event": "applied'
 
 
 def _status(status: bytes) -> Callable[[bytes], bytes]:
@@ -206,3 +207,28 @@ def test_a_statement_that_ran_and_is_answered_with_a_passing_error_runs_once(
     assert place.up(sql) is None
     assert place.rows("SELECT * FROM a") == (["2"] if "EXCHANGE" in sql else ["1\t0"])
     assert place.ledger() == ["001_c\t1\t0", "002_it\t1\t0"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(lambda: Fault(How.BALANCER_ALONE, _OUTCOME, 3, status=429), id="429"),
+        pytest.param(lambda: Fault(How.BALANCER_ALONE, _OUTCOME, 3, status=403), id="403"),
+        pytest.param(lambda: Fault(How.BALANCER, _OUTCOME, status=429), id="429, and it ran"),
+        pytest.param(
+            lambda: Fault(How.REWRITTEN, _OUTCOME, rewrite=_exception(202, "Too many queries.")),
+            id="too many queries",
+        ),
+        pytest.param(lambda: Fault(How.SWALLOWED, _OUTCOME, refuse=1.5), id="nobody there"),
+    ],
+)
+def test_an_outcome_is_held_until_it_can_be_written(
+    place: Place, fault: Callable[[], Fault]
+) -> None:
+    asked = place.proxy.add(fault())
+    assert place.up(_ROWS) is None
+    assert asked.arrived.is_set()
+    assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]
+    assert place.ledger() == ["001_c\t1\t0", "002_it\t1\t0"]
+    events = "SELECT DISTINCT event, note FROM schema_migrations_journal WHERE revision = '002_it'"
+    assert place.rows(f"{events} ORDER BY sequence") == ["intent\t", "applied\t"]

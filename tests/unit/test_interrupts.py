@@ -41,6 +41,15 @@ def test_a_signal_is_told_by_another_thread_than_the_one_that_it_came_to() -> No
     ]
 
 
+def test_before_the_first_statement_a_signal_is_told_of_too() -> None:
+    told: list[str] = []
+    with pytest.raises(Interrupted), interrupts.heard(lambda sentence, _: told.append(sentence)):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert told == [
+        "The run ends after a write to its own tables. A second interrupt stops the waiting."
+    ]
+
+
 def test_a_second_signal_is_heard_at_once() -> None:
     with pytest.raises(Interrupted) as stopped, interrupts.heard(lambda *_: None):
         os.kill(os.getpid(), signal.SIGINT)

@@ -10,8 +10,11 @@ nobody hears from is asked now and then, since a statement is waited for as long
 from __future__ import annotations
 
 import http.client
+import io
 import socket
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -43,8 +46,39 @@ class _Lines:
         return getattr(self._file, name)
 
 
+class _Timed(io.RawIOBase):
+    """What comes in through a socket, all of it within the socket's time-out."""
+
+    def __init__(self, incoming: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
+        self._incoming, self._socket, self._seconds = incoming, sock, seconds
+        self._end = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._incoming.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            with suppress(OSError):
+                self._socket.settimeout(self._seconds)
+            self._incoming.close()
+        super().close()
+
+
 class Response(http.client.HTTPResponse):
-    """An answer whose head is whole."""
+    """An answer whose head is whole, and that comes within the time-out of its socket."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        seconds, file = sock.gettimeout(), self.fp
+        if seconds is not None and isinstance(file, io.BufferedReader):
+            self.fp = io.BufferedReader(_Timed(file.detach(), sock, seconds))
 
     def begin(self) -> None:
         """Read the head.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from budeval_migrations.clickhouse.failures import connection_error, server_error
@@ -99,15 +102,23 @@ class NativeTransport:
         """Connect if need be, and let what comes wait for so long."""
         connection = self._client.connection
         if not connection.connected:
-            self._guard(lambda: _shake_hands(connection, self._context.reading))
+            most = min(connection.connect_timeout, self._context.reading)
+            self._guard(lambda: _shake_hands(connection, most), most)
         connection.socket.settimeout(timeout)
 
     def _guard(self, call: Callable[[], Any], timeout: float | None = None) -> Any:
+        """Make a call and translate its errors.
+
+        Args:
+            timeout: Seconds that it may take; None for no limit.
+
+        """
         from clickhouse_driver.errors import Error, NetworkError, ServerException
         from clickhouse_driver.errors import SocketTimeoutError as SocketTimeout
 
         try:
-            return call()
+            with _limited(self._client.connection, timeout):
+                return call()
         except (NetworkError, SocketTimeout, EOFError, OSError) as error:
             shown, redact = self._context.shown, self._context.redact
             raise connection_error(error, shown, redact, timeout) from error
@@ -152,21 +163,50 @@ def _has_inline_data(sql: str) -> bool:
     return classify(sql).inline_data
 
 
+@contextmanager
+def _limited(connection: Any, seconds: float | None) -> Iterator[None]:
+    """Break the connection where the body takes longer; the driver limits each part of an answer.
+
+    Raises:
+        TimeoutError: It did.
+
+    """
+    if seconds is None:
+        yield
+        return
+    late = threading.Event()
+
+    def hang_up() -> None:
+        late.set()
+        with suppress(OSError, AttributeError):
+            connection.socket.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if late.is_set():
+            raise TimeoutError("timed out") from error
+        raise
+    finally:
+        timer.cancel()
+
+
 def _shake_hands(connection: Any, most: float) -> None:
     """Connect; a port that does not speak the protocol shall not be waited for long.
 
     clickhouse-driver waits for the greeting as long as for a statement (300 s).
 
     Args:
-        most: Seconds that it may take, where the driver would allow more.
+        most: Seconds that it may take.
 
     """
     from budeval_migrations.clickhouse.transports.http_client import KEEPALIVE
 
     patience = connection.send_receive_timeout
-    connection.send_receive_timeout = connection.connect_timeout = min(
-        connection.connect_timeout, most
-    )
+    connection.send_receive_timeout = connection.connect_timeout = most
     try:
         connection.connect()
         for level, option, value in KEEPALIVE:

@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 
-from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost
+from budeval_migrations.errors import ConnectionFailed, EngineError, LockLost, Unsupported
 from budeval_migrations.model import Direction
 from budeval_migrations.state import journal, schema
 from budeval_migrations.state.journal import Journal, append_fenced
@@ -170,18 +170,54 @@ def test_a_server_that_stays_away_is_given_up_after_half_a_minute(world: World) 
     assert sum(world.slept) == 30.0
 
 
-def test_a_server_that_could_not_be_reached_is_not_asked_again(world: World) -> None:
-    never = ConnectionFailed("refused", sent=False)
-    world.inserts = [never]
-    with pytest.raises(ConnectionFailed) as caught:
+@pytest.mark.parametrize(
+    "away",
+    [
+        ConnectionFailed("refused", sent=False),
+        ConnectionFailed("no word of that"),
+        EngineError("the proxy answered HTTP 429, and not as ClickHouse does"),
+    ],
+    ids=["unreachable", "unsaid", "gateway"],
+)
+def test_rows_are_held_while_the_server_cannot_be_reached(
+    world: World, away: EngineError, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.inserts, world.counts = [away, away, True], [away, 0]
+    with caplog.at_level(logging.WARNING, "budeval_migrations"):
         world.append()
-    assert caught.value is never
 
-    unsaid = ConnectionFailed("no word of that")
-    world.inserts = [unsaid]
-    with pytest.raises(ConnectionFailed) as caught:
+    assert [record.getMessage() for record in caplog.records] == [
+        "the server does not take what is to be recorded. What ran so far is recorded as soon as "
+        "it can."
+    ]
+    assert (len(world.asked), len(world.looks)) == (3, 3)
+    assert world.slept == [0.25, 0.25, 0.25]
+
+
+def test_rows_are_held_while_the_server_refuses_them_for_a_moment(world: World) -> None:
+    world.inserts = [EngineError("Too many simultaneous queries", code=202), True]
+    world.append()
+
+    assert (len(world.asked), world.looks, world.slept) == (2, [], [0.25])
+
+
+def test_a_refusal_that_does_not_pass_is_raised_after_half_a_minute(world: World) -> None:
+    busy = EngineError("Too many simultaneous queries", code=202)
+    world.inserts = [busy]
+    with pytest.raises(EngineError) as caught:
         world.append()
-    assert caught.value is unsaid
+
+    assert (caught.value, caught.value.__cause__) == (busy, None)
+    assert sum(world.slept) == 30.0
+
+
+def test_what_was_not_sent_for_a_reason_of_ours_is_not_tried_again(world: World) -> None:
+    ours = Unsupported("This setting cannot be sent.")
+    world.inserts = [ours]
+    with pytest.raises(EngineError) as caught:
+        world.append()
+
+    assert caught.value is ours
     assert (world.looks, world.slept) == ([], [])
 
 
