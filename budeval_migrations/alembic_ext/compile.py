@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection, Dialect
 
 from budeval_migrations.alembic_ext import directives as _registered  # noqa: F401  adds to op
 from budeval_migrations.alembic_ext.impl import SINK
+from budeval_migrations.alembic_ext.live import led_to
 from budeval_migrations.alembic_ext.source_map import Locate, SourceMap
 from budeval_migrations.errors import MigrationError, RevisionCompileError, StatementSyntaxError
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
@@ -245,8 +246,9 @@ def run_live(
 
     """
     sink = RevisionSink(script.path, SourceMap(script.path), emit, lambda: connection)
-    with ONE_AT_A_TIME, _python_errors(script, direction, redact):
-        _call(script, direction, _make_context(connection.dialect, connection), sink)
+    context = _make_context(connection.dialect, connection)
+    with ONE_AT_A_TIME, _python_errors(script, direction, redact), led_to(sink, connection.engine):
+        _call(script, direction, context, sink)
 
 
 def has_downgrade(script: Script) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from budeval_migrations.clickhouse.failures import BEFORE_RUNNING
 from budeval_migrations.counting import counted
@@ -47,11 +47,13 @@ class Progress:
         known: What earlier runs have found out, by position.
         refused: The statements that the server refused and a dynamic revision went on after.
         fatal: What no revision may go on after, although its Python may have caught it.
+        before_ms: Milliseconds that the attempts before it took.
 
     """
 
     step: Step
     total: int | None
+    before_ms: int = 0
     applied: int = 0
     position: int = 0
     current: Statement | None = None
@@ -75,11 +77,6 @@ class Progress:
         return self.total is not None or position <= self.position
 
     @property
-    def _before_ms(self) -> int:
-        """Milliseconds that the statements took which earlier runs have applied."""
-        return sum(k.last.elapsed_ms for k in self.known.values() if k.applied)
-
-    @property
     def elapsed_ms(self) -> int:
         """Milliseconds since this attempt began."""
         return int((time.monotonic() - self._began) * 1000)
@@ -93,7 +90,7 @@ class Progress:
             version=step.revision,
             checksum=step.checksum,
             executed_at=self.began_at,
-            execution_time_ms=self.elapsed_ms + (0 if failure else self._before_ms),
+            execution_time_ms=self.elapsed_ms + (0 if failure else self.before_ms),
             success=failure is None,
             error_message=failure.summary if failure else None,
             operation=step.operation,
@@ -128,8 +125,15 @@ class Progress:
         found: list[LedgerRow] = []
         for run_id, statements in runs.items():
             entries = [e for r in statements for e in (r.intent, r.last, *r.chunks) if e]
-            times = sorted(e.at for e in entries if e.at is not None and e.run_id == run_id)
-            began, ended = (times[0], times[-1]) if times else (self.began_at, self.began_at)
+            times = [e.at for e in entries if e.at is not None and e.run_id == run_id]
+            # The server went on after the kill.
+            times += [
+                r.intent.at + timedelta(milliseconds=r.last.elapsed_ms)
+                for r in statements
+                if r.intent is not None and r.intent.at is not None
+            ]
+            began = min(times, default=self.began_at)
+            ended = max(times, default=self.began_at)
             found.append(
                 LedgerRow(
                     version=step.revision,

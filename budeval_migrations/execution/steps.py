@@ -63,7 +63,7 @@ class Steps:
         self._emit(
             RevisionStarted(step.revision, step.operation.value, step.parents, step.doc, total)
         )
-        return Progress(step, total)
+        return Progress(step, total, self._run.state.spent_ms(*step.key))
 
     def take_up(self, progress: Progress, statements: Sequence[Task]) -> None:
         """Find out what earlier runs did of a step.
@@ -89,6 +89,7 @@ class Steps:
         finally:
             for row in progress.rows_of_the_killed(self._sequence, self._run.state.rows):
                 self._sequence += 1
+                progress.before_ms += row.execution_time_ms
                 self._recorder.finish(Attempt(row, ours=False))
         check_resumable(
             progress.step, UnfinishedRun(*progress.step.key, progress.known), tasks.values()

@@ -80,6 +80,18 @@ class LedgerState:
         """Return the sequence of the last good row of a revision; 0 for none."""
         return max((row.sequence for row in self._good.get(revision, ())), default=0)
 
+    def spent_ms(self, revision: str, direction: Direction) -> int:
+        """Return the milliseconds that the attempts took since a revision's last good row."""
+        since = self.since(revision)
+        return sum(
+            row.execution_time_ms
+            for row in self.rows
+            if row.version == revision
+            and row.direction is direction
+            and row.sequence > since
+            and not (row.success or row.answers)
+        )
+
     @cached_property
     def _good(self) -> Mapping[str, list[LedgerRow]]:
         found: dict[str, list[LedgerRow]] = {}

@@ -24,6 +24,8 @@ BOOTSTRAP_VERSION = "000_migration_tracking"
 LEDGER_FORMAT = 1
 # Stands behind the event of a row of the journal, as in `intent/2`; 1 is left out.
 JOURNAL_FORMAT = 1
+# Stands so behind the event of a row of the lock; in Keeper, it is the value of `released`.
+LOCK_FORMAT = 1
 
 
 # An insert into a MergeTree is not on the disk when it is answered, unless this is asked for:

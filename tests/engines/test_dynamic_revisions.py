@@ -120,3 +120,57 @@ def test_nothing_is_sent_of_a_run_that_would_remove_the_record(stage: Stage) -> 
     with pytest.raises(RevisionError, match=r"002_it  statement 1 .* schema_migrations_journal"):
         bm.upgrade(**stage.options)
     assert bm.status(**stage.options).current == ()
+
+
+_OVER_THE_CONNECTION = """
+from sqlalchemy import text
+
+def upgrade() -> None:
+    bind = op.get_bind()
+    before = bind.execute(text("SELECT count() FROM t1")).scalar()
+    bind.exec_driver_sql("INSERT INTO t1 SELECT 1, 'a%b'")
+    bind.execute(text("INSERT INTO t1 SELECT 2, 'c%d'"))
+    with bind.engine.connect() as other:
+        other.execute(text("INSERT INTO t1 SELECT 3, 'e'"))
+    after = bind.exec_driver_sql("SELECT count() FROM t1").scalar()
+    op.execute(f"INSERT INTO t1 SELECT 4, '{before} {after}'")
+"""
+
+
+def test_what_is_sent_over_the_connection_is_recorded_as_well(stage: Stage) -> None:
+    report = _run(stage, _OVER_THE_CONNECTION)
+    assert isinstance(report, bm.Report), report
+    assert sorted(_texts(stage, "SELECT * FROM t1")) == [
+        ("1", "a%b"),
+        ("2", "c%d"),
+        ("3", "e"),
+        ("4", "0 3"),
+    ]
+    applied = _LEDGER.replace("success", "toUInt8(success)")
+    assert _texts(stage, applied) == [("002_it", "1", "0", "None", "4")]
+    assert [row[:2] for row in _texts(stage, _JOURNAL)] == [
+        (position, "applied") for position in "1234"
+    ]
+
+
+def test_a_refusal_over_the_connection_is_that_of_a_statement(stage: Stage) -> None:
+    error = _run(
+        stage, 'def upgrade():\n    op.get_bind().exec_driver_sql("INSERT INTO t1 SELECT no")\n'
+    )
+    assert isinstance(error, StatementFailed), error
+    assert (error.revision, error.index, error.code, error.line) == ("002_it", 1, 47, 10)
+
+
+def test_values_beside_the_text_are_refused_before_anything_is_sent(stage: Stage) -> None:
+    body = (
+        "import sqlalchemy as sa\n"
+        "def upgrade():\n"
+        "    insert = sa.text('INSERT INTO t1 SELECT :a, :b')\n"
+        "    op.get_bind().execute(insert, {'a': 1, 'b': 'hunter2secret'})\n"
+    )
+    error = _run(stage, body)
+    assert isinstance(error, StatementFailed), error
+    assert "The values of this statement stand beside its text" in error.message
+    assert "hunter2secret" not in error.message
+    assert error.hint == "Write op.execute(sa.text(…).bindparams(…)), or the values in the text."
+    assert stage.rows("SELECT * FROM t1") == []

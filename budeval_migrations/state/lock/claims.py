@@ -21,7 +21,15 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError, LockError, MigrationError
 from budeval_migrations.sql import quote
 from budeval_migrations.state import quorum, replication, schema
-from budeval_migrations.state.lock.lease import Claim, Holder, holder_name, is_won, lease_row
+from budeval_migrations.state.lock.lease import (
+    ODD_EVENT,
+    Claim,
+    Holder,
+    check_known,
+    holder_name,
+    is_won,
+    lease_row,
+)
 from budeval_migrations.version import __version__
 
 # Claims that stay for people to look at; older ones are dropped.
@@ -79,14 +87,15 @@ class ClaimStore:
         )
         rows = quorum.read(
             session,
-            "SELECT toUInt64(max(at)), countIf(event = 'release'), argMax(doing, at) "
+            f"SELECT toUInt64(max(at)), countIf(event = 'release'), argMax(doing, at), {ODD_EVENT} "
             f"FROM {self.table} WHERE generation = {int(newest)} GROUP BY generation",
         )
         if not claimed:
             return None  # it was dropped at this very moment
         value, since, now = claimed[0]
         owner, lease, name = _said(str(value))
-        renewed, released, doing = rows[0] if rows else (0, 0, "")
+        renewed, released, doing, odd = rows[0] if rows else (0, 0, "", "")
+        check_known(session, self.table, str(odd))
         age = int(now) - max(int(since), int(renewed))
         return Holder(
             generation=int(newest),

@@ -36,7 +36,8 @@ BEAT = 2.0
 # Generations that stay in Keeper for people to look at; older ones are deleted.
 _KEPT = 16
 _STRICT = {"keeper_map_strict_mode": "1"}
-_KNOWN = "'claim', 'renew', 'release', 'moved'"
+# SQL for an event that this package does not know; empty where it knows all.
+ODD_EVENT = "maxIf(event, event NOT IN ('claim', 'renew', 'release', 'moved'))"
 _COMPARED = {"async_insert": "0", "insert_deduplicate": "1"}
 # 26.x: supersedes insert_deduplicate, so that a profile can switch tokens off (tried).
 _NEWER_SWITCH = "deduplicate_insert"
@@ -157,7 +158,7 @@ class TokenStore:
             "argMin(holder, (event != 'claim', at, owner)), toFloat64(min(at)), "
             "countIf(event IN ('release', 'moved')) > 0, "
             "toFloat64(now64(3)) - toFloat64(max(at)) < max(lease_ms) / 1000, "
-            f"argMax(doing, at), countIf(event NOT IN ({_KNOWN})) > 0 "
+            f"argMax(doing, at), {ODD_EVENT} "
             f"FROM {self.table} WHERE generation = (SELECT max(generation) FROM {self.table}) "
             "GROUP BY generation",
         )
@@ -243,7 +244,8 @@ class KeeperStore:
             session,
             self.table,
             "SELECT generation, owner, holder, toFloat64(since), released, "
-            "toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing, released > 1 "
+            "toFloat64(now64(3)) - toFloat64(at) < lease_ms / 1000, doing, "
+            "if(released > 1, concat('released/', toString(released)), '') "
             f"FROM {self.table} ORDER BY generation DESC LIMIT 1",
         )
 
@@ -318,12 +320,7 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     if not rows:
         return None
     number, owner, name, since, released, fresh, doing, odd = rows[0]
-    if int(odd):
-        raise LockError(
-            f"The table {session.database}.{table} holds rows that this package ({__version__}) "
-            "does not know. Nothing was changed.",
-            hint="Use the newer version of budeval-migrations that wrote them.",
-        )
+    check_known(session, table, str(odd))
     return Holder(
         generation=int(number),
         owner=str(owner),
@@ -334,3 +331,29 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
         doing=str(doing),
         store=table,
     )
+
+
+def check_known(session: Session, table: str, odd: str) -> None:
+    """Refuse what a newer version of this package, or something else, has put into a lock.
+
+    Args:
+        odd: What this version does not know; empty where it knows all.
+
+    Raises:
+        LockError: It does not; ``lock_format`` is the format that it names.
+
+    """
+    _, _, number = odd.partition("/")
+    if number.isdigit():
+        raise LockError(
+            f"The lock in {session.database} has format {number}; this package ({__version__}) "
+            f"knows formats up to {schema.LOCK_FORMAT}. Nothing was changed.",
+            hint="Use the newer version of budeval-migrations that wrote it.",
+            lock_format=int(number),
+        )
+    if odd:
+        raise LockError(
+            f"The table {session.database}.{table} holds rows that this package ({__version__}) "
+            "does not know. Nothing was changed.",
+            hint="Use the newer version of budeval-migrations that wrote them.",
+        )

@@ -188,10 +188,7 @@ def _recorded(position: int, event: JournalEvent, elapsed_ms: int) -> Recorded:
 
 def test_the_row_of_a_revision_has_all_its_time_and_where_it_came_from() -> None:
     made = progress()
-    made.known = {
-        1: _recorded(1, JournalEvent.APPLIED, 400),
-        2: _recorded(2, JournalEvent.FAILED, 7000),
-    }
+    made.before_ms = 400
     made._began -= 1.5
     row = made.row(9, "run", 4)
     assert 1900 <= row.execution_time_ms < 2900
@@ -266,6 +263,15 @@ def test_a_killed_run_gets_the_row_that_it_could_not_write() -> None:
     ]
 
 
+def test_a_killed_run_took_the_time_that_the_server_went_on_for() -> None:
+    made = progress()
+    begun = recorded(2, JournalEvent.INTENT)
+    logged = replace(begun.last, event=JournalEvent.APPLIED, elapsed_ms=60_000)
+    made.known = {1: recorded(1, JournalEvent.APPLIED), 2: replace(begun, last=logged)}
+    [found] = made.rows_of_the_killed(7, [])
+    assert found.execution_time_ms == 61_000
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
@@ -323,9 +329,7 @@ def test_a_killed_downgrade_gets_a_row_of_its_way() -> None:
 
 
 def test_the_time_of_a_failed_attempt_is_its_own_and_of_a_good_one_all_of_them() -> None:
-    made = progress()
-    before = recorded(1, JournalEvent.APPLIED)
-    made.known = {1: replace(before, last=replace(before.last, elapsed_ms=1_000_000))}
+    made = replace(progress(), before_ms=1_000_000)
 
     failed = made.row(9, "run", 3, made.failure(refused(), hidden))
 
