@@ -100,6 +100,33 @@ def test_an_entry_of_somebody_else_is_not_taken_for_ours(
     _answers(session, statement, before, 2)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("ALTER TABLE t ON CLUSTER crew ADD COLUMN b String", "ADD COLUMN b Nullable(UInt8)"),
+        (
+            "ALTER TABLE t ON CLUSTER crew ADD COLUMN b String, ADD COLUMN c Int8",
+            "ADD COLUMN b FixedString( 3 ), ADD COLUMN c Int8",
+        ),
+        ("CREATE TABLE u ON CLUSTER crew (b Int16) ENGINE = Log", ""),
+    ],
+)
+def test_a_column_of_another_type_is_not_taken_for_ours(
+    pair: Cluster, session: Session, database: str, theirs: str, ours: str
+) -> None:
+    session.execute(TABLE % database)
+    before = newest_entry(session)
+    pair.nodes[1].query(theirs, database=database)
+    statement = f"ALTER TABLE t ON CLUSTER crew {ours}"
+    if not ours:
+        statement = "create table u on cluster crew (`b` Array ( String ) DEFAULT []) engine = Log"
+    assert find_entry(session, statement, before) is None
+    session.execute(statement, settings=SUBMIT)
+    found = find_entry(session, statement, before)
+    assert found is not None and found.name > before, found
+    assert ("Array" if not ours else ours.split()[3].split("(")[0]) in found.query
+
+
 def test_another_change_of_the_same_table_is_not_taken_for_ours(
     pair: Cluster, session: Session, database: str
 ) -> None:

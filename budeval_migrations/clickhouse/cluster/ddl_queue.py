@@ -25,8 +25,9 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.alteration import read_alteration
+from budeval_migrations.sql.alteration import Alteration, column_of, read_alteration
 from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.definition import read_definition
 from budeval_migrations.sql.effects import Watch, effect
 
 # Makes the server answer as soon as the entry is in the queue: 0 is "do not wait" (18.16: tried;
@@ -40,6 +41,7 @@ _POLL = 0.05
 _GLOBAL = frozenset({Watch.DATABASES, Watch.FUNCTIONS})
 _MUTATES = ("UPDATE", "DELETE", "MATERIALIZE", "CLEAR")
 _QUALIFIER = re.compile(r"(?<![\w.])`?([^\W\d]\w*)`?\.(?=[\w`])")
+_FIRST_WORD = re.compile(r"\W")
 # Before every name of an entry.
 START = "query-"
 
@@ -106,9 +108,9 @@ def find_entry(session: Session, statement: str, after: str) -> QueueEntry | Non
     """Return the entry that a statement made.
 
     The server writes a query in its own way, so an entry is known by what it does to
-    which table of which database, and to which of its columns and indices. The queue is
-    the cluster's, and the lock is the database's: who holds it sends one at a time, so
-    that of several it is the first.
+    which table of which database, to which of its columns and indices, and by the types of
+    columns. The queue is the cluster's, and the lock is the database's: who holds it sends
+    one at a time, so that of several it is the first.
 
     Args:
         after: The newest entry before the statement was sent.
@@ -281,4 +283,19 @@ def _said_by(query: str, database: str) -> tuple[object, ...]:
     # Of mutations, which change no elements, the verbs at least.
     altered = read_alteration(query) if found.kind is Kind.ALTER else None
     verbs = [c.head[0] for c in altered.clauses if c.head[0] in _MUTATES] if altered else []
-    return (found.kind, *names, *elements, *verbs)
+    return (found.kind, *names, *elements, *verbs, *_types(query, altered))
+
+
+def _types(query: str, altered: Alteration | None) -> list[tuple[str, str]]:
+    """Return the columns that a statement declares, with the first word of their types.
+
+    The server may write the rest of a type in another way.
+    """
+    if altered is not None:
+        declared = [column for c in altered.clauses if (column := column_of(c)) is not None]
+    else:
+        definition = read_definition(query)
+        declared = [*definition.columns] if definition else []
+    return [
+        (column.name, re.split(r"\W", column.type, maxsplit=1)[0].lower()) for column in declared
+    ]
