@@ -119,6 +119,10 @@ _HINTS = {
     291: "Grant the user access to the database.",
     ACCESS_DENIED: "Grant the privilege that the server names.",
 }
+_FIXED = (
+    "A setting of the user's profile would falsify the answer, and readonly = 1 does not let us "
+    "set it back. Take it out of the profile, or give the user readonly = 2."
+)
 _BROKEN = {
     3: "UNEXPECTED_END_OF_FILE",
     32: "ATTEMPT_TO_READ_AFTER_EOF",
@@ -150,6 +154,8 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
     message = redact(server_message(text)) or "the server gave no reason"
     if code in _DENIED:
         hint = _HINTS.get(code, "Check the user and the password of the URL.")
+        if code == READONLY and "setting" in message:
+            hint = _FIXED
         said = f"{_DENIED[code]} ClickHouse {code}: {message}"
         return AccessDenied(said, code=code, hint=hint, reason=message)
     if code in _BROKEN:

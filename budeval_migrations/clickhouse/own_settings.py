@@ -43,6 +43,7 @@ _MEANT: Mapping[str, str] = {
     "read_overflow_mode": "throw",
     "run_query_in_background": "0",
     "result_overflow_mode": "throw",
+    "send_progress_in_http_headers": "0",
     "set_overflow_mode": "throw",
     "use_query_cache": "0",
     "wait_for_async_insert": "1",

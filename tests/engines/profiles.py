@@ -40,6 +40,18 @@ _LEDGER = (
     "SELECT version, direction, toUInt8(success), statements_applied FROM schema_migrations "
     "ORDER BY sequence"
 )
+# Which intents are written together depends on time.
+_JOURNAL = (
+    "SELECT revision, direction, position, event, count() FROM schema_migrations_journal "
+    "GROUP BY revision, direction, position, event ORDER BY revision, direction, position, event"
+)
+_NORMAL_JOURNAL = [
+    f"00{n}_r\t{direction}\t{position}\t{event}\t{2 if n > 6 and direction == 'up' else 1}"
+    for n in range(1, 9)
+    for direction in (("down", "up") if n > 6 else ("up",))
+    for position in ((1, 2) if n < 3 else (1,))
+    for event in ("applied", "intent")
+]
 _TABLES = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name LIKE 't_'"
 
 
@@ -167,6 +179,9 @@ def live(
         ledger = server.query(_LEDGER, database=database).splitlines()
         if not refusals and ledger != _NORMAL_LEDGER:
             wrong.append(f"ledger {ledger}")
+        journal = server.query(_JOURNAL, database=database).splitlines()
+        if not refusals and journal != _NORMAL_JOURNAL:
+            wrong.append(f"journal {journal}")
     # What comes after the first refusal can be about what is missing since.
     wrong.extend(
         f"{', '.join(profile)} is not named: {said}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import budeval_migrations as bm
+from budeval_migrations.errors import MigrationError
 from tests.engines.profiles import live, telling_values, write_project, wrong_settings
 from tests.support import targets
 from tests.support.servers import ChdbFront, OldServer
@@ -118,3 +121,30 @@ def test_no_setting_of_18_16_falsifies_the_ledger(
     every = [*telling_values(oldest)]
     assert len(every) > 300
     assert wrong_settings(oldest, project, database, every) == {}
+
+
+def test_a_reader_whose_profile_cuts_results_is_told_of_it(
+    oldest: OldServer, tmp_path: Path, database: str
+) -> None:
+    """Nobody can lift a limit with readonly = 1, and some of the rows are a lie."""
+    project = write_project(tmp_path / "project")
+    options: dict[str, Any] = {
+        "url": oldest.url("clickhouse+http", database),
+        "database": database,
+        "versions": [str(project.versions)],
+        "lock": "off",
+    }
+    bm.upgrade(**options)
+    cuts = {"max_result_rows": "5", "result_overflow_mode": "'break'", "readonly": "1"}
+    oldest.set_profile(database, cuts)
+    try:
+        with pytest.raises(MigrationError) as caught:
+            bm.status(**options)
+    finally:
+        oldest.set_profile(database, {})
+    assert "Cannot override setting (max_result_rows) in readonly mode" in caught.value.message
+    assert caught.value.hint.startswith(
+        "A setting of the user's profile would falsify the answer, and readonly = 1 does not let "
+        "us set it back. Take it out of the profile, or give the user readonly = 2."
+    )
+    assert "max_result_rows, result_overflow_mode, readonly" in caught.value.hint
