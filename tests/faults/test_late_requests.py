@@ -103,6 +103,34 @@ def test_a_request_that_a_gateway_gave_up_and_delivers_late_runs_at_most_once(
         assert "waiting until its request cannot reach the server any more" in place.waits
 
 
+@pytest.mark.parametrize("place", ["modern", "connect"], indirect=True)
+@pytest.mark.parametrize("seconds", [0.0, 0.3], ids=["after", "meanwhile"])
+@pytest.mark.parametrize(
+    ("sql", "ground", "rows"),
+    [
+        pytest.param(_INSERT, [_TABLE], "3\t0", id="values"),
+        pytest.param(_UPDATE, [_TABLE, "INSERT INTO t VALUES (1, 0)"], "1\t1", id="update"),
+        pytest.param(
+            f"EXCHANGE TABLES t AND u {_IT}",
+            [_TABLE, "CREATE TABLE u AS t", "INSERT INTO u VALUES (1, 7)"],
+            "1\t7",
+            id="exchange",
+        ),
+    ],
+)
+def test_a_request_that_a_gateway_repeats_runs_once(
+    place: Place, sql: str, ground: list[str], rows: str, seconds: float
+) -> None:
+    """Its answer was lost on the way to the gateway, and the first ran, or still runs."""
+    place.project.write_revision("001_t", None, ground)
+    place.project.write_revision("002_it", "001_t", sql)
+    fault = place.proxy.add(Fault(How.DOUBLED, _IT, seconds=seconds))
+    error = place.up()
+    assert fault.arrived.is_set()
+    assert error is None, error
+    assert place.rows(_ROWS) == [rows]
+
+
 @pytest.mark.parametrize("place", ["old"], indirect=True)
 def test_a_request_whose_head_arrives_at_once_and_whose_rest_is_late_runs_once(
     place: Place,

@@ -67,7 +67,7 @@ class HttpSession:
 
 
 class HttpSessions:
-    """The HTTP sessions of a server, as 18.16 has them."""
+    """The HTTP sessions of a server: those of 18.16, and ``close_session`` of newer ones."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], HttpSession] = {}
@@ -103,6 +103,8 @@ class HttpSessions:
             with self._lock:
                 # It looks for those that are to be closed once a second.
                 held.busy, held.closes = False, time.monotonic() + timeout + 1
+                if params.get("close_session") == "1":
+                    del self._open[user, name]
 
 
 @dataclass

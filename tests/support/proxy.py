@@ -62,6 +62,7 @@ class How(Enum):
     BALANCER_ALONE = "something in between answers, the server sees nothing"
     KEPT_BACK = "the request waits until it is released, and its answer is passed on"
     DELIVERED_LATE = "something in between answers at once, and the request waits to be released"
+    DOUBLED = "the server gets it twice, and the second answer is passed on"
     REWRITTEN = "something in between changes the server's answer"
 
 
@@ -69,7 +70,7 @@ _UNSEEN = frozenset({How.SWALLOWED, How.BALANCER_ALONE})
 _ANSWERED = frozenset({How.BALANCER, How.BALANCER_ALONE, How.DELIVERED_LATE})
 _RELEASED = frozenset({How.KEPT_BACK, How.DELIVERED_LATE})
 _AWAITS_ANSWER = frozenset(
-    {How.CUT_ANSWER, How.CUT_MIDDLE, How.HELD, How.LATE, How.REWRITTEN} | _RELEASED
+    {How.CUT_ANSWER, How.CUT_MIDDLE, How.DOUBLED, How.HELD, How.LATE, How.REWRITTEN} | _RELEASED
 )
 
 
@@ -84,7 +85,9 @@ class Fault:
     how: How
     match: str = ""
     count: int = 1
-    seconds: float = 0.0  # of LATE; instead of a release, of a request that waits for one
+    # Of LATE; instead of a release, of a request that waits for one; of DOUBLED, between both,
+    # where the second does not wait for the answer to the first.
+    seconds: float = 0.0
     head_first: bool = False  # of a request that waits: its head does not
     status: int = 504  # of a balancer
     refuse: float = 0.0
@@ -245,6 +248,9 @@ class RecordingProxy:
             while (message := _read_request(reader)) is not None:
                 raw, exchange = message
                 line.fault = fault = self._note(exchange)
+                if fault is not None and fault.how is How.DOUBLED:
+                    line.fault = None
+                    self._send_before(raw, fault)
                 if fault is None or fault.how not in _UNSEEN | _RELEASED:
                     upstream.sendall(raw)
                 if fault is None:
@@ -266,6 +272,14 @@ class RecordingProxy:
         finally:
             if line.fault is None or line.fault.how not in _AWAITS_ANSWER:
                 line.hang_up()
+
+    def _send_before(self, raw: bytes, fault: Fault) -> None:
+        """Send a request over a line of its own, whose answer nobody gets."""
+        with socket.create_connection(("127.0.0.1", self.upstream_port)) as other:
+            other.sendall(raw)
+            if not fault.seconds:
+                _whole(b"", other)
+        time.sleep(fault.seconds)
 
     def _note(self, exchange: Exchange) -> Fault | None:
         """Record a request; return what is to happen to it."""

@@ -8,21 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from budeval_migrations.clickhouse.failures import (
-    KEEPER_IS_GONE,
-    SESSION_IS_LOCKED,
-    SESSION_NOT_FOUND,
-    connection_error,
-    is_without_node,
-    server_error,
-)
+from budeval_migrations.clickhouse.failures import connection_error, server_error
 from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
@@ -30,20 +21,10 @@ from budeval_migrations.clickhouse.transports.base import (
     Counts,
     Row,
     Settings,
-    hold,
     insert_text,
-    taken_over,
 )
+from budeval_migrations.clickhouse.transports.http_session import HttpSessions
 from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError
-
-# An HTTP session closes within two seconds after its timeout (18.16: a request was accepted
-# for 2.75 s with a timeout of 1 s, 96 tries). https://clickhouse.com/docs/interfaces/http
-_SESSION = {"session_timeout": "1"}
-_LATE = 3.5
-# Without sessions nothing but time tells that a request will not arrive any more.
-_LATE_WITHOUT_SESSIONS = 30.0
-# Requests that must all find a session before it is relied upon.
-_PROBES = 3
 
 
 class HttpTransport:
@@ -57,6 +38,7 @@ class HttpTransport:
     def __init__(self, post: _Post, context: Context) -> None:
         self._post = post
         self._context = context
+        self._sessions = HttpSessions(self.query)
 
     def query(self, sql: str, settings: Settings = NOTHING, *, patient: bool = False) -> list[Row]:
         """Return the rows of a SELECT."""
@@ -83,22 +65,8 @@ class HttpTransport:
 
     @property
     def late(self) -> float:
-        """How long a request can be on its way: as long as its session lives."""
-        return _LATE if self._has_sessions else _LATE_WITHOUT_SESSIONS
-
-    @cached_property
-    def _has_sessions(self) -> bool:
-        """Whether requests of one session reach one server, and not others behind a balancer."""
-        session = {"session_id": f"budeval-{uuid.uuid4()}", **_SESSION}
-        self.query("SELECT 1", session)
-        try:
-            for _ in range(_PROBES):
-                self.query("SELECT 1", {**session, "session_check": "1"})
-        except EngineError as error:
-            if error.code != SESSION_NOT_FOUND:
-                raise
-            return False
-        return True
+        """See :attr:`.HttpSessions.late`."""
+        return self._sessions.late
 
     def execute(
         self,
@@ -113,8 +81,8 @@ class HttpTransport:
         """Run a statement.
 
         With a check, the statement is sent in an HTTP session of its own, which is
-        opened before, if the fence holds, and closes by itself soon: a request that is
-        held on its way, or a copy of it, is refused by then.
+        opened before, if the fence holds, and closes with it or soon after: a request that
+        is held on its way, or a copy of it, is refused by then.
 
         Raises:
             EngineError: The server refused it, in whatever part of its answer it says so.
@@ -124,7 +92,7 @@ class HttpTransport:
         """
         params = {"query_id": query_id, **settings}
         if check is not None:
-            params.update(self._open_session(query_id, fence))
+            params.update(self._sessions.open(query_id, fence))
             check()
         answer = self._change(sql, params, self._context.changing(patient))
         try:
@@ -141,30 +109,8 @@ class HttpTransport:
         self._change(insert_text(table, rows), dict(settings), self._context.changing(False))
 
     def may_arrive(self, query_id: str) -> bool:
-        """Return whether a statement's session is there, which an incomplete request keeps."""
-        if not self._has_sessions:
-            return False  # nothing but time tells
-        session = {"session_id": f"budeval-{query_id}", **_SESSION, "session_check": "1"}
-        try:
-            self.query("SELECT 1", session)
-        except EngineError as error:
-            if error.code not in (SESSION_NOT_FOUND, SESSION_IS_LOCKED):
-                raise
-            return error.code == SESSION_IS_LOCKED
-        return True
-
-    def _open_session(self, name: str, fence: str) -> dict[str, str]:
-        session = {"session_id": f"budeval-{name}", **_SESSION} if self._has_sessions else {}
-        try:
-            if session or fence:
-                hold(self.query(f"SELECT {fence or 1}", session))
-        except EngineError as error:
-            if not fence or error.code not in KEEPER_IS_GONE:
-                raise
-            if is_without_node(error):
-                raise taken_over() from error  # 18.16 of a claim that is not in Keeper any more
-            self.query("SELECT 1", session)  # as long as the lease lasts, it is ours
-        return {**session, "session_check": "1"} if session else {}
+        """See :meth:`.HttpSessions.is_open`."""
+        return self._sessions.is_open(query_id)
 
     def _change(self, sql: str, params: dict[str, str], timeout: float | None) -> HttpAnswer:
         """Send what changes something, and believe only ClickHouse's own answer to it."""
