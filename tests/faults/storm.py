@@ -4,9 +4,10 @@ One invariant: each row and each column is there exactly once, or the run stoppe
 the outcome of a statement is unknown. The seed is printed first; ``--seed`` runs the same faults
 over the same revisions again, at about the same moments.
 
-Not among the faults: a part of the journal that the disk loses after the server had confirmed it.
-The bookkeeping is written to the disk before an answer (``fsync_after_insert``), and nothing could
-tell a lost row of it from one that never was.
+Of the journal, the outcomes after its last intent are lost now and then. An intent that the disk
+loses after the server had confirmed it is not among the faults: the bookkeeping is written to the
+disk before an answer (``fsync_after_insert``), and nothing could tell such a row from one that
+never was.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import re
 import shutil
@@ -56,6 +58,7 @@ _HOWS = (
     How.BALANCER_ALONE,
     How.KEPT_BACK,
     How.DELIVERED_LATE,
+    How.DOUBLED,
     How.REWRITTEN,
 )
 
@@ -94,6 +97,21 @@ def _page(answer: bytes) -> bytes:
 
 
 _REWRITES: tuple[Callable[[bytes], bytes], ...] = (_ok, _bare, _page, lambda a: _bare(_ok(a)))
+
+
+# What a power cut can lose where a disk does not keep what it has confirmed.
+_LOSE_THE_TAIL = (
+    "ALTER TABLE schema_migrations_journal DELETE WHERE sequence > "
+    "(SELECT max(sequence) FROM schema_migrations_journal WHERE event = 'intent') "
+    "SETTINGS mutations_sync = 2"
+)
+
+
+def _pause(pid: int, seconds: float) -> None:
+    """Stop a process for some time."""
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGCONT)
 
 
 class Storm:
@@ -189,7 +207,7 @@ class Storm:
         ]
         try:
             time.sleep(draw.uniform(0.5, 4.0))
-            self._strike(runners[0], database, done)
+            self._strike(runners, database, done)
             for runner in runners:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     runner.communicate(timeout=_LONGEST)
@@ -200,25 +218,37 @@ class Storm:
                 runner.kill()
                 runner.communicate()
 
-    def _strike(self, runner: subprocess.Popen[str], database: str, done: Round) -> None:
-        draw = self._random
-        what = draw.choice(("nothing", "kill", "interrupt", "stop", "engine", "both", "lock"))
+    def _strike(self, runners: list[subprocess.Popen[str]], database: str, done: Round) -> None:
+        draw, runner = self._random, runners[0]
+        what = draw.choice(
+            ("nothing", "kill", "interrupt", "stop", "engine", "pause", "both", "lock", "tail")
+        )
         done.told.append(what)
         if what in ("kill", "both"):
             runner.kill()
         if what == "interrupt":
             runner.send_signal(signal.SIGINT)
         if what in ("engine", "both"):
-            self.server.kill()
-            time.sleep(draw.choice((0.0, 2.0)))
-            self.server.start()
+            self._restart(draw.choice((0.0, 2.0)))
         if what == "stop" and runner.poll() is None:
-            runner.send_signal(signal.SIGSTOP)
-            time.sleep(draw.choice((1.0, LEASE + 2.0)))
-            runner.send_signal(signal.SIGCONT)
+            _pause(runner.pid, draw.choice((1.0, LEASE + 2.0)))
+        if what == "pause":
+            _pause(self.server.pid, draw.choice((1.0, LEASE + 2.0, 12.0)))
         if what == "lock":
             with contextlib.suppress(QueryError):
                 self.server.query("DROP TABLE schema_migrations_lock", database=database)
+        if what == "tail":
+            for each in runners:
+                each.kill()
+                each.wait()
+            self._restart(0.0)
+            with contextlib.suppress(QueryError):
+                self.server.query(_LOSE_THE_TAIL, database=database)
+
+    def _restart(self, seconds: float) -> None:
+        self.server.kill()
+        time.sleep(seconds)
+        self.server.start()
 
     def _calm(self, project: Project, done: Round) -> None:
         """Run until there is nothing to do, or a person is asked."""
