@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from budeval_migrations.errors import (
+    ConfigError,
     EngineError,
     MutationFailed,
     RevisionError,
@@ -346,3 +347,85 @@ def test_the_reason_of_an_error_is_taken_before_its_message() -> None:
     error = EngineError("a long message", code=44, reason="the reason")
     failure = progress().failure(Refused(error, task(), intent()), hidden)
     assert failure.reason == "the reason"
+
+
+def test_a_refused_backfill_names_how_it_goes_on_and_how_it_begins_anew() -> None:
+    made = replace(progress(), applied=0, position=0)
+    error = refused()
+    error.moved = True
+    failure = made.failure(error, hidden)
+    assert failure.hint == (
+        "Correct the rows of the source, then run: budeval-migrate up. To begin anew with another "
+        "SELECT, remove the rows that it has moved, then: "
+        "budeval-migrate repair --revision 002_fill --statement 1 --not-applied"
+    )
+    assert failure.outcome == (
+        "0 statements of this revision took effect, and of statement 1 3 of 5 rows are there; the "
+        "next run goes on there"
+    )
+    second = replace(made, position=2)
+    assert " --statement 2 " in second.failure(error, hidden).hint
+    down = replace(made, step=replace(STEP, direction=Direction.DOWN))
+    assert "then run the downgrade again. To begin" in down.failure(error, hidden).hint
+
+
+def test_an_error_of_no_server_has_no_hint_of_its_own() -> None:
+    lost = ConfigError("no", hint="Look there.")
+    assert progress().failure(lost, hidden).hint == (
+        "Correct the statement, then run: budeval-migrate up"
+    )
+
+
+def test_a_dynamic_revision_counts_what_it_has_come_to_and_what_lies_behind() -> None:
+    made = Progress(STEP, None)
+    made.known = {n: _recorded(n, JournalEvent.APPLIED, 1) for n in (1, 2, 3)}
+    made.stopped(2, task())
+    assert made.applied == 2
+    # The third, which an earlier run has applied, is still to come.
+    assert made.failure(refused(), hidden).outcome == (
+        "3 statements of this revision took effect; the next run goes on at statement 2"
+    )
+    static = Progress(STEP, 3)
+    static.known = dict(made.known)
+    static.stopped(2, task())
+    assert static.applied == 3
+
+
+def test_the_time_of_an_attempt_is_that_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = replace(progress(), before_ms=40, _began=100.0)
+    monkeypatch.setattr("budeval_migrations.execution.attempt.time.monotonic", lambda: 100.25)
+    assert made.row(9, "run", 3).execution_time_ms == 290
+    failed = made.row(9, "run", 3, made.failure(refused(), hidden))
+    assert failed.execution_time_ms == 250
+
+
+def test_the_row_of_a_killed_run_begins_and_ends_with_its_own_entries() -> None:
+    made = progress()
+    others = replace(intent(2), run_id="another", at=AT.replace(minute=59))
+    later = recorded(2, JournalEvent.APPLIED)
+    changed = replace(later.last, checksum="later", lock_generation=9)
+    made.known = {
+        1: recorded(1, JournalEvent.APPLIED),
+        2: Recorded(changed, later.intent, (others,)),
+    }
+    [found] = made.rows_of_the_killed(7, [])
+    assert (found.executed_at, found.execution_time_ms) == (AT.replace(second=1), 19_000)
+    assert (found.checksum, found.lock_generation) == ("sum", 1)
+
+
+def test_a_killed_run_whose_times_are_not_known_took_none() -> None:
+    made = progress()
+    without = replace(intent(1), run_id="killed", at=None)
+    made.known = {1: Recorded(without, without)}
+    [found] = made.rows_of_the_killed(7, [])
+    assert (found.executed_at, found.execution_time_ms) == (made.began_at, 0)
+
+
+def test_an_answer_about_a_run_that_was_killed_leaves_it_its_row() -> None:
+    made = progress()
+    answered = recorded(1, JournalEvent.APPLIED, note=f"{ANSWERED}ada@here")
+    made.known = {1: answered}
+    assert [row.run_id for row in made.rows_of_the_killed(7, [])] == ["killed"]
+    alone = recorded(2, JournalEvent.APPLIED, "plain")
+    made.known = {2: Recorded(alone.last)}
+    assert [row.run_id for row in made.rows_of_the_killed(7, [])] == ["plain"]

@@ -21,6 +21,7 @@ from budeval_migrations.execution import recorder as recorder_module
 from budeval_migrations.execution.recorder import Recorder
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import (
+    Backfill,
     CompiledRevision,
     Direction,
     LedgerRow,
@@ -325,6 +326,64 @@ def test_every_entry_says_whose_run_it_was() -> None:
     assert {(e.run_id, e.lock_generation) for e in world.entries} == {("run", 7)}
     assert len({e.query_id for e in world.entries}) == 1
     assert world.entries[0].query_id
+
+
+def test_an_intent_keeps_what_the_catalogue_says_before_its_statement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Fingerprint(objects={"d.t": "Log 0 hash"})
+    monkeypatch.setattr(recorder_module, "take", lambda _, effects: [found] * len(effects))
+    world = World()
+
+    run(world, make_steps([INSERT.format("t"), INSERT.format("u")]))
+
+    assert [e.before for e in world.entries] == [found.as_json(), "", found.as_json(), ""]
+    # Each statement is sent under a name of its own.
+    assert len({e.query_id for e in world.entries}) == 2
+    assert all(len(e.query_id) == 36 for e in world.entries)
+
+
+def test_the_intent_of_a_backfill_says_so() -> None:
+    world = World()
+    [(step, [task])] = make_steps([INSERT.format("t")])
+    asked = Backfill("t", "SELECT 1", "s", "k", 10)
+    task = replace(task, statement=replace(task.statement, backfill=asked))
+
+    recorder = Recorder(SESSION, world, world, world, "run", [task])  # type: ignore[arg-type]
+
+    assert recorder.intend(task).note == "backfill"
+    assert step.revision == "001_r"
+
+
+def test_a_statement_that_nobody_knows_ends_the_row_of_intents() -> None:
+    world = World()
+    [(_, tasks)] = make_steps([TABLE.format(name) for name in "abc"])
+    queue = [tasks[0], None, tasks[2]]
+
+    recorder = Recorder(SESSION, world, world, world, "run", queue)  # type: ignore[arg-type]
+    recorder.intend(tasks[0])
+
+    assert [e.position for e in world.entries] == [1]
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.24, 0), (0.25, 1), (9.0, 1)])
+def test_what_waits_is_written_after_a_quarter_of_a_second(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, written: int
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(recorder_module, "time", SimpleNamespace(monotonic=lambda: now))
+    world = World()
+    [(step, [task])] = make_steps([TABLE.format("t")])
+    recorder = Recorder(SESSION, world, world, world, "run", [task])  # type: ignore[arg-type]
+    recorder.record(task.entry(APPLIED))
+    now += seconds
+    recorder.finish(good_row(step, 1))
+
+    assert len(world.rows) == written
+    recorder.flush()
+    now += 60
+    recorder.finish(good_row(step, 2))  # the time of what is written counts no more
+    assert len(world.rows) == 1
 
 
 # --- laws -----------------------------------------------------------------------------------

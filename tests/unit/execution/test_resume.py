@@ -17,7 +17,7 @@ from budeval_migrations.execution.problems import (
     find_problems,
     refuse,
 )
-from budeval_migrations.execution.resume import Applied, check_resumable, repair_command
+from budeval_migrations.execution.resume import Applied, check_resumable, repair_command, short
 from budeval_migrations.execution.statuses import revision_statuses
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import (
@@ -116,6 +116,49 @@ def test_a_statement_that_was_put_before_applied_ones_is_refused() -> None:
         check(step("zero", *NAMES), unfinished(APPLIED, APPLIED, FAILED))
 
     assert (caught.value.details["statement"], caught.value.details["now"]) == (1, "zero")
+
+
+def _backfilled(event: JournalEvent) -> UnfinishedRun:
+    """What became of the statement one, of which a chunk was filled."""
+    [task] = tasks(step("one"))
+    last = replace(task.entry(event), at=AT)
+    chunk = replace(task.entry(JournalEvent.CHUNK), at=AT, note='{"staging": "s"}')
+    return UnfinishedRun("001_a", Direction.UP, {1: Recorded(last, None, (chunk,))})
+
+
+@pytest.mark.parametrize("event", [INTENT, FAILED])
+def test_an_edited_backfill_that_has_moved_rows_is_refused(event: JournalEvent) -> None:
+    check(step("one"), _backfilled(event))
+    for now, found in (
+        (step("another"), "another"),
+        (step(), "(there is no such statement any more)"),
+    ):
+        with pytest.raises(ChecksumMismatch) as caught:
+            check(now, _backfilled(event))
+        where = "  (versions/001_a.py:9)" if found == "another" else ""
+        assert caught.value.message == (
+            f"001_a  statement 1{where}\n"
+            "  It has moved rows on 2026-01-02 03:04:05 UTC and was edited afterwards; nothing was "
+            "sent.\n"
+            "  applied: one\n"
+            f"  file:    {found}"
+        )
+        assert caught.value.hint.endswith(
+            "To have it run again as it is now: remove the rows that it has moved, then: "
+            "budeval-migrate repair --revision 001_a --statement 1 --not-applied"
+        )
+
+
+def test_an_edited_backfill_that_is_applied_is_refused_as_any_other() -> None:
+    with pytest.raises(ChecksumMismatch, match="It took effect on"):
+        check(step("another"), _backfilled(APPLIED))
+    check(step("one"), _backfilled(APPLIED))
+
+
+def test_a_statement_is_shown_on_one_line_of_at_most_400_characters() -> None:
+    assert short("SELECT\n  1") == "SELECT 1"
+    assert short("x" * 400) == "x" * 400
+    assert short("x" * 401) == "x" * 399 + "…"
 
 
 def test_applied_statements_that_changed_places_are_refused() -> None:

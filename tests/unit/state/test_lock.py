@@ -94,6 +94,29 @@ def test_who_waited_too_long_is_told_for_whom(doing: str, where: str) -> None:
     assert error.details["doing"] == doing
 
 
+@pytest.mark.parametrize(("holder", "number"), [(None, 0), (HOLDER, 7)])
+def test_a_lock_that_keeps_no_claim_is_told_with_its_newest_generation(
+    holder: Holder | None, number: int
+) -> None:
+    error = locks._unclaimed(holder, 61.4)
+
+    assert error.message == (
+        f"The lock has no holder, and no claim of a generation after {number} was kept; tried for "
+        "61 s."
+    )
+    assert error.hint == (
+        "Look at the newest rows of the lock's table. When nobody migrates, drop the table."
+    )
+
+
+def test_a_lock_that_was_never_taken_holds_nothing() -> None:
+    lock = LeaseLock(session_of(), ignore)
+
+    assert (lock.generation, lock.fence) == (0, "")
+    with pytest.raises(LockError):
+        lock.check()
+
+
 @pytest.mark.parametrize(
     ("took", "longest"),
     [(0.0, 0.25), (0.01, 0.25), (0.1, 1.0), (10.0, BEAT)],

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budeval_migrations.model import Direction
-from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, fold
+from budeval_migrations.state.unfinished import (
+    ANSWERED,
+    JournalEntry,
+    JournalEvent,
+    Recorded,
+    fold,
+)
 
 INTENT, APPLIED, FAILED = JournalEvent.INTENT, JournalEvent.APPLIED, JournalEvent.FAILED
 DOUBTFUL, CHUNK = JournalEvent.DOUBTFUL, JournalEvent.CHUNK
@@ -141,6 +147,22 @@ def test_an_answer_of_a_person_keeps_the_chunks() -> None:
     found = recorded(INTENT, CHUNK, FAILED)
 
     assert [chunk.sequence for chunk in found.chunks] == [2]
+
+
+def test_what_a_person_has_taken_back_has_no_chunks_any_more() -> None:
+    moved = story(INTENT, CHUNK)
+    answers = {FAILED: (), APPLIED: (moved[1],)}
+    for event, chunks in answers.items():
+        answer = entry(event, 3, note=f"{ANSWERED}ada@here")
+        assert fold([*moved, answer])[("001_a", UP)].statements[1].chunks == chunks
+
+
+def test_an_outcome_forgets_what_was_before_its_statement() -> None:
+    intent = replace(entry(INTENT, 1), before="{}")
+    assert intent.outcome(APPLIED, elapsed_ms=3) == replace(
+        intent, event=APPLIED, before="", note="", elapsed_ms=3
+    )
+    assert intent.outcome(FAILED, "why").note == "why"
 
 
 def test_every_revision_and_direction_is_an_effort_of_its_own() -> None:
