@@ -131,6 +131,8 @@ _BROKEN = {
 }
 _SLOW = "Where the server is slow, raise read_timeout."
 _LOOK = "The statement may have run on the server. Look with: budeval-migrate status."
+# How clickhouse-connect (1.12) says so while it connects.
+_ANSWERED = re.compile(r"HTTP status (\d+), server response: (.*?)(?: \(for url [^)]*\))?$", re.S)
 _CODE = re.compile(r"\bCode:\s*(\d+)")
 _PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?", re.S)
 _REPEATED = re.compile(r"^(?:DB::(?:Net)?Exception:\s*)+")
@@ -208,6 +210,9 @@ def connection_error(
     refused = _refused_before_sending(text)
     if _CODE.search(text) and not refused:
         return server_error(text, redact)
+    answered = _ANSWERED.search(text)
+    if answered and not refused:
+        return stranger(where, int(answered[1]), redact(answered[2]))
     if refused:
         return ConnectionFailed(
             f"No ClickHouse server answers at {where}: {reason}",
@@ -226,6 +231,23 @@ def connection_error(
         hint=_LOOK,
         sent=True,
     )
+
+
+def stranger(where: str, status: int, said: str) -> EngineError:
+    """Return our error for an HTTP answer that is not ClickHouse's.
+
+    Args:
+        where: The URL as shown to people.
+        said: The beginning of its body.
+
+    """
+    message = f"{where} answered HTTP {status}, and not as ClickHouse does: {said}"
+    hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
+    if status == 429:
+        hint = "Something in front of the server limits requests. Try again later."
+    if status < 400 or status >= 500:  # the server behind it may be at work
+        return ConnectionFailed(message, hint=hint, sent=True)
+    return EngineError(message, hint=hint)
 
 
 def _embedded_error(text: str, where: str, redact: Callable[[str], str]) -> MigrationError:

@@ -232,3 +232,17 @@ def test_an_outcome_is_held_until_it_can_be_written(
     assert place.ledger() == ["001_c\t1\t0", "002_it\t1\t0"]
     events = "SELECT DISTINCT event, note FROM schema_migrations_journal WHERE revision = '002_it'"
     assert place.rows(f"{events} ORDER BY sequence") == ["intent\t", "applied\t"]
+
+
+@pytest.mark.parametrize("match", ["", _IT], ids=["every request", "the statement"])
+def test_a_gateway_that_limits_requests_is_told_apart_from_a_wrong_statement(
+    place: Place, match: str
+) -> None:
+    place.proxy.add(Fault(How.BALANCER_ALONE, match, 1000, status=429))
+    error = place.up(_ROWS)
+    assert error is not None
+    assert "answered HTTP 429" in error.message
+    assert error.hint == "Something in front of the server limits requests. Try again later."
+    place.proxy.forget_faults()
+    assert place.up(_ROWS) is None
+    assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budeval_migrations.clickhouse.failures import connection_error, server_error
+from budeval_migrations.clickhouse.failures import connection_error, server_error, stranger
 from budeval_migrations.clickhouse.transports.base import (
     NOTHING,
     Check,
@@ -24,7 +24,7 @@ from budeval_migrations.clickhouse.transports.base import (
     insert_text,
 )
 from budeval_migrations.clickhouse.transports.http_session import HttpSessions
-from budeval_migrations.errors import ConnectionFailed, EngineError, MigrationError
+from budeval_migrations.errors import EngineError, MigrationError
 
 
 class HttpTransport:
@@ -166,16 +166,7 @@ class HttpTransport:
 
     def _stranger(self, answer: HttpAnswer) -> EngineError:
         said = self._context.redact(" ".join(answer.text[:200].split()))
-        message = (
-            f"{self._context.shown} answered HTTP {answer.status}, and not as ClickHouse does: "
-            f"{said}"
-        )
-        hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
-        if answer.status == 429:
-            hint = "Something in front of the server limits requests. Try again later."
-        if answer.status < 400 or answer.status >= 500:  # the server behind it may be at work
-            return ConnectionFailed(message, hint=hint, sent=True)
-        return EngineError(message, hint=hint)
+        return stranger(self._context.shown, answer.status, said)
 
 
 @dataclass(frozen=True)
