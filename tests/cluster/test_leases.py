@@ -292,6 +292,7 @@ def test_a_newer_format_of_the_lock_is_refused(kept: Kept) -> None:
         "formats up to 1. Nothing was changed."
     )
     assert caught.value.details["lock_format"] == 2
+    assert caught.value.hint == "Use the newer version of budeval-migrations that wrote it."
 
 
 @only_claims
