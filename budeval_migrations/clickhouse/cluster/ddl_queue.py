@@ -296,6 +296,4 @@ def _types(query: str, altered: Alteration | None) -> list[tuple[str, str]]:
     else:
         definition = read_definition(query)
         declared = [*definition.columns] if definition else []
-    return [
-        (column.name, re.split(r"\W", column.type, maxsplit=1)[0].lower()) for column in declared
-    ]
+    return [(column.name, _FIRST_WORD.split(column.type, 1)[0].lower()) for column in declared]
