@@ -1,6 +1,6 @@
 """Try on a shadow engine what a run would do, and replay what runs have done.
 
-The functions that begin with ``on_stage_`` run in a process of their own, which has
+The functions that begin with ``on_shadow_`` run in a process of their own, which has
 the embedded server; what they are given and return is plain data.
 """
 
@@ -81,7 +81,7 @@ def plan(
     if not (shadow or back):
         return _linted(session, migrate.plan(session, catalogue, target))
     try:
-        apart = Apart(on_stage_rehearse)
+        apart = Apart(on_shadow_rehearse)
     except Unsupported as error:
         if back:
             raise
@@ -114,14 +114,14 @@ def find_drift(session: Session, catalogue: Catalogue) -> Drift:
     position = _position(session, catalogue)
     notes = refuse(position, catalogue.statements_checksum, frozenset())
     applied = tuple(position.applied)
-    with Apart(on_stage_compare) as apart:
+    with Apart(on_shadow_compare) as apart:
         given = _input(session, catalogue)
         expected, found, more = apart.call(given, applied)
     differences = compare(expected, found)
     return Drift(session.database, applied, differences, (*notes, *more))
 
 
-def on_stage_rehearse(directory: str, given: RehearsalInput, target: str, back: bool) -> Rehearsal:
+def on_shadow_rehearse(directory: str, given: RehearsalInput, target: str, back: bool) -> Rehearsal:
     """Load the source, upgrade, compare; and, if asked, take it back and compare."""
     began = time.monotonic()
     with ShadowEngine(directory, given.settings, given.source) as shadow:
@@ -197,7 +197,7 @@ class _Steps:
         self.left_by = event.revision if self.left else ""
 
 
-def on_stage_compare(
+def on_shadow_compare(
     directory: str, given: RehearsalInput, applied: Sequence[str]
 ) -> tuple[Schema, Schema, tuple[str, ...]]:
     """Return what the revisions yield, what the source has, and notes."""

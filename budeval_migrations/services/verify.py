@@ -26,7 +26,7 @@ def verify(session: Session, catalogue: Catalogue) -> Verification:
         RevisionError: A revision cannot be read or compiled.
 
     """
-    with Apart(on_stage_verify) as apart:
+    with Apart(on_shadow_verify) as apart:
         texts = [
             statement.text
             for name in catalogue.graph
@@ -37,7 +37,7 @@ def verify(session: Session, catalogue: Catalogue) -> Verification:
         return apart.call(given)
 
 
-def on_stage_verify(directory: str, given: RehearsalInput) -> Verification:
+def on_shadow_verify(directory: str, given: RehearsalInput) -> Verification:
     """Up, down, compare, up, compare; for each revision."""
     with ShadowEngine(directory, given.settings, given.source) as shadow:
         catalogue = migrate.open_catalogue(shadow.session, given.files)

@@ -9,7 +9,7 @@ from typing import Any
 from mkdocs.commands.build import build as make
 from mkdocs.config import load_config
 
-from docs.site.stage import stage
+from docs.site.tree import copy_pages
 
 
 def build(root: Path, output: Path) -> None:
@@ -27,7 +27,7 @@ def build(root: Path, output: Path) -> None:
     """
     with TemporaryDirectory() as directory:
         place = Path(directory)
-        listings = stage(root, place)
+        listings = copy_pages(root, place)
         config = load_config(
             str(root / "docs" / "site" / "mkdocs.yml"),
             docs_dir=directory,

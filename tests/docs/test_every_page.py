@@ -19,7 +19,7 @@ READERS = {
     r"docs/(adopting|backfills|fastapi|operating|recovering|rolling-back|tutorial)": (
         "tests/docs/test_walks.py"
     ),
-    r"docs/(cluster|generate|lint|recipes|revisions|stage)": r"tests/docs/test_\1.py",
+    r"docs/(cluster|generate|lint|recipes|revisions|previews)": r"tests/docs/test_\1.py",
     r"docs/lint/BM\d+": "tests/cli/test_lint_pages.py",
     r"docs/least-privilege": "tests/examples/test_least_privilege.py",
     r"docs/reference/commands": "tests/docs/test_command_examples.py",

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from mkdocs.exceptions import MkDocsException
 
 from docs.site.build import build
-from docs.site.stage import stage
+from docs.site.tree import copy_pages
 from tests.docs.pages import pages
 from tests.support.project import REPOSITORY
 
@@ -232,16 +232,16 @@ def test_what_looks_like_a_link_in_a_block_of_code_stays_as_it_is(
     tree: Path, tmp_path: Path
 ) -> None:
     write(tree / "README.md", "# Front\n\n```text\n[x](src)\n```\n\n[x](src)\n")
-    assert stage(tree, tmp_path / "stage") == ["src/README.md"]
-    staged = (tmp_path / "stage/README.md").read_text("utf-8")
-    assert staged == "# Front\n\n```text\n[x](src)\n```\n\n[x](src/README.md)\n"
+    assert copy_pages(tree, tmp_path / "copy") == ["src/README.md"]
+    copied = (tmp_path / "copy/README.md").read_text("utf-8")
+    assert copied == "# Front\n\n```text\n[x](src)\n```\n\n[x](src/README.md)\n"
 
 
 def test_a_page_that_is_deleted_and_still_tracked_is_no_page(tree: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "add", "docs/more.md"], cwd=tree, check=True)
     (tree / "docs/more.md").unlink()
-    stage(tree, tmp_path / "stage")
-    assert [page.name for page in (tmp_path / "stage").rglob("*.md")] == ["README.md"]
+    copy_pages(tree, tmp_path / "copy")
+    assert [page.name for page in (tmp_path / "copy").rglob("*.md")] == ["README.md"]
 
 
 def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A stage on every engine.
+"""A workspace on every engine.
 
 `make test` runs most tests on one new and one old engine: each test on another pair, so that
 every way to a server is in use everywhere. `make exhaustive` runs the others. What is about the
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.project import Project
 from tests.support.targets import Target
 
@@ -40,8 +40,8 @@ def _engine(item: pytest.Item) -> str:
 
 
 @pytest.fixture
-def stage(project: Project, engine_url: Target) -> Stage:
+def workspace(project: Project, engine_url: Target) -> Workspace:
     """An empty project for a database that does not exist yet."""
     lock = "auto" if engine_url.modern else "off"
     project.configure(url=engine_url.url, database=engine_url.database, lock=lock)
-    return Stage(project, engine_url)
+    return Workspace(project, engine_url)

@@ -20,7 +20,7 @@ from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.effects import Name
 from budeval_migrations.sql.splitter import split
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 engines = pytest.mark.parametrize(
@@ -36,22 +36,22 @@ class Killed(BaseException):
     """Something stops the run."""
 
 
-def write(stage: Stage, select: str, *, into: str = "target", **options: Any) -> None:
+def write(workspace: Workspace, select: str, *, into: str = "target", **options: Any) -> None:
     arguments = {"source": "source", **options}
     listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "001_fill",
         None,
         body=f"def upgrade() -> None:\n    op.backfill({into!r}, {select!r}, {listed})\n",
     )
 
 
-def sums(stage: Stage, table: str) -> list[int]:
-    return [int(n) for n in stage.rows(SUMS + table)[0]]
+def sums(workspace: Workspace, table: str) -> list[int]:
+    return [int(n) for n in workspace.rows(SUMS + table)[0]]
 
 
-def chunks(stage: Stage) -> list[dict[str, Any]]:
-    rows = stage.rows(
+def chunks(workspace: Workspace) -> list[dict[str, Any]]:
+    rows = workspace.rows(
         "SELECT note FROM schema_migrations_journal WHERE event = 'chunk' ORDER BY sequence"
     )
     return [json.loads(str(note)) for (note,) in rows]
@@ -74,15 +74,15 @@ ALL = "SELECT p, k, v FROM source WHERE {chunk}"
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
-def test_every_row_arrives_once(stage: Stage, options: dict[str, Any], count: int) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, ALL, **options)
+def test_every_row_arrives_once(workspace: Workspace, options: dict[str, Any], count: int) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, ALL, **options)
     told: list[Event] = []
 
-    bm.upgrade(on_event=told.append, **stage.options)
+    bm.upgrade(on_event=told.append, **workspace.options)
 
-    assert sums(stage, "target") == sums(stage, "source")
-    assert stage.tables() == {"source", "target"}
+    assert sums(workspace, "target") == sums(workspace, "source")
+    assert workspace.tables() == {"source", "target"}
     progress = [e for e in told if isinstance(e, BackfillProgress)]
     assert [e.chunk for e in progress] == list(range(1, count + 1))
     assert {e.chunks for e in progress} == {count}
@@ -91,49 +91,51 @@ def test_every_row_arrives_once(stage: Stage, options: dict[str, Any], count: in
     assert moved[-1] == progress[-1].rows_total
     assert abs(moved[-1] - 1000) < count  # ranges of equal size, rounded down
     assert (progress[-1].left_ms or 0) == 0
-    [row] = stage.rows(
+    [row] = workspace.rows(
         "SELECT event, rows_written, note FROM schema_migrations_journal WHERE event = 'applied'"
     )
     assert (row[0], int(row[1]), row[2]) == ("applied", 1000, f"{count} chunks")
 
 
 @engines
-def test_an_empty_source_leaves_an_empty_target(stage: Stage) -> None:
-    stage.prepare(*PREPARE[:2])
-    write(stage, ALL, by="k")
-    assert bm.upgrade(**stage.options).applied == ("001_fill",)
-    assert sums(stage, "target")[0] == 0
-    assert stage.tables() == {"source", "target"}
+def test_an_empty_source_leaves_an_empty_target(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE[:2])
+    write(workspace, ALL, by="k")
+    assert bm.upgrade(**workspace.options).applied == ("001_fill",)
+    assert sums(workspace, "target")[0] == 0
+    assert workspace.tables() == {"source", "target"}
 
 
 @engines
-def test_a_select_that_finds_nothing_moves_nothing(stage: Stage) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, "SELECT p, k, v FROM source WHERE k > 10000 AND {chunk}")
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target")[0] == 0
-    assert stage.tables() == {"source", "target"}
+def test_a_select_that_finds_nothing_moves_nothing(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, "SELECT p, k, v FROM source WHERE k > 10000 AND {chunk}")
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target")[0] == 0
+    assert workspace.tables() == {"source", "target"}
 
 
 @engines
-def test_rows_that_are_there_already_stay(stage: Stage) -> None:
-    stage.prepare(*PREPARE, "INSERT INTO target SELECT 1, 7, 'mine'")
-    write(stage, ALL)
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target")[0] == 1001
+def test_rows_that_are_there_already_stay(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE, "INSERT INTO target SELECT 1, 7, 'mine'")
+    write(workspace, ALL)
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target")[0] == 1001
 
 
 @engines
-def test_an_aggregate_is_filled_by_its_own_key(stage: Stage) -> None:
-    stage.prepare(
+def test_an_aggregate_is_filled_by_its_own_key(workspace: Workspace) -> None:
+    workspace.prepare(
         *PREPARE,
         "CREATE TABLE totals (p UInt8, rows SimpleAggregateFunction(sum, UInt64), "
         "greatest AggregateFunction(max, Int64)) ENGINE = AggregatingMergeTree ORDER BY p",
     )
     select = "SELECT p, count(), maxState(k) FROM source WHERE {chunk} GROUP BY p"
-    write(stage, select, into="totals", by="k", chunk_rows=130)
-    bm.upgrade(**stage.options)
-    found = stage.rows("SELECT p, sum(rows), maxMerge(greatest) FROM totals GROUP BY p ORDER BY p")
+    write(workspace, select, into="totals", by="k", chunk_rows=130)
+    bm.upgrade(**workspace.options)
+    found = workspace.rows(
+        "SELECT p, sum(rows), maxMerge(greatest) FROM totals GROUP BY p ORDER BY p"
+    )
     assert [tuple(map(int, row)) for row in found] == [
         (0, 250, 496),
         (1, 250, 497),
@@ -144,38 +146,38 @@ def test_an_aggregate_is_filled_by_its_own_key(stage: Stage) -> None:
 
 @engines
 def test_the_columns_that_are_named_are_filled_and_the_others_have_their_defaults(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    stage.prepare(
+    workspace.prepare(
         *PREPARE[:1],
         "CREATE TABLE target (k Int64, w String DEFAULT 'none', p UInt8) "
         "ENGINE = MergeTree PARTITION BY p ORDER BY k",
         ROWS,
     )
     select = "SELECT p, k FROM source WHERE {chunk}"
-    write(stage, select, columns=["p", "k"])
-    bm.upgrade(**stage.options)
-    found = stage.rows("SELECT w, count(), sum(k), sum(p) FROM target GROUP BY w")
+    write(workspace, select, columns=["p", "k"])
+    bm.upgrade(**workspace.options)
+    found = workspace.rows("SELECT w, count(), sum(k), sum(p) FROM target GROUP BY w")
     assert [(w, int(a), int(b), int(c)) for w, a, b, c in found] == [("none", 1000, -500, 1500)]
 
 
 @engines
-def test_names_with_a_database_and_quotes_are_taken_as_written(stage: Stage) -> None:
-    stage.prepare(
+def test_names_with_a_database_and_quotes_are_taken_as_written(workspace: Workspace) -> None:
+    workspace.prepare(
         f"CREATE TABLE `a-source` {TARGET}",
         f"CREATE TABLE `a.target` {TARGET}",
         ROWS.replace("source", "`a-source`"),
     )
-    name = stage.target.database
+    name = workspace.target.database
     write(
-        stage,
+        workspace,
         f"SELECT p, k, v FROM {name}.`a-source` WHERE {{chunk}}",
         into=f"{name}.`a.target`",
         source=f"{name}.`a-source`",
     )
-    bm.upgrade(**stage.options)
-    assert sums(stage, "`a.target`") == sums(stage, "`a-source`")
-    assert stage.tables() == {"a-source", "a.target"}
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "`a.target`") == sums(workspace, "`a-source`")
+    assert workspace.tables() == {"a-source", "a.target"}
 
 
 def fail_at(value: int) -> str:
@@ -187,67 +189,69 @@ def fail_at(value: int) -> str:
 @engines
 @pytest.mark.parametrize("options", [{"by": "partition"}, {"by": "k", "chunk_rows": 250}])
 def test_a_failed_chunk_is_done_again_and_those_before_it_are_not(
-    stage: Stage, options: dict[str, Any]
+    workspace: Workspace, options: dict[str, Any]
 ) -> None:
-    stage.prepare(*PREPARE, "CREATE TABLE bad (k Int64) ENGINE = MergeTree ORDER BY k")
+    workspace.prepare(*PREPARE, "CREATE TABLE bad (k Int64) ENGINE = MergeTree ORDER BY k")
     # It is in the third chunk, by partition and by range.
-    stage.prepare("INSERT INTO bad VALUES (98)")
+    workspace.prepare("INSERT INTO bad VALUES (98)")
     select = "SELECT p, k, v FROM source WHERE {chunk} AND throwIf(k IN (SELECT k FROM bad)) = 0"
-    write(stage, select, **options)
+    write(workspace, select, **options)
 
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
     assert caught.value.code == 395
     assert (
         "2 of 4 chunks are done"
-        in stage.rows("SELECT note FROM schema_migrations_journal WHERE event = 'failed'")[0][0]
+        in workspace.rows("SELECT note FROM schema_migrations_journal WHERE event = 'failed'")[0][0]
     )
-    assert sums(stage, "target")[0] == 500
-    before = [c["staging"] for c in chunks(stage) if "staging" in c]
+    assert sums(workspace, "target")[0] == 500
+    before = [c["staging"] for c in chunks(workspace) if "staging" in c]
     assert len(before) == 2
 
-    stage.prepare("TRUNCATE TABLE bad")
+    workspace.prepare("TRUNCATE TABLE bad")
     told: list[Event] = []
-    assert bm.upgrade(on_event=told.append, **stage.options).applied == ("001_fill",)
+    assert bm.upgrade(on_event=told.append, **workspace.options).applied == ("001_fill",)
 
-    assert sums(stage, "target") == sums(stage, "source")
-    filled = [(c["chunk"], c["rows"]) for c in chunks(stage) if "staging" in c]
+    assert sums(workspace, "target") == sums(workspace, "source")
+    filled = [(c["chunk"], c["rows"]) for c in chunks(workspace) if "staging" in c]
     assert filled == [(0, 250), (1, 250), (2, 250), (3, 250)]
-    assert len([c for c in chunks(stage) if "plan" in c]) == 1
-    assert stage.tables() == {"source", "target", "bad"}
+    assert len([c for c in chunks(workspace) if "plan" in c]) == 1
+    assert workspace.tables() == {"source", "target", "bad"}
     assert [e.chunk for e in told if isinstance(e, BackfillProgress)][-1] == 4
 
 
 @engines
 @pytest.mark.parametrize("at", [1, 2, 4])
-def test_a_run_that_is_stopped_between_chunks_goes_on_where_it_was(stage: Stage, at: int) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, ALL)
+def test_a_run_that_is_stopped_between_chunks_goes_on_where_it_was(
+    workspace: Workspace, at: int
+) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, ALL)
 
     def stop(event: Event) -> None:
         if isinstance(event, BackfillProgress) and event.chunk == at:
             raise Killed
 
     with pytest.raises(Killed):
-        bm.upgrade(on_event=stop, **stage.options)
-    assert sums(stage, "target")[0] == 250 * at
+        bm.upgrade(on_event=stop, **workspace.options)
+    assert sums(workspace, "target")[0] == 250 * at
 
     told: list[Event] = []
-    bm.upgrade(on_event=told.append, **stage.options)
-    assert sums(stage, "target") == sums(stage, "source")
-    assert stage.tables() == {"source", "target"}
-    assert [c["chunk"] for c in chunks(stage) if "staging" in c] == [0, 1, 2, 3]
+    bm.upgrade(on_event=told.append, **workspace.options)
+    assert sums(workspace, "target") == sums(workspace, "source")
+    assert workspace.tables() == {"source", "target"}
+    assert [c["chunk"] for c in chunks(workspace) if "staging" in c] == [0, 1, 2, 3]
 
 
 @engines
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("word", ["CREATE TABLE", "INSERT INTO `budeval", "MOVE PARTITION", "DROP"])
 def test_a_kill_around_any_statement_of_a_chunk_loses_and_doubles_nothing(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, word: str, after: bool
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, word: str, after: bool
 ) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, ALL, by="k", chunk_rows=250)
+    workspace.prepare(*PREPARE)
+    write(workspace, ALL, by="k", chunk_rows=250)
     seen = 0
     dead = False
 
@@ -275,63 +279,65 @@ def test_a_kill_around_any_statement_of_a_chunk_loses_and_doubles_nothing(
         patch.setattr(Session, "execute", execute)
         patch.setattr(Session, "insert", insert)
         with pytest.raises(Killed):
-            bm.upgrade(**{**stage.options, "lock": "off"})
+            bm.upgrade(**{**workspace.options, "lock": "off"})
     assert seen == 3
 
-    bm.upgrade(**{**stage.options, "lock": "off"})
-    assert sums(stage, "target") == sums(stage, "source")
-    assert stage.tables() == {"source", "target"}
+    bm.upgrade(**{**workspace.options, "lock": "off"})
+    assert sums(workspace, "target") == sums(workspace, "source")
+    assert workspace.tables() == {"source", "target"}
 
 
 @engines
-def test_an_edited_backfill_begins_anew(stage: Stage) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, fail_at(0))
+def test_an_edited_backfill_begins_anew(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, fail_at(0))
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    assert sums(stage, "target")[0] == 0
-    write(stage, ALL, by="k", chunk_rows=500)
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target") == sums(stage, "source")
-    assert len([c for c in chunks(stage) if "plan" in c]) == 2
+        bm.upgrade(**workspace.options)
+    assert sums(workspace, "target")[0] == 0
+    write(workspace, ALL, by="k", chunk_rows=500)
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target") == sums(workspace, "source")
+    assert len([c for c in chunks(workspace) if "plan" in c]) == 2
 
 
 @engines
 @pytest.mark.parametrize(
     ("engine", "name"), [("Memory", "Memory"), ("Log", "Log"), ("Null", "Null")]
 )
-def test_a_target_that_has_no_partitions_is_refused(stage: Stage, engine: str, name: str) -> None:
-    stage.prepare(
+def test_a_target_that_has_no_partitions_is_refused(
+    workspace: Workspace, engine: str, name: str
+) -> None:
+    workspace.prepare(
         *PREPARE[:1], ROWS, f"CREATE TABLE target (p UInt8, k Int64, v String) ENGINE = {engine}"
     )
-    write(stage, ALL)
+    write(workspace, ALL)
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert f"target is a {name} table" in caught.value.reason
-    assert stage.tables() == {"source", "target"}
+    assert workspace.tables() == {"source", "target"}
 
 
 @engines
 @pytest.mark.parametrize(
     "select", ["SELECT p, k, v FROM source", "SELECT p, k, v FROM source WHERE {chunk} OR {chunk}"]
 )
-def test_the_chunk_must_stand_in_the_select_once(stage: Stage, select: str) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, select)
+def test_the_chunk_must_stand_in_the_select_once(workspace: Workspace, select: str) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, select)
     with pytest.raises(RevisionCompileError) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "{chunk} exactly once" in caught.value.message
     assert caught.value.exit_code == 3
 
 
 @engines
-def test_a_script_holds_one_insert(stage: Stage) -> None:
+def test_a_script_holds_one_insert(workspace: Workspace) -> None:
     from alembic import command
     from alembic.config import Config
 
-    stage.prepare(*PREPARE)
-    write(stage, ALL, columns=["p", "k", "v"])
-    config = Config(stage.project.ini, output_buffer=StringIO())
+    workspace.prepare(*PREPARE)
+    write(workspace, ALL, columns=["p", "k", "v"])
+    config = Config(workspace.project.ini, output_buffer=StringIO())
     command.upgrade(config, "head", sql=True)
     script = config.output_buffer.getvalue()
     inserts = [s.text for s in split(script) if "schema_migrations" not in s.text]
@@ -489,47 +495,47 @@ def test_the_hour_that_comes_twice_is_cut_once(embedded: Session) -> None:
 # -- what is refused rather than moved in part ------------------------------------------------
 
 
-def fail_after_chunks(stage: Stage) -> None:
+def fail_after_chunks(workspace: Workspace) -> None:
     """Move 700 of 1,000 rows."""
-    stage.prepare(
+    workspace.prepare(
         "CREATE TABLE source (k Int64, v String) ENGINE = MergeTree ORDER BY k",
         "CREATE TABLE target (k Int64, v Int64) ENGINE = MergeTree ORDER BY k",
         "INSERT INTO source SELECT number, if(number = 777, 'bad', '1') FROM numbers(1000)",
     )
-    write(stage, "SELECT k, toInt64(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
+    write(workspace, "SELECT k, toInt64(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "and of statement 1 7 of 10 chunks are done" in caught.value.outcome
     assert "To begin anew with another SELECT, remove the rows" in caught.value.hint
 
 
 @engines
 @pytest.mark.parametrize("shifted", [False, True], ids=["edited", "another place"])
-def test_a_backfill_that_has_moved_rows_is_not_edited(stage: Stage, shifted: bool) -> None:
-    fail_after_chunks(stage)
+def test_a_backfill_that_has_moved_rows_is_not_edited(workspace: Workspace, shifted: bool) -> None:
+    fail_after_chunks(workspace)
     again = "SELECT k, toInt64{} FROM source WHERE {{chunk}}".format(
         "(v)" if shifted else "OrZero(v)"
     )
     before = '    op.execute("SELECT 1")\n' if shifted else ""
     call = f"op.backfill('target', {again!r}, source='source', by='k', chunk_rows=100)"
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "001_fill", None, body=f"def upgrade() -> None:\n{before}    {call}\n"
     )
     with pytest.raises(ChecksumMismatch) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "It has moved rows on " in caught.value.message
     assert "remove the rows that it has moved, then: budeval-migrate repair" in caught.value.hint
-    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(700, 700)]
+    assert workspace.rows("SELECT count(), uniqExact(k) FROM target") == [(700, 700)]
 
 
 @engines
-def test_a_backfill_that_a_person_takes_back_begins_anew(stage: Stage) -> None:
-    fail_after_chunks(stage)
-    stage.prepare("TRUNCATE TABLE target")
-    bm.repair_statement("001_fill", 1, applied=False, **stage.options)
-    write(stage, "SELECT k, toInt64OrZero(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+def test_a_backfill_that_a_person_takes_back_begins_anew(workspace: Workspace) -> None:
+    fail_after_chunks(workspace)
+    workspace.prepare("TRUNCATE TABLE target")
+    bm.repair_statement("001_fill", 1, applied=False, **workspace.options)
+    write(workspace, "SELECT k, toInt64OrZero(v) FROM source WHERE {chunk}", by="k", chunk_rows=100)
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
 
 
 @engines
@@ -541,27 +547,29 @@ def test_a_backfill_that_a_person_takes_back_begins_anew(stage: Stage) -> None:
     ],
     ids=["view", "log"],
 )
-def test_a_source_without_partitions_is_refused(stage: Stage, source: str) -> None:
-    stage.prepare(*PREPARE, source)
-    write(stage, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen")
+def test_a_source_without_partitions_is_refused(workspace: Workspace, source: str) -> None:
+    workspace.prepare(*PREPARE, source)
+    write(workspace, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen")
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "The server shows no partitions of seen, which has 1000 rows" in caught.value.reason
-    write(stage, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen", by="k", chunk_rows=100)
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target") == sums(stage, "source")
+    write(
+        workspace, "SELECT p, k, v FROM seen WHERE {chunk}", source="seen", by="k", chunk_rows=100
+    )
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target") == sums(workspace, "source")
 
 
 @engines
-def test_a_source_that_is_not_there_is_an_error(stage: Stage) -> None:
-    stage.prepare(*PREPARE)
-    write(stage, ALL, source="sources")
+def test_a_source_that_is_not_there_is_an_error(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE)
+    write(workspace, ALL, source="sources")
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert caught.value.code == 60
-    write(stage, ALL, source="(SELECT 1)")
+    write(workspace, ALL, source="(SELECT 1)")
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "is not the name of one" in caught.value.reason
 
 
@@ -577,63 +585,65 @@ def test_a_source_that_is_not_there_is_an_error(stage: Stage) -> None:
     ],
 )
 def test_a_condition_that_is_not_about_the_source_is_refused(
-    stage: Stage, select: str, options: dict[str, Any], words: str
+    workspace: Workspace, select: str, options: dict[str, Any], words: str
 ) -> None:
-    write(stage, select, **options)
+    write(workspace, select, **options)
     with pytest.raises(RevisionCompileError, match=words):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
 
 @engines
-def test_names_that_stay_what_they_are_are_no_others(stage: Stage) -> None:
-    stage.prepare(*PREPARE)
+def test_names_that_stay_what_they_are_are_no_others(workspace: Workspace) -> None:
+    workspace.prepare(*PREPARE)
     select = "SELECT p, k AS k, concat(v, '') AS v FROM source WHERE p IN (0, 1, 2, 3) AND {chunk}"
-    write(stage, select, by="k", chunk_rows=300)
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target") == sums(stage, "source")
+    write(workspace, select, by="k", chunk_rows=300)
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target") == sums(workspace, "source")
 
 
 @engines
-def test_keys_that_the_join_makes_null_are_in_one_chunk(stage: Stage) -> None:
-    stage.prepare(
+def test_keys_that_the_join_makes_null_are_in_one_chunk(workspace: Workspace) -> None:
+    workspace.prepare(
         *PREPARE,
         "CREATE TABLE names (k Int64, n Int64) ENGINE = MergeTree ORDER BY k",
         "INSERT INTO names SELECT number, number FROM numbers(5)",
     )
     select = "SELECT source.p, source.k, source.v FROM source LEFT JOIN names USING k WHERE {chunk}"
     call = f"op.backfill('target', {select!r}, source='names', by='names.n', chunk_rows=2)"
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "001_fill",
         None,
         body=f"def upgrade() -> None:\n    op.execute('SET join_use_nulls = 1')\n    {call}\n",
     )
-    bm.upgrade(**stage.options)
-    assert sums(stage, "target") == sums(stage, "source")
+    bm.upgrade(**workspace.options)
+    assert sums(workspace, "target") == sums(workspace, "source")
 
 
 @engines
-def test_a_key_that_is_called_staging_is_taken_up(stage: Stage) -> None:
-    stage.prepare(
+def test_a_key_that_is_called_staging_is_taken_up(workspace: Workspace) -> None:
+    workspace.prepare(
         "CREATE TABLE source (staging Int64, v String) ENGINE = MergeTree ORDER BY staging",
         "CREATE TABLE target (k Int64, v Int64) ENGINE = MergeTree ORDER BY k",
         "INSERT INTO source SELECT number, if(number = 777, 'bad', '1') FROM numbers(1000)",
     )
     select = "SELECT staging, toInt64(v) FROM source WHERE {chunk}"
-    write(stage, select, by="staging", chunk_rows=100)
+    write(workspace, select, by="staging", chunk_rows=100)
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    stage.prepare("ALTER TABLE source UPDATE v = '1' WHERE v = 'bad' SETTINGS mutations_sync = 1")
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+        bm.upgrade(**workspace.options)
+    workspace.prepare(
+        "ALTER TABLE source UPDATE v = '1' WHERE v = 'bad' SETTINGS mutations_sync = 1"
+    )
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
 
 
 @engines
-def test_points_with_a_nan_are_moved(stage: Stage) -> None:
-    stage.prepare(
+def test_points_with_a_nan_are_moved(workspace: Workspace) -> None:
+    workspace.prepare(
         "CREATE TABLE source (k Int64, at Point) ENGINE = MergeTree ORDER BY k",
         "CREATE TABLE target (k Int64, at Point) ENGINE = MergeTree ORDER BY k",
         "INSERT INTO source SELECT number, (if(number % 5 = 0, nan, number), 1.) FROM numbers(1000)",
     )
-    write(stage, "SELECT k, at FROM source WHERE {chunk}", by="at", chunk_rows=100)
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+    write(workspace, "SELECT k, at FROM source WHERE {chunk}", by="at", chunk_rows=100)
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]

@@ -26,7 +26,7 @@ from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 from budeval_migrations.version import __version__
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.spy import spied
 from tests.support.targets import engine_parameters
 
@@ -88,15 +88,15 @@ def compiled(direction: Direction, *texts: str) -> CompiledRevision:
 
 
 @on_each
-def test_a_row_of_the_ledger_comes_back_as_it_was(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_row_of_the_ledger_comes_back_as_it_was(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         failed = replace(GOOD, sequence=GOOD.sequence + 1, success=False, error_message=ODD)
         ledger.append([Attempt(GOOD), Attempt(failed, ours=False)])
         ledger.append([])
         state = ledger.read_state()
 
-        at = AT if stage.target.modern else AT.replace(microsecond=0)
+        at = AT if workspace.target.modern else AT.replace(microsecond=0)
         ours = {"host": socket.gethostname(), "server_user": session.server_user}
         assert session.server_user == "default"
         assert state.rows == (
@@ -112,8 +112,8 @@ def test_a_row_of_the_ledger_comes_back_as_it_was(stage: Stage) -> None:
 
 
 @on_each
-def test_a_long_error_is_cut(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_long_error_is_cut(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         ledger.append([Attempt(replace(GOOD, success=False, error_message="é" * 4001))])
         [row] = ledger.read_state().rows
@@ -121,9 +121,9 @@ def test_a_long_error_is_cut(stage: Stage) -> None:
 
 
 @on_each
-def test_the_statements_of_both_directions_are_kept_without_secrets(stage: Stage) -> None:
+def test_the_statements_of_both_directions_are_kept_without_secrets(workspace: Workspace) -> None:
     up = compiled(Direction.UP, "SELECT 1", "CREATE USER u IDENTIFIED BY 'secret'")
-    with stage.session() as session:
+    with workspace.session() as session:
         ledger = ready(session)
         ledger.append([Attempt(GOOD, upgrade=up, downgrade=compiled(Direction.DOWN, "SELECT 2"))])
         [[upgrade, downgrade]] = session.query(
@@ -137,7 +137,7 @@ def test_the_statements_of_both_directions_are_kept_without_secrets(stage: Stage
 
 
 @on_each
-def test_rows_are_in_the_order_of_their_numbers_then_of_their_times(stage: Stage) -> None:
+def test_rows_are_in_the_order_of_their_numbers_then_of_their_times(workspace: Workspace) -> None:
     later = AT + timedelta(hours=1)
     rows = [
         replace(GOOD, version="d", sequence=2),
@@ -145,7 +145,7 @@ def test_rows_are_in_the_order_of_their_numbers_then_of_their_times(stage: Stage
         replace(GOOD, version="b", sequence=0, executed_at=later),
         replace(GOOD, version="a", sequence=0),
     ]
-    with stage.session() as session:
+    with workspace.session() as session:
         ledger = ready(session)
         for row in rows:
             ledger.append([Attempt(row)])
@@ -154,7 +154,7 @@ def test_rows_are_in_the_order_of_their_numbers_then_of_their_times(stage: Stage
 
 
 @on_each
-def test_an_entry_of_the_journal_comes_back_as_it_was(stage: Stage) -> None:
+def test_an_entry_of_the_journal_comes_back_as_it_was(workspace: Workspace) -> None:
     full = entry(
         revision=ODD,
         direction=Direction.DOWN,
@@ -175,7 +175,7 @@ def test_an_entry_of_the_journal_comes_back_as_it_was(stage: Stage) -> None:
         error=ODD,
         text="what is sent",
     )
-    with stage.session() as session:
+    with workspace.session() as session:
         ledger = ready(session)
         Journal(session, 2**40).append([full, entry()])
         found = {each.revision: each for each in ledger.read_state().entries}
@@ -190,8 +190,8 @@ def test_an_entry_of_the_journal_comes_back_as_it_was(stage: Stage) -> None:
 
 
 @on_each
-def test_an_entry_that_arrived_twice_is_one(stage: Stage) -> None:
-    with stage.session() as session:
+def test_an_entry_that_arrived_twice_is_one(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         for _ in range(2):
             Journal(session, 5).append([entry()])
@@ -201,8 +201,8 @@ def test_an_entry_that_arrived_twice_is_one(stage: Stage) -> None:
 
 
 @on_each
-def test_only_entries_since_the_last_good_row_of_a_revision_are_read(stage: Stage) -> None:
-    with stage.session() as session:
+def test_only_entries_since_the_last_good_row_of_a_revision_are_read(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         good = replace(GOOD, version="001_a", sequence=3)
         failed = replace(good, sequence=4, success=False)
@@ -222,8 +222,8 @@ def test_only_entries_since_the_last_good_row_of_a_revision_are_read(stage: Stag
 
 
 @on_each
-def test_where_there_is_nothing_nothing_is_found(stage: Stage) -> None:
-    with stage.session() as session:
+def test_where_there_is_nothing_nothing_is_found(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = Ledger(session)
         assert ledger.read_state() == LedgerState(Ground.NO_DATABASE)
         session.ensure_database()
@@ -233,8 +233,8 @@ def test_where_there_is_nothing_nothing_is_found(stage: Stage) -> None:
 
 
 @on_each
-def test_a_ledger_without_its_journal_is_read(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_ledger_without_its_journal_is_read(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         ledger.append([Attempt(GOOD)])
         session.execute(f"DROP TABLE {schema.JOURNAL}")
@@ -244,8 +244,8 @@ def test_a_ledger_without_its_journal_is_read(stage: Stage) -> None:
 
 
 @on_each
-def test_a_journal_without_its_ledger_is_an_empty_ledger(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_journal_without_its_ledger_is_an_empty_ledger(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         session.execute(f"DROP TABLE {schema.LEDGER}")
         assert ledger.read_state() == LedgerState(Ground.EMPTY)
@@ -254,8 +254,8 @@ def test_a_journal_without_its_ledger_is_an_empty_ledger(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
-def test_the_ledger_of_the_first_tool_is_read_and_widened(stage: Stage) -> None:
-    with stage.session() as session:
+def test_the_ledger_of_the_first_tool_is_read_and_widened(workspace: Workspace) -> None:
+    with workspace.session() as session:
         session.ensure_database()
         session.execute(LEGACY_TABLE)
         values = [("b", 1, "NULL"), ("a", 0, "''"), ("c", 0, "'why'")]
@@ -285,11 +285,13 @@ def test_the_ledger_of_the_first_tool_is_read_and_widened(stage: Stage) -> None:
 
 
 @on_each
-def test_a_table_of_that_name_that_is_something_else_is_not_touched(stage: Stage) -> None:
-    stage.prepare("CREATE TABLE schema_migrations (version UInt64, dirty UInt8) ENGINE = TinyLog")
-    with stage.session() as session, pytest.raises(LedgerError) as caught:
+def test_a_table_of_that_name_that_is_something_else_is_not_touched(workspace: Workspace) -> None:
+    workspace.prepare(
+        "CREATE TABLE schema_migrations (version UInt64, dirty UInt8) ENGINE = TinyLog"
+    )
+    with workspace.session() as session, pytest.raises(LedgerError) as caught:
         Ledger(session).read_state()
-    database = stage.target.database
+    database = workspace.target.database
     assert caught.value.message.startswith(
         f"The table {database}.schema_migrations is not a ledger of budeval: "
     )
@@ -297,15 +299,15 @@ def test_a_table_of_that_name_that_is_something_else_is_not_touched(stage: Stage
 
 
 @on_each
-def test_a_newer_format_is_refused(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_newer_format_is_refused(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         ledger.append([Attempt(GOOD)])
         session.execute(f"INSERT INTO {schema.LEDGER} (version, ledger_format) VALUES ('n', 2)")
         with pytest.raises(LedgerError) as caught:
             ledger.read_state()
     assert caught.value.message == (
-        f"The ledger in {stage.target.database} has format 2; this package ({__version__}) knows "
+        f"The ledger in {workspace.target.database} has format 2; this package ({__version__}) knows "
         "formats up to 1."
     )
     assert caught.value.hint == "Use the newer version of budeval-migrations that wrote it."
@@ -313,8 +315,8 @@ def test_a_newer_format_is_refused(stage: Stage) -> None:
 
 
 @on_each
-def test_a_format_that_is_known_is_read(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_format_that_is_known_is_read(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         session.execute(
             f"INSERT INTO {schema.JOURNAL} (revision, direction, event) VALUES ('a', 'up', 'failed/1')"
@@ -334,8 +336,8 @@ def test_a_format_that_is_known_is_read(stage: Stage) -> None:
         '{"partitions": {"t": {"p": {"first": "x", "last": 1, "rows": 1, "hashes": []}}}}',
     ],
 )
-def test_a_fingerprint_that_nobody_knows_is_refused(stage: Stage, before: str) -> None:
-    with stage.session() as session:
+def test_a_fingerprint_that_nobody_knows_is_refused(workspace: Workspace, before: str) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         Journal(session, 1).append([entry(before=before)])
         with pytest.raises(LedgerError, match=r"that this package .* cannot read: "):
@@ -343,8 +345,8 @@ def test_a_fingerprint_that_nobody_knows_is_refused(stage: Stage, before: str) -
 
 
 @on_each
-def test_a_newer_format_of_the_journal_is_refused(stage: Stage) -> None:
-    with stage.session() as session:
+def test_a_newer_format_of_the_journal_is_refused(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         session.execute(
             f"INSERT INTO {schema.JOURNAL} (revision, direction, event) VALUES ('a', 'up', 'x/2')"
@@ -352,7 +354,7 @@ def test_a_newer_format_of_the_journal_is_refused(stage: Stage) -> None:
         with pytest.raises(LedgerError) as caught:
             ledger.read_state()
         assert caught.value.message == (
-            f"The journal in {stage.target.database} has format 2; this package ({__version__}) "
+            f"The journal in {workspace.target.database} has format 2; this package ({__version__}) "
             "knows formats up to 1."
         )
         assert caught.value.hint == "Use the newer version of budeval-migrations that wrote it."
@@ -366,7 +368,7 @@ def test_a_newer_format_of_the_journal_is_refused(stage: Stage) -> None:
         with pytest.raises(LedgerError) as caught:
             ledger.read_state()
     assert caught.value.message == (
-        f"The journal in {stage.target.database} holds a row about a statement 3 that this package "
+        f"The journal in {workspace.target.database} holds a row about a statement 3 that this package "
         f"({__version__}) cannot read: '[]' is no state of a chunk"
     )
     assert caught.value.hint == "Use the version of budeval-migrations that wrote it."
@@ -374,8 +376,8 @@ def test_a_newer_format_of_the_journal_is_refused(stage: Stage) -> None:
 
 @on_each
 @pytest.mark.parametrize(("column", "value"), [("operation", "squash"), ("direction", "sideways")])
-def test_a_row_that_nobody_knows_is_refused(stage: Stage, column: str, value: str) -> None:
-    with stage.session() as session:
+def test_a_row_that_nobody_knows_is_refused(workspace: Workspace, column: str, value: str) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         session.execute(f"INSERT INTO {schema.LEDGER} (version, {column}) VALUES ('n', '{value}')")
         with pytest.raises(LedgerError) as caught:
@@ -390,7 +392,7 @@ def test_a_row_that_nobody_knows_is_refused(stage: Stage, column: str, value: st
 @on_each
 @pytest.mark.parametrize("refused", [1, 2])
 def test_a_server_that_refuses_to_read_is_not_an_empty_ledger(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, refused: int
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
     asked: list[str] = []
 
@@ -400,7 +402,7 @@ def test_a_server_that_refuses_to_read_is_not_an_empty_ledger(
             raise EngineError("Memory limit exceeded", code=241)
         raise EngineError("Missing columns", code=47)
 
-    with stage.session() as session:
+    with workspace.session() as session:
         ready(session)
         assert session.query("SELECT 1") == [[1]]  # from here on its profile is known
         monkeypatch.setattr(quorum, "read", read)
@@ -410,8 +412,10 @@ def test_a_server_that_refuses_to_read_is_not_an_empty_ledger(
 
 
 @on_each
-def test_what_another_tool_calls_alembic_version_is_read_where_it_matters(stage: Stage) -> None:
-    with stage.session() as session:
+def test_what_another_tool_calls_alembic_version_is_read_where_it_matters(
+    workspace: Workspace,
+) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         assert ledger.read_foreign_heads() is None
         ledger.ensure_view()
@@ -441,14 +445,14 @@ def test_what_another_tool_calls_alembic_version_is_read_where_it_matters(stage:
 
 
 @on_each
-def test_the_tables_are_made_once_and_what_is_in_them_stays(stage: Stage) -> None:
-    with stage.session() as session:
+def test_the_tables_are_made_once_and_what_is_in_them_stays(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         ledger.append([Attempt(GOOD)])
         for state in (LedgerState(Ground.EMPTY), ledger.read_state()):
             ledger.ensure(state)
         assert len(ledger.read_state().rows) == 1
-        if not stage.target.modern:
+        if not workspace.target.modern:
             return
         settings = (
             "SELECT count() FROM system.tables WHERE database = currentDatabase() AND "
@@ -462,14 +466,14 @@ def test_the_tables_are_made_once_and_what_is_in_them_stays(stage: Stage) -> Non
 
 
 @on_each
-def test_a_user_who_may_not_alter_goes_on_without_durability(stage: Stage) -> None:
+def test_a_user_who_may_not_alter_goes_on_without_durability(workspace: Workspace) -> None:
     def deny(text: str, **_: object) -> None:
         if text.startswith("ALTER"):
             raise AccessDenied("Not enough privileges", code=497)
 
-    with stage.session() as session:
+    with workspace.session() as session:
         ledger = ready(session)
-        if stage.target.modern:
+        if workspace.target.modern:
             session.execute(f"ALTER TABLE {schema.LEDGER} RESET SETTING fsync_after_insert")
         with spied(session, "execute", deny):
             ledger.ensure(ledger.read_state())
@@ -477,23 +481,23 @@ def test_a_user_who_may_not_alter_goes_on_without_durability(stage: Stage) -> No
 
 @on_each
 def test_on_a_cluster_the_view_names_the_database(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[str, str]] = []
     monkeypatch.setattr(replication, "create", lambda _, table, text: made.append((table, text)))
-    with stage.session() as session:
+    with workspace.session() as session:
         Ledger(session).ensure_view()
         session._topology = SimpleNamespace(on_cluster=True)  # type: ignore[assignment]
         Ledger(session).ensure_view()
     assert made == [
         (schema.VERSION_VIEW, schema.create_version_view()),
-        (schema.VERSION_VIEW, schema.create_version_view(stage.target.database)),
+        (schema.VERSION_VIEW, schema.create_version_view(workspace.target.database)),
     ]
 
 
 @on_each
-def test_nothing_is_appended_where_the_fence_does_not_hold(stage: Stage) -> None:
-    with stage.session() as session:
+def test_nothing_is_appended_where_the_fence_does_not_hold(workspace: Workspace) -> None:
+    with workspace.session() as session:
         ledger = ready(session)
         for write in (
             lambda fence: ledger.append([Attempt(GOOD)], fence),

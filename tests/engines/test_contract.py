@@ -20,50 +20,53 @@ from budeval_migrations.errors import (
 from budeval_migrations.events import Event, RevisionFinished
 from budeval_migrations.model import Operation
 from budeval_migrations.state.ledger import Ledger
-from tests.engines.stage import TABLE, Stage
+from tests.engines.workspace import TABLE, Workspace
 from tests.support.targets import engine_parameters
 
 pytestmark = pytest.mark.every_engine
 
 
-def test_upgrade_creates_the_database_applies_everything_and_says_so(stage: Stage) -> None:
-    stage.write_three()
-    report = bm.upgrade(**stage.options)
+def test_upgrade_creates_the_database_applies_everything_and_says_so(workspace: Workspace) -> None:
+    workspace.write_three()
+    report = bm.upgrade(**workspace.options)
     assert report.applied == ("001_one", "002_two", "003_three")
     assert report.current == ("003_three",)
     assert report.pending == ()
-    assert stage.tables() == {"t1", "t2", "t3"}
-    assert stage.heads() == {"003_three"}
+    assert workspace.tables() == {"t1", "t2", "t3"}
+    assert workspace.heads() == {"003_three"}
 
 
-def test_a_second_upgrade_does_nothing_and_writes_nothing(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    before = stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence")
-    report = bm.upgrade(**stage.options)
+def test_a_second_upgrade_does_nothing_and_writes_nothing(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    before = workspace.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence")
+    report = bm.upgrade(**workspace.options)
     assert report.applied == ()
     assert report.current == ("003_three",)
-    assert stage.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence") == before
+    assert (
+        workspace.rows("SELECT version, sequence FROM schema_migrations ORDER BY sequence")
+        == before
+    )
 
 
-def test_a_revision_is_told_as_applied_after_its_row_is_in_the_ledger(stage: Stage) -> None:
-    stage.write_three()
+def test_a_revision_is_told_as_applied_after_its_row_is_in_the_ledger(workspace: Workspace) -> None:
+    workspace.write_three()
     found = []
 
     def look(event: Event) -> None:
         if isinstance(event, RevisionFinished):
-            rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
+            rows = workspace.rows("SELECT version FROM schema_migrations ORDER BY sequence")
             found.append((event.revision, event.revision in {version for (version,) in rows}))
 
-    report = bm.upgrade(on_event=look, **stage.options)
+    report = bm.upgrade(on_event=look, **workspace.options)
     assert found == [(name, True) for name in ("001_one", "002_two", "003_three")]
     assert report.applied == ("001_one", "002_two", "003_three")
 
 
 def test_a_revision_whose_row_was_not_written_is_not_told_as_applied(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.write_three()
+    workspace.write_three()
     told: list[Event] = []
 
     def fail(*_: object) -> None:
@@ -72,27 +75,27 @@ def test_a_revision_whose_row_was_not_written_is_not_told_as_applied(
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "append", fail)
         with pytest.raises(LockLost):
-            bm.upgrade(on_event=told.append, **stage.options)
+            bm.upgrade(on_event=told.append, **workspace.options)
     assert [e for e in told if isinstance(e, RevisionFinished)] == []
-    assert stage.rows("SELECT count() FROM schema_migrations") in ([(0,)], [("0",)])
+    assert workspace.rows("SELECT count() FROM schema_migrations") in ([(0,)], [("0",)])
 
 
-def test_a_resumed_revision_took_the_time_of_all_its_attempts(stage: Stage) -> None:
+def test_a_resumed_revision_took_the_time_of_all_its_attempts(workspace: Workspace) -> None:
     """Of its failed attempts, too, and of statements that had no effect in them."""
     slow = "INSERT INTO t1 SELECT number, '' FROM numbers(2) WHERE NOT ignore(sleepEachRow(0.5))"
     refused = f"{slow} AND throwIf(number = 1)"
     table = TABLE.format(name="t1")
-    stage.project.write_revision("001_one", None, [table, slow, refused])
+    workspace.project.write_revision("001_one", None, [table, slow, refused])
     for _ in range(2):
         with pytest.raises(StatementFailed):
-            bm.upgrade(**stage.options)
-    stage.project.write_revision("001_one", None, [table, slow, "SELECT 1"])
+            bm.upgrade(**workspace.options)
+    workspace.project.write_revision("001_one", None, [table, slow, "SELECT 1"])
     told: list[Event] = []
-    bm.upgrade(on_event=told.append, **stage.options)
+    bm.upgrade(on_event=told.append, **workspace.options)
     [finished] = [e for e in told if isinstance(e, RevisionFinished)]
     times = [
         int(took)
-        for (took,) in stage.rows(
+        for (took,) in workspace.rows(
             "SELECT execution_time_ms FROM schema_migrations WHERE version = '001_one' "
             "ORDER BY sequence"
         )
@@ -101,17 +104,19 @@ def test_a_resumed_revision_took_the_time_of_all_its_attempts(stage: Stage) -> N
     assert finished.elapsed_ms == times[-1] >= sum(times[:-1]) >= 2000
 
 
-def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    down = bm.downgrade("base", **stage.options)
+def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(
+    workspace: Workspace,
+) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    down = bm.downgrade("base", **workspace.options)
     assert down.applied == ("003_three", "002_two", "001_one")
-    assert stage.tables() == set()
-    assert stage.heads() == set()
-    bm.upgrade("002_two", **stage.options)
-    assert stage.tables() == {"t1", "t2"}
-    assert stage.heads() == {"002_two"}
-    rows = stage.rows(
+    assert workspace.tables() == set()
+    assert workspace.heads() == set()
+    bm.upgrade("002_two", **workspace.options)
+    assert workspace.tables() == {"t1", "t2"}
+    assert workspace.heads() == {"002_two"}
+    rows = workspace.rows(
         "SELECT version, operation, direction, sequence, statements_applied FROM "
         "schema_migrations ORDER BY sequence"
     )
@@ -127,12 +132,12 @@ def test_up_down_up_leaves_the_same_tables_and_every_attempt_in_the_ledger(stage
     ]
 
 
-def test_status_agrees_with_what_ran(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade("002_two", **stage.options)
-    found = bm.status(**stage.options)
-    assert found.database == stage.target.database
-    assert found.server_version.startswith("26." if stage.target.modern else "18.16")
+def test_status_agrees_with_what_ran(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade("002_two", **workspace.options)
+    found = bm.status(**workspace.options)
+    assert found.database == workspace.target.database
+    assert found.server_version.startswith("26." if workspace.target.modern else "18.16")
     assert (found.current, found.heads) == (("002_two",), ("003_three",))
     assert (found.at_head, found.pending) == (False, ("003_three",))
     lines = [(r.revision, r.state.value, r.checksum.value) for r in found.revisions]
@@ -143,37 +148,37 @@ def test_status_agrees_with_what_ran(stage: Stage) -> None:
     ]
 
 
-def test_status_of_a_database_that_does_not_exist_creates_nothing(stage: Stage) -> None:
-    stage.write_three()
-    found = bm.status(**stage.options)
+def test_status_of_a_database_that_does_not_exist_creates_nothing(workspace: Workspace) -> None:
+    workspace.write_three()
+    found = bm.status(**workspace.options)
     assert (found.current, found.at_head) == ((), False)
     assert found.pending == ("001_one", "002_two", "003_three")
     with pytest.raises(Exception) as caught:
-        stage.rows("SELECT 1")
+        workspace.rows("SELECT 1")
     assert caught.value.code == 81  # type: ignore[attr-defined]
 
 
-def test_readers_work_for_a_user_who_may_only_read(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade("002_two", **stage.options)
-    reader = {**stage.options, "url": stage.target.reader_url}
+def test_readers_work_for_a_user_who_may_only_read(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade("002_two", **workspace.options)
+    reader = {**workspace.options, "url": workspace.target.reader_url}
     assert bm.status(**reader).pending == ("003_three",)
     assert bm.validate(**reader).ok
     with pytest.raises(AccessDenied) as caught:
         bm.upgrade(**reader)
     assert caught.value.exit_code == 8
-    assert stage.heads() == {"002_two"}
+    assert workspace.heads() == {"002_two"}
 
 
-def test_a_failure_stops_the_run_and_is_in_the_ledger(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision(
+def test_a_failure_stops_the_run_and_is_in_the_ledger(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision(
         "002_two",
         "001_one",
         [TABLE.format(name="t2"), "INSERT INTO no_such_table SELECT 1"],
     )
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     error = caught.value
     assert (error.revision, error.index, error.total, error.code) == ("002_two", 2, 2, 60)
     assert error.file is not None and error.file.endswith("versions/002_two.py")
@@ -181,24 +186,24 @@ def test_a_failure_stops_the_run_and_is_in_the_ledger(stage: Stage) -> None:
     assert error.report is not None
     assert error.report.applied == ("001_one",)
     assert error.report.pending == ("002_two", "003_three")
-    assert stage.heads() == {"001_one"}
-    [row] = stage.rows(
+    assert workspace.heads() == {"001_one"}
+    [row] = workspace.rows(
         "SELECT version, success, error_code, statements_applied, statements_total "
         "FROM schema_migrations WHERE success = 0"
     )
     assert [row[0], *map(int, row[1:])] == ["002_two", 0, 60, 1, 2]
-    states = {r.revision: r.state.value for r in bm.status(**stage.options).revisions}
+    states = {r.revision: r.state.value for r in bm.status(**workspace.options).revisions}
     assert states == {"001_one": "applied", "002_two": "failed", "003_three": "pending"}
 
 
-def test_correcting_the_failed_file_and_running_again_goes_on(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision("002_two", "001_one", "INSERT INTO no_such_table SELECT 1")
+def test_correcting_the_failed_file_and_running_again_goes_on(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision("002_two", "001_one", "INSERT INTO no_such_table SELECT 1")
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    stage.write_three()
-    assert bm.upgrade(**stage.options).applied == ("002_two", "003_three")
-    assert stage.heads() == {"003_three"}
+        bm.upgrade(**workspace.options)
+    workspace.write_three()
+    assert bm.upgrade(**workspace.options).applied == ("002_two", "003_three")
+    assert workspace.heads() == {"003_three"}
 
 
 BYTES = [
@@ -216,8 +221,8 @@ BYTES = [
 
 
 @pytest.mark.parametrize("literal", BYTES)
-def test_sql_arrives_to_the_byte(stage: Stage, literal: str) -> None:
-    stage.project.write_revision(
+def test_sql_arrives_to_the_byte(workspace: Workspace, literal: str) -> None:
+    workspace.project.write_revision(
         "001_bytes",
         None,
         [
@@ -225,29 +230,29 @@ def test_sql_arrives_to_the_byte(stage: Stage, literal: str) -> None:
             f"INSERT INTO t SELECT '{literal}'",
         ],
     )
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     expected = literal.replace("\\\\", "\\").replace("\\'", "'")
-    assert stage.rows("SELECT s FROM t") == [(expected,)]
+    assert workspace.rows("SELECT s FROM t") == [(expected,)]
 
 
-def test_several_statements_in_one_string_run_one_by_one(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_several_statements_in_one_string_run_one_by_one(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_several",
         None,
         "CREATE TABLE IF NOT EXISTS t (s String) ENGINE = MergeTree ORDER BY tuple();\n"
         "INSERT INTO t SELECT 'a;b'; -- first\n"
         "/* second; */ INSERT INTO t SELECT 'c';",
     )
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT s FROM t ORDER BY s") == [("a;b",), ("c",)]
-    assert stage.rows("SELECT toUInt64(statements_total) FROM schema_migrations") in (
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT s FROM t ORDER BY s") == [("a;b",), ("c",)]
+    assert workspace.rows("SELECT toUInt64(statements_total) FROM schema_migrations") in (
         [(3,)],
         [("3",)],
     )
 
 
-def test_rows_inline_arrive_or_are_refused_before_they_are_sent(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_rows_inline_arrive_or_are_refused_before_they_are_sent(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_values",
         None,
         [
@@ -255,67 +260,67 @@ def test_rows_inline_arrive_or_are_refused_before_they_are_sent(stage: Stage) ->
             "INSERT INTO t VALUES (1, 'x;y'), (2, '%s')",
         ],
     )
-    if stage.target.name == "old-native":
+    if workspace.target.name == "old-native":
         with pytest.raises(StatementFailed) as caught:
-            bm.upgrade(**stage.options)
+            bm.upgrade(**workspace.options)
         assert isinstance(caught.value.__cause__, Unsupported)
-        assert stage.rows("SELECT count() FROM t") == [(0,)]
+        assert workspace.rows("SELECT count() FROM t") == [(0,)]
         return
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT s FROM t ORDER BY a") == [("x;y",), ("%s",)]
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT s FROM t ORDER BY a") == [("x;y",), ("%s",)]
 
 
-def test_an_edited_applied_revision_is_refused_and_repair_accepts_it(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade("002_two", **stage.options)
-    stage.project.write_revision("001_one", None, TABLE.format(name="other"))
+def test_an_edited_applied_revision_is_refused_and_repair_accepts_it(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade("002_two", **workspace.options)
+    workspace.project.write_revision("001_one", None, TABLE.format(name="other"))
     with pytest.raises(ChecksumMismatch) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert "001_one" in str(caught.value)
     assert "repair --revision 001_one" in caught.value.hint
-    assert stage.tables() == {"t1", "t2"}
-    bm.repair(["001_one"], **stage.options)
-    assert bm.upgrade(**stage.options).applied == ("003_three",)
-    [row] = stage.rows(
+    assert workspace.tables() == {"t1", "t2"}
+    bm.repair(["001_one"], **workspace.options)
+    assert bm.upgrade(**workspace.options).applied == ("003_three",)
+    [row] = workspace.rows(
         "SELECT operation, server_user != '', host != '' FROM schema_migrations "
         "WHERE operation = 'repair'"
     )
     assert (row[0], int(row[2])) == ("repair", 1)
 
 
-def test_a_reformatted_revision_is_told_and_not_refused(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade("002_two", **stage.options)
-    path = stage.project.revision_file("001_one")
+def test_a_reformatted_revision_is_told_and_not_refused(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade("002_two", **workspace.options)
+    path = workspace.project.revision_file("001_one")
     path.write_text(path.read_text() + "\n# a remark\n")
-    report = bm.upgrade(**stage.options)
+    report = bm.upgrade(**workspace.options)
     assert report.applied == ("003_three",)
     assert any("001_one was edited" in notice for notice in report.notices)
-    states = {r.revision: r.checksum.value for r in bm.status(**stage.options).revisions}
+    states = {r.revision: r.checksum.value for r in bm.status(**workspace.options).revisions}
     assert states["001_one"] == "reformatted"
 
 
-def test_a_deleted_applied_revision_is_refused(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    stage.project.revision_file("003_three").unlink()
+def test_a_deleted_applied_revision_is_refused(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    workspace.project.revision_file("003_three").unlink()
     with pytest.raises(MissingRevision):
-        bm.upgrade(**stage.options)
-    tolerant = bm.upgrade(on_ahead="warn", **stage.options)
+        bm.upgrade(**workspace.options)
+    tolerant = bm.upgrade(on_ahead="warn", **workspace.options)
     assert tolerant.applied == ()
     assert "003_three" in tolerant.notices[0]
 
 
-def test_an_unknown_revision_is_refused_with_the_nearest_name(stage: Stage) -> None:
-    stage.write_three()
+def test_an_unknown_revision_is_refused_with_the_nearest_name(workspace: Workspace) -> None:
+    workspace.write_three()
     with pytest.raises(RevisionNotFound) as caught:
-        bm.upgrade("002_tow", **stage.options)
+        bm.upgrade("002_tow", **workspace.options)
     assert caught.value.hint == "Did you mean 002_two?"
 
 
-def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision(
+def test_a_dynamic_revision_reads_the_database_while_it_runs(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision(
         "004_dynamic",
         "003_three",
         body="""
@@ -329,34 +334,34 @@ def test_a_dynamic_revision_reads_the_database_while_it_runs(stage: Stage) -> No
             pass
         """,
     )
-    report = bm.upgrade(**stage.options)
+    report = bm.upgrade(**workspace.options)
     assert report.applied[-1] == "004_dynamic"
-    assert [int(a) for (a,) in stage.rows("SELECT a FROM t1")] == [41]
-    [row] = stage.rows(
+    assert [int(a) for (a,) in workspace.rows("SELECT a FROM t1")] == [41]
+    [row] = workspace.rows(
         "SELECT statements_applied, statements_total FROM schema_migrations "
         "WHERE version = '004_dynamic'"
     )
     assert [int(n) for n in row] == [1, 1]
 
 
-def test_branches_and_their_merge_are_ledger_rows(stage: Stage) -> None:
+def test_branches_and_their_merge_are_ledger_rows(workspace: Workspace) -> None:
     for name, below in (("1", None), ("2a", "1"), ("2b", "1"), ("3", ("2a", "2b"))):
-        stage.project.write_revision(name, below, TABLE.format(name=f"t{name}"))
-    bm.upgrade("2a", **stage.options)
-    assert stage.heads() == {"2a"}
-    bm.upgrade("2b", **stage.options)
-    assert stage.heads() == {"2a", "2b"}
-    bm.upgrade(**stage.options)
-    assert stage.heads() == {"3"}
+        workspace.project.write_revision(name, below, TABLE.format(name=f"t{name}"))
+    bm.upgrade("2a", **workspace.options)
+    assert workspace.heads() == {"2a"}
+    bm.upgrade("2b", **workspace.options)
+    assert workspace.heads() == {"2a", "2b"}
+    bm.upgrade(**workspace.options)
+    assert workspace.heads() == {"3"}
     with pytest.raises(RevisionNotFound) as caught:
-        bm.downgrade("-1", **stage.options)
+        bm.downgrade("-1", **workspace.options)
     assert caught.value.hint == "Name the revision that shall stay applied."
-    assert bm.downgrade("2a", **stage.options).applied == ("3",)
-    assert stage.heads() == {"2a", "2b"}
+    assert bm.downgrade("2a", **workspace.options).applied == ("3",)
+    assert workspace.heads() == {"2a", "2b"}
 
 
-def test_execute_unless_does_not_send_what_the_probe_finds_done(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_execute_unless_does_not_send_what_the_probe_finds_done(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_guard",
         None,
         body=f'''
@@ -369,22 +374,22 @@ def test_execute_unless_does_not_send_what_the_probe_finds_done(stage: Stage) ->
             op.execute_unless(PROBE, "RENAME TABLE old TO new")
         ''',
     )
-    bm.upgrade(**stage.options)
-    assert stage.tables() == {"new"}
+    bm.upgrade(**workspace.options)
+    assert workspace.tables() == {"new"}
 
 
-def test_stamp_and_purge_are_rows_and_run_nothing(stage: Stage) -> None:
+def test_stamp_and_purge_are_rows_and_run_nothing(workspace: Workspace) -> None:
     from alembic import command
     from alembic.config import Config
 
-    stage.write_three()
-    config = Config(stage.project.ini)
+    workspace.write_three()
+    config = Config(workspace.project.ini)
     command.stamp(config, "002_two")
-    assert stage.tables() == set()
-    assert stage.heads() == {"002_two"}
+    assert workspace.tables() == set()
+    assert workspace.heads() == {"002_two"}
     command.stamp(config, "001_one", purge=True)
-    assert stage.heads() == {"001_one"}
-    rows = stage.rows(
+    assert workspace.heads() == {"001_one"}
+    rows = workspace.rows(
         "SELECT version, operation, direction FROM schema_migrations ORDER BY sequence"
     )
     assert rows == [
@@ -395,30 +400,30 @@ def test_stamp_and_purge_are_rows_and_run_nothing(stage: Stage) -> None:
     ]
 
 
-def test_stamp_beside_a_head_without_a_file_says_what_to_do(stage: Stage) -> None:
+def test_stamp_beside_a_head_without_a_file_says_what_to_do(workspace: Workspace) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
-    stage.write_three()
-    config = Config(stage.project.ini)
+    workspace.write_three()
+    config = Config(workspace.project.ini)
     command.stamp(config, "003_three")
-    stage.project.revision_file("003_three").unlink()
+    workspace.project.revision_file("003_three").unlink()
     with pytest.raises(CommandError, match=r"003_three is applied and has no file") as refused:
         command.stamp(config, "001_one")
     assert "alembic stamp --purge" in str(refused.value)
-    assert stage.heads() == {"003_three"}
+    assert workspace.heads() == {"003_three"}
     command.stamp(config, "001_one", purge=True)
-    assert stage.heads() == {"001_one"}
+    assert workspace.heads() == {"001_one"}
 
 
-def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
+def test_alembics_own_commands_agree_with_ours(workspace: Workspace) -> None:
     from alembic import command
     from alembic.config import Config
 
-    stage.write_three()
+    workspace.write_three()
     printed = StringIO()
-    config = Config(stage.project.ini, stdout=printed)
+    config = Config(workspace.project.ini, stdout=printed)
 
     def current() -> str:
         printed.seek(0)
@@ -427,21 +432,23 @@ def test_alembics_own_commands_agree_with_ours(stage: Stage) -> None:
         return printed.getvalue()
 
     command.upgrade(config, "+1")
-    assert bm.status(**stage.options).current == ("001_one",)
+    assert bm.status(**workspace.options).current == ("001_one",)
     command.upgrade(config, "head")
-    assert stage.heads() == {"003_three"}
+    assert workspace.heads() == {"003_three"}
     assert current() == "003_three (head)\n"
     command.current(config, check_heads=True)
     command.downgrade(config, "-1")
     assert current() == "002_two\n"
     command.downgrade(config, "base")
-    assert stage.tables() == set()
-    assert stage.heads() == set()
+    assert workspace.tables() == set()
+    assert workspace.heads() == set()
 
 
-def test_what_a_failed_query_had_written_does_not_leak_into_the_next_answer(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
+def test_what_a_failed_query_had_written_does_not_leak_into_the_next_answer(
+    workspace: Workspace,
+) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
         with pytest.raises(EngineError):
             session.query("SELECT throwIf(number = 3) FROM system.numbers LIMIT 10")
         assert [int(n) for (n,) in session.query("SELECT 8")] == [8]
@@ -449,19 +456,21 @@ def test_what_a_failed_query_had_written_does_not_leak_into_the_next_answer(stag
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
 def test_every_insert_into_the_bookkeeping_is_on_the_disk_when_it_is_answered(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
     durable = (
         "SELECT name, position(engine_full, 'fsync_after_insert = 1, fsync_part_directory = 1') > 0 "
         "FROM system.tables WHERE database = currentDatabase() "
         "AND name IN ('schema_migrations', 'schema_migrations_journal') ORDER BY name"
     )
-    stage.write_three()
-    bm.upgrade("001_one", **stage.options)
+    workspace.write_three()
+    bm.upgrade("001_one", **workspace.options)
     every = [("schema_migrations", 1), ("schema_migrations_journal", 1)]
-    assert stage.rows(durable) == every
+    assert workspace.rows(durable) == every
     for name, _ in every:
-        stage.prepare(f"ALTER TABLE {name} RESET SETTING fsync_after_insert, fsync_part_directory")
-    assert stage.rows(durable) == [(name, 0) for name, _ in every]
-    bm.upgrade(**stage.options)
-    assert stage.rows(durable) == every
+        workspace.prepare(
+            f"ALTER TABLE {name} RESET SETTING fsync_after_insert, fsync_part_directory"
+        )
+    assert workspace.rows(durable) == [(name, 0) for name, _ in every]
+    bm.upgrade(**workspace.options)
+    assert workspace.rows(durable) == every

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 import budeval_migrations as bm
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.proxy import RecordingProxy
 from tests.support.servers import ChdbFront
 from tests.support.targets import engine_parameters
@@ -29,10 +29,12 @@ def through(proxy: RecordingProxy, url: str) -> str:
 
 
 @on_http
-def test_at_head_an_upgrade_from_code_is_one_query(stage: Stage, proxy: RecordingProxy) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    options = {**stage.options, "url": through(proxy, stage.target.url)}
+def test_at_head_an_upgrade_from_code_is_one_query(
+    workspace: Workspace, proxy: RecordingProxy
+) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    options = {**workspace.options, "url": through(proxy, workspace.target.url)}
     report = bm.upgrade(**options)
     assert report.current == ("003_three",)
     assert len(proxy.queries) == 1
@@ -42,32 +44,34 @@ def test_at_head_an_upgrade_from_code_is_one_query(stage: Stage, proxy: Recordin
 @on_http
 @pytest.mark.parametrize("arguments", [("upgrade", "head"), ("current",)])
 def test_at_head_alembic_sends_one_query_too(
-    stage: Stage, proxy: RecordingProxy, arguments: tuple[str, ...]
+    workspace: Workspace, proxy: RecordingProxy, arguments: tuple[str, ...]
 ) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    stage.project.configure(url=through(proxy, stage.target.url), database=stage.target.database)
-    done = stage.project.run(*arguments)
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    workspace.project.configure(
+        url=through(proxy, workspace.target.url), database=workspace.target.database
+    )
+    done = workspace.project.run(*arguments)
     assert done.returncode == 0, done.output
     assert len(proxy.queries) == 1, proxy.queries
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-connect"), indirect=True)
 def test_with_clickhouse_connect_its_own_handshake_comes_on_top(
-    stage: Stage, proxy: RecordingProxy
+    workspace: Workspace, proxy: RecordingProxy
 ) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    bm.upgrade(**{**stage.options, "url": through(proxy, stage.target.url)})
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    bm.upgrade(**{**workspace.options, "url": through(proxy, workspace.target.url)})
     ours = [query for query in proxy.queries if "schema_migrations" in query]
     assert len(ours) == 1
     assert len(proxy.queries) == 4, proxy.queries
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
-def test_at_head_alembic_imports_nothing_of_what_would_run(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_at_head_alembic_imports_nothing_of_what_would_run(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     program = (
         "import sys\nfrom alembic.config import main\n"
         "main(argv=['upgrade', 'head'])\n"
@@ -76,13 +80,13 @@ def test_at_head_alembic_imports_nothing_of_what_would_run(stage: Stage) -> None
         "rooms = {name.split('.')[1] for name in loaded}\n"
         "assert not {'run', 'shadow', 'linter', 'cli'} & rooms, rooms\n"
     )
-    _run(stage, program)
+    _run(workspace, program)
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
-def test_at_head_neither_alembic_nor_a_revision_file_is_imported(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_at_head_neither_alembic_nor_a_revision_file_is_imported(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     program = (
         "import sys, budeval_migrations as bm\n"
         "assert not {'sqlalchemy', 'alembic', 'click', 'rich'} & set(sys.modules)\n"
@@ -92,15 +96,15 @@ def test_at_head_neither_alembic_nor_a_revision_file_is_imported(stage: Stage) -
         "loaded = unwanted & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
-    _run(stage, program)
+    _run(workspace, program)
 
 
-def _run(stage: Stage, program: str) -> None:
+def _run(workspace: Workspace, program: str) -> None:
     """A fresh interpreter in the project."""
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=stage.project.path,
-        env=stage.project.environment(),
+        cwd=workspace.project.path,
+        env=workspace.project.environment(),
         capture_output=True,
         text=True,
         timeout=60,

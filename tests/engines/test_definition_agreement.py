@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from budeval_migrations.sql.definition import read_definition
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 pytestmark = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
@@ -29,16 +29,18 @@ settings index_granularity = 1024, min_bytes_for_wide_part = 0, merge_with_ttl_t
 """
 
 
-def catalogued(stage: Stage, sql: str) -> list[tuple[str, ...]]:
-    return [tuple(str(v) for v in row) for row in stage.rows(sql)]
+def catalogued(workspace: Workspace, sql: str) -> list[tuple[str, ...]]:
+    return [tuple(str(v) for v in row) for row in workspace.rows(sql)]
 
 
 @pytest.mark.parametrize("printed", [False, True], ids=["as it was written", "as it is printed"])
-def test_columns_keys_and_elements_are_those_of_the_catalogue(stage: Stage, printed: bool) -> None:
-    stage.prepare(TABLE)
+def test_columns_keys_and_elements_are_those_of_the_catalogue(
+    workspace: Workspace, printed: bool
+) -> None:
+    workspace.prepare(TABLE)
     text = TABLE
     if printed:
-        [[text]] = stage.rows(
+        [[text]] = workspace.rows(
             "SELECT create_table_query FROM system.tables WHERE name = 'everything' "
             "AND database = currentDatabase()"
         )
@@ -46,7 +48,7 @@ def test_columns_keys_and_elements_are_those_of_the_catalogue(stage: Stage, prin
     assert found is not None
     where = "WHERE database = currentDatabase() AND table = 'everything'"
     columns = catalogued(
-        stage,
+        workspace,
         f"SELECT name, default_kind, comment FROM system.columns {where} ORDER BY position",
     )
     # The catalogue has each column of Nested by itself.
@@ -59,10 +61,12 @@ def test_columns_keys_and_elements_are_those_of_the_catalogue(stage: Stage, prin
     }
     assert list(found.indices) == [
         name
-        for (name,) in catalogued(stage, f"SELECT name FROM system.data_skipping_indices {where}")
+        for (name,) in catalogued(
+            workspace, f"SELECT name FROM system.data_skipping_indices {where}"
+        )
     ]
     assert list(found.projections) == [
-        name for (name,) in catalogued(stage, f"SELECT name FROM system.projections {where}")
+        name for (name,) in catalogued(workspace, f"SELECT name FROM system.projections {where}")
     ]
     assert list(found.constraints) == ["c1", "c2"]
     assert found.engine == "MergeTree"
@@ -83,9 +87,9 @@ def test_columns_keys_and_elements_are_those_of_the_catalogue(stage: Stage, prin
     }
 
 
-def test_each_part_as_it_is_printed_is_what_the_catalogue_has(stage: Stage) -> None:
-    stage.prepare(TABLE)
-    [[text]] = stage.rows(
+def test_each_part_as_it_is_printed_is_what_the_catalogue_has(workspace: Workspace) -> None:
+    workspace.prepare(TABLE)
+    [[text]] = workspace.rows(
         "SELECT create_table_query FROM system.tables WHERE name = 'everything' "
         "AND database = currentDatabase()"
     )
@@ -93,7 +97,7 @@ def test_each_part_as_it_is_printed_is_what_the_catalogue_has(stage: Stage) -> N
     assert found is not None
     where = "WHERE database = currentDatabase() AND table = 'everything'"
     for name, type_, kind, expression, codec in catalogued(
-        stage,
+        workspace,
         "SELECT name, type, default_kind, default_expression, compression_codec "
         f"FROM system.columns {where}",
     ):
@@ -103,7 +107,7 @@ def test_each_part_as_it_is_printed_is_what_the_catalogue_has(stage: Stage) -> N
         assert column.default == f"{kind} {expression}".strip()
         assert f"CODEC{column.parts['CODEC']}" == codec if codec else "CODEC" not in column.parts
     [keys] = catalogued(
-        stage,
+        workspace,
         "SELECT partition_key, sorting_key, primary_key, sampling_key FROM system.tables "
         "WHERE database = currentDatabase() AND name = 'everything'",
     )
@@ -145,10 +149,10 @@ def test_each_part_as_it_is_printed_is_what_the_catalogue_has(stage: Stage) -> N
     ],
 )
 def test_other_statements_are_read_as_the_parser_takes_them(
-    stage: Stage, text: str, kind: str, columns: list[str], clauses: set[str]
+    workspace: Workspace, text: str, kind: str, columns: list[str], clauses: set[str]
 ) -> None:
-    stage.prepare("CREATE TABLE t (id UInt64, v String) ENGINE = Memory")
-    [[parsed]] = stage.rows(f"SELECT formatQuery({_quoted(text)})")
+    workspace.prepare("CREATE TABLE t (id UInt64, v String) ENGINE = Memory")
+    [[parsed]] = workspace.rows(f"SELECT formatQuery({_quoted(text)})")
     for each in (text, str(parsed)):
         found = read_definition(each)
         assert found is not None
@@ -160,7 +164,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def test_what_defines_nothing_is_none_and_what_is_cut_off_is_no_crash(stage: Stage) -> None:
+def test_what_defines_nothing_is_none_and_what_is_cut_off_is_no_crash(workspace: Workspace) -> None:
     assert read_definition("ALTER TABLE t ADD COLUMN a UInt8") is None
     # Every beginning of it: whoever asks may have a broken text in hand.
     for end in range(len(TABLE)):

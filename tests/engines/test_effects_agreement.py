@@ -110,7 +110,7 @@ class Play:
 
 @pytest.fixture
 def play(embedded_directory: Path, database: str) -> Iterator[Play]:
-    """The stage, set."""
+    """The workspace, set."""
     connection = connect(str(embedded_directory))
     try:
         yield Play(connection, database)

@@ -7,7 +7,7 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import StatementFailed, StatementOutcomeUnknown
 from budeval_migrations.events import StatementWaiting
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 modern = pytest.mark.parametrize(
@@ -110,20 +110,22 @@ HALFWAY = {
 
 @modern
 @pytest.mark.parametrize("name", HALFWAY)
-def test_a_refused_statement_that_did_a_part_is_not_sent_again(stage: Stage, name: str) -> None:
+def test_a_refused_statement_that_did_a_part_is_not_sent_again(
+    workspace: Workspace, name: str
+) -> None:
     there, statement, remedy, question, once = HALFWAY[name]
-    stage.prepare(*there)
-    stage.project.write_revision("001_a", None, statement)
+    workspace.prepare(*there)
+    workspace.project.write_revision("001_a", None, statement)
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    assert stage.rows(question) == once
-    stage.prepare(remedy)
+        bm.upgrade(**workspace.options)
+    assert workspace.rows(question) == once
+    workspace.prepare(remedy)
 
     with pytest.raises(StatementOutcomeUnknown) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
     assert (caught.value.revision, caught.value.index) == ("001_a", 1)
-    assert stage.rows(question) == once
+    assert workspace.rows(question) == once
 
 
 # A slip of the pen in a statement that can do a part of its work.
@@ -190,46 +192,48 @@ SLIPS = {
 
 @modern
 @pytest.mark.parametrize("name", SLIPS)
-def test_a_slip_is_corrected_and_the_run_goes_on(stage: Stage, name: str) -> None:
+def test_a_slip_is_corrected_and_the_run_goes_on(workspace: Workspace, name: str) -> None:
     there, slip, correct, question, once = SLIPS[name]
-    stage.prepare(*there)
-    stage.project.write_revision("001_a", None, slip)
+    workspace.prepare(*there)
+    workspace.project.write_revision("001_a", None, slip)
     with pytest.raises(bm.MigrationError):
-        bm.upgrade(**stage.options)
-    stage.project.write_revision("001_a", None, correct)
+        bm.upgrade(**workspace.options)
+    workspace.project.write_revision("001_a", None, correct)
 
-    assert bm.upgrade(**stage.options).applied == ("001_a",)
+    assert bm.upgrade(**workspace.options).applied == ("001_a",)
 
-    assert stage.rows(question) == once
+    assert workspace.rows(question) == once
 
 
 @modern
-def test_a_mutation_that_is_killed_while_it_is_waited_for_is_not_applied(stage: Stage) -> None:
-    stage.prepare(TABLE.format("t"), "INSERT INTO t SELECT number, 0 FROM numbers(10)")
-    stage.project.write_revision(
+def test_a_mutation_that_is_killed_while_it_is_waited_for_is_not_applied(
+    workspace: Workspace,
+) -> None:
+    workspace.prepare(TABLE.format("t"), "INSERT INTO t SELECT number, 0 FROM numbers(10)")
+    workspace.project.write_revision(
         "001_a", None, "ALTER TABLE t UPDATE b = b + 1 + sleepEachRow(0.2) WHERE 1"
     )
 
     def kill(event: object) -> None:
         if isinstance(event, StatementWaiting) and "to do" in event.what:
-            with stage.session() as session:
+            with workspace.session() as session:
                 session.execute("KILL MUTATION WHERE database = currentDatabase() ASYNC")
 
     with pytest.raises(StatementFailed, match="was killed before it was done"):
-        bm.upgrade(on_event=kill, **stage.options)
+        bm.upgrade(on_event=kill, **workspace.options)
     with pytest.raises(StatementOutcomeUnknown):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
 
 @modern
-def test_a_probe_is_asked_as_it_is_written(stage: Stage) -> None:
-    stage.prepare(TABLE.format("t"), ROW)
-    stage.project.write_revision("001_a", None, "SET offset = 1")
-    file = stage.project.revision_file("001_a")
+def test_a_probe_is_asked_as_it_is_written(workspace: Workspace) -> None:
+    workspace.prepare(TABLE.format("t"), ROW)
+    workspace.project.write_revision("001_a", None, "SET offset = 1")
+    file = workspace.project.revision_file("001_a")
     call = "op.execute_unless('SELECT 1 FROM t WHERE a = 1', 'INSERT INTO t VALUES (1, 0)')"
     head, _, tail = file.read_text().partition("\n\n\ndef downgrade")
     file.write_text(f"{head}\n    {call}\n\n\ndef downgrade{tail}")
 
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
 
-    assert stage.rows("SELECT count() FROM t") == [(1,)]
+    assert workspace.rows("SELECT count() FROM t") == [(1,)]

@@ -8,7 +8,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import ConfigError, HookFailed, StatementFailed
-from tests.engines.stage import TABLE, Stage
+from tests.engines.workspace import TABLE, Workspace
 from tests.support.targets import engine_parameters
 
 modern = pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def after_revision(event):
 
 
 def write_hooks(
-    stage: Stage,
+    workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -54,10 +54,10 @@ def write_hooks(
     secret: str = "",
 ) -> tuple[str, list[tuple[object, ...]]]:
     """Write a module of hooks into the working directory; return its name and what it sees."""
-    name = f"hooks_{stage.target.database}"
+    name = f"hooks_{workspace.target.database}"
     text = HOOKS.format(
-        url=stage.target.url,
-        database=stage.target.database,
+        url=workspace.target.url,
+        database=workspace.target.database,
         refused=refused,
         failing=failing,
         secret=secret,
@@ -75,11 +75,11 @@ ONE, TWO, THREE = ("001_one", "up"), ("002_two", "up"), ("003_three", "up")
 @modern
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_hook_comes_before_the_first_statement_and_after_the_row(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    stage.write_three()
-    name, seen = write_hooks(stage, tmp_path, monkeypatch)
-    bm.upgrade(hooks=name, jobs=jobs, **stage.options)
+    workspace.write_three()
+    name, seen = write_hooks(workspace, tmp_path, monkeypatch)
+    bm.upgrade(hooks=name, jobs=jobs, **workspace.options)
     if jobs == 1:
         assert seen == [
             ("before", "001_one", "upgrade", 1, []),
@@ -96,7 +96,7 @@ def test_a_hook_comes_before_the_first_statement_and_after_the_row(
             assert (revision, "up") in mine[1][-1]
             assert (revision, "up") not in mine[0][-1]
     seen.clear()
-    bm.downgrade("002_two", hooks=name, **stage.options)
+    bm.downgrade("002_two", hooks=name, **workspace.options)
     assert [each[:3] for each in seen] == [
         ("before", "003_three", "downgrade"),
         ("after", "003_three", "downgrade"),
@@ -106,74 +106,74 @@ def test_a_hook_comes_before_the_first_statement_and_after_the_row(
 @modern
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_hook_that_raises_before_a_revision_keeps_it_from_running(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    stage.project.write_revision("001_one", None, TABLE.format(name="t1"))
-    stage.project.write_revision("002_two", "001_one", "INSERT INTO t1 VALUES (1, 'x')")
-    name, _ = write_hooks(stage, tmp_path, monkeypatch, refused=("002_two",), secret=" hunter2")
+    workspace.project.write_revision("001_one", None, TABLE.format(name="t1"))
+    workspace.project.write_revision("002_two", "001_one", "INSERT INTO t1 VALUES (1, 'x')")
+    name, _ = write_hooks(workspace, tmp_path, monkeypatch, refused=("002_two",), secret=" hunter2")
     with pytest.raises(HookFailed) as caught:
-        bm.upgrade(hooks=name, jobs=jobs, **stage.options)
+        bm.upgrade(hooks=name, jobs=jobs, **workspace.options)
     assert caught.value.message == (
         "002_two: before_revision failed, ValueError: no backup of 002_two hunter2; nothing of it "
         "was sent, and the run ends here."
     )
-    assert stage.heads() == {"001_one"}
-    assert stage.rows("SELECT a FROM t1") == []
-    assert bm.upgrade(**stage.options).applied == ("002_two",)
-    assert stage.rows("SELECT a FROM t1") == [(1,)]
+    assert workspace.heads() == {"001_one"}
+    assert workspace.rows("SELECT a FROM t1") == []
+    assert bm.upgrade(**workspace.options).applied == ("002_two",)
+    assert workspace.rows("SELECT a FROM t1") == [(1,)]
 
 
 @modern
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_hook_that_raises_after_a_revision_leaves_it_applied(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    stage.write_three()
-    stage.project.write_revision("002_two", "001_one", "INSERT INTO t1 VALUES (1, 'x')")
-    name, _ = write_hooks(stage, tmp_path, monkeypatch, failing=("001_one",))
+    workspace.write_three()
+    workspace.project.write_revision("002_two", "001_one", "INSERT INTO t1 VALUES (1, 'x')")
+    name, _ = write_hooks(workspace, tmp_path, monkeypatch, failing=("001_one",))
     with pytest.raises(HookFailed, match="OSError: nobody to tell; it is done and recorded"):
-        bm.upgrade(hooks=name, jobs=jobs, **stage.options)
-    assert "001_one" in bm.status(**stage.options).current
-    assert bm.upgrade(**stage.options).applied[-1] == "003_three"
-    assert stage.rows("SELECT a FROM t1") == [(1,)]
+        bm.upgrade(hooks=name, jobs=jobs, **workspace.options)
+    assert "001_one" in bm.status(**workspace.options).current
+    assert bm.upgrade(**workspace.options).applied[-1] == "003_three"
+    assert workspace.rows("SELECT a FROM t1") == [(1,)]
 
 
 @modern
 def test_what_failed_is_not_told_as_done(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.project.write_revision("001_one", None, "SELECT nothing")
-    name, seen = write_hooks(stage, tmp_path, monkeypatch)
+    workspace.project.write_revision("001_one", None, "SELECT nothing")
+    name, seen = write_hooks(workspace, tmp_path, monkeypatch)
     with pytest.raises(StatementFailed):
-        bm.upgrade(hooks=name, **stage.options)
+        bm.upgrade(hooks=name, **workspace.options)
     assert [each[0] for each in seen] == ["before"]
 
 
 @modern
 def test_records_alone_and_rehearsals_call_no_hook(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from alembic import command
     from alembic.config import Config
 
     from budeval_migrations.services import preview
 
-    stage.write_three()
-    name, seen = write_hooks(stage, tmp_path, monkeypatch)
+    workspace.write_three()
+    name, seen = write_hooks(workspace, tmp_path, monkeypatch)
     monkeypatch.setenv("BUDEVAL_MIGRATIONS_HOOKS", name)
-    assert preview.plan(rehearse=True, **stage.options).rehearsal is not None
-    command.stamp(Config(stage.project.ini), "003_three")
-    bm.repair(forget=["003_three"], **stage.options)
+    assert preview.plan(rehearse=True, **workspace.options).rehearsal is not None
+    command.stamp(Config(workspace.project.ini), "003_three")
+    bm.repair(forget=["003_three"], **workspace.options)
     assert seen == []
-    command.upgrade(Config(stage.project.ini), "head")
+    command.upgrade(Config(workspace.project.ini), "head")
     assert [each[:2] for each in seen] == [("before", "003_three"), ("after", "003_three")]
 
 
 @modern
 def test_a_module_without_hooks_is_refused_before_anything_runs(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.write_three()
+    workspace.write_three()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "none_here.py").write_text("x = 1\n")
     (tmp_path / "no_function.py").write_text("before_revision = 'a backup'\n")
@@ -186,9 +186,9 @@ def test_a_module_without_hooks_is_refused_before_anything_runs(
         ".": ". cannot be imported",
     }.items():
         with pytest.raises(ConfigError, match=words.replace(".", r"\.")):
-            bm.upgrade(hooks=name, **stage.options)
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT version FROM schema_migrations ORDER BY sequence") == [
+            bm.upgrade(hooks=name, **workspace.options)
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT version FROM schema_migrations ORDER BY sequence") == [
         ("001_one",),
         ("002_two",),
         ("003_three",),
@@ -198,9 +198,9 @@ def test_a_module_without_hooks_is_refused_before_anything_runs(
 @modern
 @pytest.mark.parametrize("at", ["RunStarted", "StatementStarted", "RevisionFinished"])
 def test_a_listener_that_raises_stops_nothing_and_is_told_behind_the_run(
-    stage: Stage, at: str
+    workspace: Workspace, at: str
 ) -> None:
-    stage.write_three()
+    workspace.write_three()
     calls = []
 
     def listen(event: object) -> None:
@@ -209,12 +209,14 @@ def test_a_listener_that_raises_stops_nothing_and_is_told_behind_the_run(
             raise ValueError("nobody listens, password='hunter2'")
 
     with pytest.raises(HookFailed) as caught:
-        bm.upgrade(on_event=listen, **stage.options)
+        bm.upgrade(on_event=listen, **workspace.options)
     assert calls.count(at) == 1
     assert f"on_event failed at {at}, ValueError: nobody listens" in caught.value.message
     assert "hunter2" not in caught.value.message
-    assert stage.heads() == {"003_three"}
-    rows = stage.rows("SELECT version, toUInt8(success) FROM schema_migrations ORDER BY sequence")
+    assert workspace.heads() == {"003_three"}
+    rows = workspace.rows(
+        "SELECT version, toUInt8(success) FROM schema_migrations ORDER BY sequence"
+    )
     assert [(str(v), int(ok)) for v, ok in rows] == [
         ("001_one", 1),
         ("002_two", 1),

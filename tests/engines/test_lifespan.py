@@ -35,7 +35,7 @@ from budeval_migrations.errors import (
     PendingRevisions,
     StatementFailed,
 )
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.project import Project
 from tests.support.round_robin import RoundRobin
 from tests.support.server import HOST, free_port
@@ -56,34 +56,34 @@ def start(**options: Any) -> bm.Report:
 
 
 @on_two
-def test_the_application_starts_migrated_and_has_the_report(stage: Stage) -> None:
-    stage.write_three()
-    assert start(**stage.options).applied == ("001_one", "002_two", "003_three")
-    assert start(**stage.options).applied == ()
-    assert stage.heads() == {"003_three"}
+def test_the_application_starts_migrated_and_has_the_report(workspace: Workspace) -> None:
+    workspace.write_three()
+    assert start(**workspace.options).applied == ("001_one", "002_two", "003_three")
+    assert start(**workspace.options).applied == ()
+    assert workspace.heads() == {"003_three"}
 
 
 @on_two
-def test_check_refuses_to_start_behind_and_starts_at_head(stage: Stage) -> None:
-    stage.write_three()
+def test_check_refuses_to_start_behind_and_starts_at_head(workspace: Workspace) -> None:
+    workspace.write_three()
     with pytest.raises(PendingRevisions) as caught:
-        start(mode="check", **stage.options)
+        start(mode="check", **workspace.options)
     assert caught.value.details["pending"] == ["001_one", "002_two", "003_three"]
-    bm.upgrade(**stage.options)
-    report = start(mode="check", **stage.options)
+    bm.upgrade(**workspace.options)
+    report = start(mode="check", **workspace.options)
     assert (report.operation, report.current) == ("check", ("003_three",))
 
 
 @on_http
 def test_wait_waits_for_a_server_that_is_not_up_yet_and_no_longer_than_it_was_told(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     port = free_port()
-    there = re.search(r":(\d+)/", stage.options["url"])
+    there = re.search(r":(\d+)/", workspace.options["url"])
     assert there is not None
-    options = stage.options | {"url": stage.options["url"].replace(there[1], str(port))}
+    options = workspace.options | {"url": workspace.options["url"].replace(there[1], str(port))}
     with pytest.raises(ConnectionFailed, match="No ClickHouse server answers"):
         start(mode="check", **options)
     began = time.monotonic()
@@ -112,35 +112,35 @@ def test_wait_gives_up_a_server_that_never_answers(project: Project, dialect: st
 
 
 @on_two
-def test_wait_starts_once_somebody_else_has_upgraded(stage: Stage) -> None:
-    stage.write_three()
-    stage.prepare()
+def test_wait_starts_once_somebody_else_has_upgraded(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.prepare()
     with pytest.raises(PendingRevisions):
-        start(mode="wait", wait_timeout=0.3, **stage.options)
-    other = threading.Timer(0.5, lambda: bm.upgrade(**stage.options))
+        start(mode="wait", wait_timeout=0.3, **workspace.options)
+    other = threading.Timer(0.5, lambda: bm.upgrade(**workspace.options))
     other.start()
     try:
-        assert start(mode="wait", wait_timeout=60, **stage.options).current == ("003_three",)
+        assert start(mode="wait", wait_timeout=60, **workspace.options).current == ("003_three",)
     finally:
         other.join()
 
 
 @on_two
-def test_a_failed_migration_keeps_the_application_from_starting(stage: Stage) -> None:
-    stage.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
+def test_a_failed_migration_keeps_the_application_from_starting(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
     with pytest.raises(StatementFailed):
-        start(**stage.options)
+        start(**workspace.options)
 
 
 @on_two
 def test_what_keeps_it_from_starting_is_a_sentence_and_a_hint_not_our_insides(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
+    workspace.project.write_revision("001_bad", None, "INSERT INTO nowhere SELECT 1")
     for mode in ("upgrade", "check"):
         caplog.clear()
         with pytest.raises(MigrationError) as caught:
-            start(mode=mode, **stage.options)
+            start(mode=mode, **workspace.options)
         error = caught.value
         told = [r for r in caplog.records if r.name == "budeval_migrations"][-1]
         known = (told.event, told.error, told.exit_code)  # type: ignore[attr-defined]
@@ -155,13 +155,13 @@ def test_what_keeps_it_from_starting_is_a_sentence_and_a_hint_not_our_insides(
 
 @on_two
 def test_a_newer_database_is_told_once_or_refused(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    stage.project.revision_file("003_three").unlink()
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    workspace.project.revision_file("003_three").unlink()
     for mode in ("upgrade", "check", "wait"):
-        report = start(mode=mode, **stage.options)
+        report = start(mode=mode, **workspace.options)
         assert report.notices == (
             "003_three is applied and has no file: the file was deleted, or the database is newer "
             "than these files.",
@@ -169,12 +169,14 @@ def test_a_newer_database_is_told_once_or_refused(
         assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [*report.notices]
         caplog.clear()
         with pytest.raises(MissingRevision):
-            start(mode=mode, on_ahead="error", **stage.options)
+            start(mode=mode, on_ahead="error", **workspace.options)
 
 
 @on_two
-def test_the_applications_own_lifespan_is_entered_after_and_left_before(stage: Stage) -> None:
-    stage.write_three()
+def test_the_applications_own_lifespan_is_entered_after_and_left_before(
+    workspace: Workspace,
+) -> None:
+    workspace.write_three()
     seen: list[str] = []
 
     @asynccontextmanager
@@ -183,7 +185,7 @@ def test_the_applications_own_lifespan_is_entered_after_and_left_before(stage: S
         yield {"greeting": "hello"}
         seen.append("leave")
 
-    app = FastAPI(lifespan=bm.lifespan(then=own, **stage.options))
+    app = FastAPI(lifespan=bm.lifespan(then=own, **workspace.options))
 
     @app.get("/")
     def greet(request: Request) -> str:
@@ -195,22 +197,22 @@ def test_the_applications_own_lifespan_is_entered_after_and_left_before(stage: S
 
 
 @on_two
-def test_the_event_loop_goes_on_and_logging_is_left_alone(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision("004_slow", "003_three", "SELECT sleep(1)")
+def test_the_event_loop_goes_on_and_logging_is_left_alone(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision("004_slow", "003_three", "SELECT sleep(1)")
     mine = logging.getLogger("somebody.elses")
     root = (logging.root.level, list(logging.root.handlers), mine.disabled)
 
     async def run() -> int:
         ticks = 0
-        task = asyncio.create_task(bm.upgrade_async(**stage.options))
+        task = asyncio.create_task(bm.upgrade_async(**workspace.options))
         while not task.done():
             await asyncio.sleep(0.01)
             ticks += 1
         assert (await task).applied[-1] == "004_slow"
-        assert (await bm.status_async(**stage.options)).at_head
-        assert (await bm.validate_async(**stage.options)).ok
-        assert (await bm.downgrade_async("003_three", **stage.options)).applied == ("004_slow",)
+        assert (await bm.status_async(**workspace.options)).at_head
+        assert (await bm.validate_async(**workspace.options)).ok
+        assert (await bm.downgrade_async("003_three", **workspace.options)).applied == ("004_slow",)
         return ticks
 
     assert asyncio.run(run()) > 20
@@ -251,19 +253,19 @@ def health() -> str:
 
 
 @on_http
-def test_four_uvicorn_workers_start_together_and_migrate_once(stage: Stage) -> None:
-    stage.write_three()
-    (stage.project.path / "application.py").write_text(APPLICATION)
+def test_four_uvicorn_workers_start_together_and_migrate_once(workspace: Workspace) -> None:
+    workspace.write_three()
+    (workspace.project.path / "application.py").write_text(APPLICATION)
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "application:app", f"--port={port}"]
     server = subprocess.Popen(
         [*command, "--workers=4", "--log-level=warning"],
-        cwd=stage.project.path,
-        env=stage.project.environment(),
+        cwd=workspace.project.path,
+        env=workspace.project.environment(),
         start_new_session=True,
     )
     try:
-        reports = stage.project.path
+        reports = workspace.project.path
         wait_until(
             lambda: server.poll() is not None or len(list(reports.glob("report-*.json"))) == 4
         )
@@ -276,7 +278,7 @@ def test_four_uvicorn_workers_start_together_and_migrate_once(stage: Stage) -> N
     told = [json.loads(report.read_text()) for report in reports.glob("report-*.json")]
     assert [report["current"] for report in told] == [["003_three"]] * 4
     assert sorted(len(report["applied"]) for report in told) == [0, 0, 0, 3]
-    rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
+    rows = workspace.rows("SELECT version FROM schema_migrations ORDER BY sequence")
     assert rows == [("001_one",), ("002_two",), ("003_three",)]
 
 
@@ -302,25 +304,25 @@ def test_what_cannot_be_meant_is_refused_when_the_lifespan_is_made(
         bm.lifespan(**options)  # type: ignore[arg-type]
 
 
-def test_it_works_in_litestar(stage: Stage) -> None:
-    stage.write_three()
-    app = litestar.Litestar(lifespan=[bm.lifespan(**stage.options)])
+def test_it_works_in_litestar(workspace: Workspace) -> None:
+    workspace.write_three()
+    app = litestar.Litestar(lifespan=[bm.lifespan(**workspace.options)])
     with LitestarClient(app):
         assert app.state.migrations.current == ("003_three",)
-        assert stage.heads() == {"003_three"}
+        assert workspace.heads() == {"003_three"}
 
 
-def test_it_works_in_quart_whose_applications_have_no_state(stage: Stage) -> None:
-    stage.write_three()
+def test_it_works_in_quart_whose_applications_have_no_state(workspace: Workspace) -> None:
+    workspace.write_three()
     app = quart.Quart(__name__)
 
     @app.while_serving
     async def migrated() -> AsyncIterator[None]:
-        async with bm.lifespan(**stage.options)(app):
+        async with bm.lifespan(**workspace.options)(app):
             yield
 
     async def serve() -> None:
         async with app.test_app():
-            assert stage.heads() == {"003_three"}
+            assert workspace.heads() == {"003_three"}
 
     asyncio.run(serve())

@@ -32,7 +32,7 @@ from budeval_migrations.settings import Settings
 from budeval_migrations.state import schema, stores
 from budeval_migrations.state.lock.lease import Claim, TokenStore
 from budeval_migrations.state.lock.lock import LeaseLock, break_lock, make_lock, read_holder
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support import targets
 from tests.support.project import REPOSITORY
 from tests.support.proxy import RecordingProxy
@@ -469,26 +469,26 @@ def test_a_process_that_was_stopped_and_goes_on_has_lost_its_lock(
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("old-http"), indirect=True)
-def test_a_server_without_a_correct_lock_refuses_until_lock_is_off(stage: Stage) -> None:
-    stage.write_three()
+def test_a_server_without_a_correct_lock_refuses_until_lock_is_off(workspace: Workspace) -> None:
+    workspace.write_three()
     with pytest.raises(Unsupported) as caught:
-        bm.upgrade(**{**stage.options, "lock": "auto"})
+        bm.upgrade(**{**workspace.options, "lock": "auto"})
     assert "lock = off" in caught.value.hint
     with pytest.raises(EngineError) as missing:
-        stage.tables()
+        workspace.tables()
     assert missing.value.code == 81  # not even the database was made
-    with stage.session() as session:
+    with workspace.session() as session:
         assert read_holder(session) is None
-    assert bm.upgrade(**stage.options).applied == ("001_one", "002_two", "003_three")
+    assert bm.upgrade(**workspace.options).applied == ("001_one", "002_two", "003_three")
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
-def test_threads_of_one_process_take_turns_on_chdb(stage: Stage) -> None:
-    stage.write_three()
-    stage.prepare()
+def test_threads_of_one_process_take_turns_on_chdb(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.prepare()
     reports: list[bm.Report] = []
     threads = [
-        threading.Thread(target=lambda: reports.append(bm.upgrade(**stage.options)))
+        threading.Thread(target=lambda: reports.append(bm.upgrade(**workspace.options)))
         for _ in range(6)
     ]
     for thread in threads:
@@ -496,16 +496,18 @@ def test_threads_of_one_process_take_turns_on_chdb(stage: Stage) -> None:
     for thread in threads:
         thread.join()
     assert sorted(len(report.applied) for report in reports) == [0, 0, 0, 0, 0, 3]
-    lock = make_lock(stage.session(), ignore)
+    lock = make_lock(workspace.session(), ignore)
     assert (lock.generation, lock.fence) == (0, "")
-    with stage.session() as session:
+    with workspace.session() as session:
         assert read_holder(session) is None
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
-def test_a_thread_that_waits_on_chdb_is_told_for_whom(stage: Stage) -> None:
+def test_a_thread_that_waits_on_chdb_is_told_for_whom(workspace: Workspace) -> None:
     told: list[Event] = []
-    settings = Settings(url=stage.target.url, database=stage.target.database, lock_timeout=0.1)
+    settings = Settings(
+        url=workspace.target.url, database=workspace.target.database, lock_timeout=0.1
+    )
     with Session(settings) as session:
         first, second = make_lock(session, ignore), make_lock(session, told.append)
         first.acquire()
@@ -526,10 +528,12 @@ def test_a_thread_that_waits_on_chdb_is_told_for_whom(stage: Stage) -> None:
 
 @on_http
 def test_processes_that_start_together_run_every_revision_once(
-    stage: Stage, modern: ChdbFront
+    workspace: Workspace, modern: ChdbFront
 ) -> None:
-    ids = stage.project.write_chain(6, "CREATE TABLE t{n} (a Int32) ENGINE = MergeTree ORDER BY a")
-    runners = [stage.project.start("budeval_migrations", "--json", "up") for _ in range(8)]
+    ids = workspace.project.write_chain(
+        6, "CREATE TABLE t{n} (a Int32) ENGINE = MergeTree ORDER BY a"
+    )
+    runners = [workspace.project.start("budeval_migrations", "--json", "up") for _ in range(8)]
     try:
         outputs = [runner.communicate(timeout=PATIENCE) for runner in runners]
     finally:
@@ -542,20 +546,20 @@ def test_processes_that_start_together_run_every_revision_once(
         entry["query"]
         for entry in modern.queries()
         if entry["query"].startswith("CREATE TABLE t")
-        and entry["database"] == stage.target.database
+        and entry["database"] == workspace.target.database
     )
     assert sent == {
         f"CREATE TABLE t{n} (a Int32) ENGINE = MergeTree ORDER BY a": 1 for n in range(1, 7)
     }
-    rows = stage.rows("SELECT version FROM schema_migrations ORDER BY sequence")
+    rows = workspace.rows("SELECT version FROM schema_migrations ORDER BY sequence")
     assert [version for (version,) in rows] == ids
 
 
 @on_http
-def test_status_shows_the_revision_that_is_running(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision("001_one", None, "SELECT sleepEachRow(1) FROM numbers(3)")
-    options = {**stage.options, "lock_lease": 6.0}
+def test_status_shows_the_revision_that_is_running(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision("001_one", None, "SELECT sleepEachRow(1) FROM numbers(3)")
+    options = {**workspace.options, "lock_lease": 6.0}
     runner = threading.Thread(target=lambda: bm.upgrade(**options))
     runner.start()
     try:
@@ -602,13 +606,15 @@ def test_reset_waits_for_the_lock_and_takes_it_from_nobody(place: Place) -> None
 
 
 @on_http
-def test_a_run_whose_lock_was_taken_over_writes_nothing_more(stage: Stage) -> None:
+def test_a_run_whose_lock_was_taken_over_writes_nothing_more(workspace: Workspace) -> None:
     """Also before its heartbeat has noticed: each row brings the condition with it."""
-    stage.prepare()
+    workspace.prepare()
     create = "CREATE TABLE t (a Int8) ENGINE = MergeTree ORDER BY a"
     insert = "INSERT INTO t SELECT 1"
-    stage.project.write_revision("001_t", None, [create, insert, insert])
-    settings = Settings(url=str(stage.options["url"]), database=str(stage.options["database"]))
+    workspace.project.write_revision("001_t", None, [create, insert, insert])
+    settings = Settings(
+        url=str(workspace.options["url"]), database=str(workspace.options["database"])
+    )
     rows = (
         "SELECT (SELECT count() FROM schema_migrations), "
         "(SELECT count() FROM schema_migrations_journal)"
@@ -622,9 +628,9 @@ def test_a_run_whose_lock_was_taken_over_writes_nothing_more(stage: Stage) -> No
                 assert holder is not None
                 claim = Claim(holder.generation + 1, lease_ms=60_000)
                 assert stores.stores(session)[holder.store].claim(session, claim, "")
-            found.extend(stage.rows(rows))
+            found.extend(workspace.rows(rows))
 
     with pytest.raises(LockLost, match="Another runner has taken the lock over"):
-        bm.upgrade(on_event=take_over, **stage.options)
-    assert stage.rows(rows) == found
-    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
+        bm.upgrade(on_event=take_over, **workspace.options)
+    assert workspace.rows(rows) == found
+    assert workspace.rows("SELECT toString(count()) FROM t") == [("1",)]

@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 import budeval_migrations as bm
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.chdb_engine import connect
 from tests.support.targets import Target, engine_parameters
 
@@ -35,9 +35,9 @@ on_two = pytest.mark.parametrize(
 )
 
 
-def write(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision(
+def write(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision(
         "004_bytes",
         "003_three",
         "INSERT INTO t1 SELECT 1, 'a;b %s :x {y:z} \\\\ it''s' -- remark",
@@ -45,104 +45,111 @@ def write(stage: Stage) -> None:
     )
 
 
-def pipe(stage: Stage, script: str, directory: Path) -> None:
+def pipe(workspace: Workspace, script: str, directory: Path) -> None:
     """Give a script to the engine as an operator would."""
-    if stage.target.name == "embedded":
+    if workspace.target.name == "embedded":
         connection = connect(str(directory))
         try:
-            connection.query(f"USE {stage.target.database}")
+            connection.query(f"USE {workspace.target.database}")
             connection.query(script)
         finally:
             connection.close()
         return
-    url = make_url(stage.target.url)
+    url = make_url(workspace.target.url)
     arguments = [
         "clickhouse-client",
         f"--host={url.host}",
         f"--port={url.port}",
         f"--user={url.username}",
         f"--password={url.password}",
-        f"--database={stage.target.database}",
+        f"--database={workspace.target.database}",
         "--multiquery",
     ]
     done = subprocess.run(arguments, input=script, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
-def script_of(stage: Stage, run: Any, *arguments: str) -> str:
-    version = "26.0" if stage.target.modern else "18.16"
-    stage.project.configure(
-        url=stage.target.url, database=stage.target.database, lock="off", server_version=version
+def script_of(workspace: Workspace, run: Any, *arguments: str) -> str:
+    version = "26.0" if workspace.target.modern else "18.16"
+    workspace.project.configure(
+        url=workspace.target.url,
+        database=workspace.target.database,
+        lock="off",
+        server_version=version,
     )
     printed = StringIO()
-    run(Config(stage.project.ini, output_buffer=printed), *arguments, sql=True)
+    run(Config(workspace.project.ini, output_buffer=printed), *arguments, sql=True)
     return printed.getvalue()
 
 
-def drop_everything(stage: Stage) -> None:
-    for name, _ in stage.rows(TABLES):
-        stage.prepare(f"DROP TABLE `{name}`")
+def drop_everything(workspace: Workspace) -> None:
+    for name, _ in workspace.rows(TABLES):
+        workspace.prepare(f"DROP TABLE `{name}`")
 
 
 @on_two
 def test_the_upgrade_script_leaves_the_schema_and_the_ledger_of_an_online_run(
-    stage: Stage, engine_url: Target, embedded_directory: Path
+    workspace: Workspace, engine_url: Target, embedded_directory: Path
 ) -> None:
-    write(stage)
-    bm.upgrade(**stage.options)
-    online = stage.rows(TABLES), stage.rows(LEDGER), stage.rows("SELECT * FROM t1")
-    heads = stage.heads()
-    drop_everything(stage)
-    pipe(stage, script_of(stage, command.upgrade, "head"), embedded_directory)
-    assert (stage.rows(TABLES), stage.rows(LEDGER), stage.rows("SELECT * FROM t1")) == online
-    assert stage.heads() == heads == {"004_bytes"}
-    assert bm.upgrade(**stage.options).applied == ()
+    write(workspace)
+    bm.upgrade(**workspace.options)
+    online = workspace.rows(TABLES), workspace.rows(LEDGER), workspace.rows("SELECT * FROM t1")
+    heads = workspace.heads()
+    drop_everything(workspace)
+    pipe(workspace, script_of(workspace, command.upgrade, "head"), embedded_directory)
+    assert (
+        workspace.rows(TABLES),
+        workspace.rows(LEDGER),
+        workspace.rows("SELECT * FROM t1"),
+    ) == online
+    assert workspace.heads() == heads == {"004_bytes"}
+    assert bm.upgrade(**workspace.options).applied == ()
 
 
 @on_two
 def test_the_downgrade_script_does_too(
-    stage: Stage, engine_url: Target, embedded_directory: Path
+    workspace: Workspace, engine_url: Target, embedded_directory: Path
 ) -> None:
-    write(stage)
-    bm.upgrade(**stage.options)
-    bm.downgrade("002_two", **stage.options)
-    online = stage.rows(TABLES), stage.rows(LEDGER)
-    drop_everything(stage)
-    bm.upgrade(**stage.options)
-    pipe(stage, script_of(stage, command.downgrade, "head:002_two"), embedded_directory)
-    assert (stage.rows(TABLES), stage.rows(LEDGER)) == online
-    assert stage.heads() == {"002_two"}
+    write(workspace)
+    bm.upgrade(**workspace.options)
+    bm.downgrade("002_two", **workspace.options)
+    online = workspace.rows(TABLES), workspace.rows(LEDGER)
+    drop_everything(workspace)
+    bm.upgrade(**workspace.options)
+    pipe(workspace, script_of(workspace, command.downgrade, "head:002_two"), embedded_directory)
+    assert (workspace.rows(TABLES), workspace.rows(LEDGER)) == online
+    assert workspace.heads() == {"002_two"}
 
 
 @on_two
 def test_a_part_of_the_way_and_a_stamp_can_be_scripts(
-    stage: Stage, engine_url: Target, embedded_directory: Path
+    workspace: Workspace, engine_url: Target, embedded_directory: Path
 ) -> None:
-    write(stage)
-    bm.upgrade("001_one", **stage.options)
-    pipe(stage, script_of(stage, command.upgrade, "001_one:002_two"), embedded_directory)
-    assert stage.heads() == {"002_two"}
-    pipe(stage, script_of(stage, command.stamp, "002_two:004_bytes"), embedded_directory)
-    assert stage.heads() == {"004_bytes"}
-    assert stage.tables() == {"t1", "t2"}
+    write(workspace)
+    bm.upgrade("001_one", **workspace.options)
+    pipe(workspace, script_of(workspace, command.upgrade, "001_one:002_two"), embedded_directory)
+    assert workspace.heads() == {"002_two"}
+    pipe(workspace, script_of(workspace, command.stamp, "002_two:004_bytes"), embedded_directory)
+    assert workspace.heads() == {"004_bytes"}
+    assert workspace.tables() == {"t1", "t2"}
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
-def test_a_dynamic_revision_cannot_be_a_script(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_a_dynamic_revision_cannot_be_a_script(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_dynamic", None, body="def upgrade() -> None:\n    op.get_bind()\n"
     )
     with pytest.raises(CommandError, match="reads the database while it runs"):
-        script_of(stage, command.upgrade, "head")
+        script_of(workspace, command.upgrade, "head")
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
-def test_rows_after_format_cannot_be_in_a_script(stage: Stage) -> None:
-    stage.write_three()
-    stage.project.write_revision(
+def test_rows_after_format_cannot_be_in_a_script(workspace: Workspace) -> None:
+    workspace.write_three()
+    workspace.project.write_revision(
         "004_rows", "003_three", 'INSERT INTO t1 FORMAT JSONEachRow {"a": 1, "s": "x;y"}'
     )
     with pytest.raises(CommandError, match="rows after FORMAT"):
-        script_of(stage, command.upgrade, "head")
-    bm.upgrade(**stage.options)
-    assert stage.rows("SELECT s FROM t1") == [("x;y",)]
+        script_of(workspace, command.upgrade, "head")
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT s FROM t1") == [("x;y",)]

@@ -9,7 +9,7 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.transports import base
 from budeval_migrations.errors import ConnectionFailed
 from budeval_migrations.settings import Settings
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 pytestmark = pytest.mark.every_engine
@@ -33,17 +33,17 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_servers
-def test_a_statement_may_take_longer_than_a_question(stage: Stage) -> None:
+def test_a_statement_may_take_longer_than_a_question(workspace: Workspace) -> None:
     slow = f"INSERT INTO t SELECT number FROM numbers(5) WHERE NOT ignore({SLOW})"
-    stage.project.write_revision("001_t", None, [CREATE.format("t"), slow])
-    bm.upgrade(read_timeout=1.5, **stage.options)
-    assert stage.rows("SELECT toString(count()) FROM t") == [("5",)]
+    workspace.project.write_revision("001_t", None, [CREATE.format("t"), slow])
+    bm.upgrade(read_timeout=1.5, **workspace.options)
+    assert workspace.rows("SELECT toString(count()) FROM t") == [("5",)]
 
 
 @on_servers
-def test_a_probe_may_take_longer_than_a_question(stage: Stage) -> None:
-    stage.project.write_revision("001_t", None, CREATE.format("t"))
-    file = stage.project.versions / "002_probe.py"
+def test_a_probe_may_take_longer_than_a_question(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_t", None, CREATE.format("t"))
+    file = workspace.project.versions / "002_probe.py"
     file.write_text(
         'revision, down_revision = "002_probe", "001_t"\n'
         "from alembic import op\n"
@@ -52,16 +52,16 @@ def test_a_probe_may_take_longer_than_a_question(stage: Stage) -> None:
         '"INSERT INTO t SELECT 1")\n'
         "def downgrade():\n    pass\n"
     )
-    bm.upgrade(read_timeout=1.5, **stage.options)
-    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
+    bm.upgrade(read_timeout=1.5, **workspace.options)
+    assert workspace.rows("SELECT toString(count()) FROM t") == [("1",)]
 
 
 @on_modern
-def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_t", None, [CREATE.format("s"), CREATE.format("t"), "INSERT INTO s SELECT 1"]
     )
-    file = stage.project.versions / "002_fill.py"
+    file = workspace.project.versions / "002_fill.py"
     file.write_text(
         'revision, down_revision = "002_fill", "001_t"\n'
         "from alembic import op\n"
@@ -74,14 +74,16 @@ def test_a_chunk_of_a_backfill_may_take_longer_than_a_question(stage: Stage) -> 
         "    )\n"
         "def downgrade():\n    pass\n"
     )
-    bm.upgrade(read_timeout=1.5, **stage.options)
-    assert stage.rows("SELECT toString(count()) FROM t") == [("1",)]
+    bm.upgrade(read_timeout=1.5, **workspace.options)
+    assert workspace.rows("SELECT toString(count()) FROM t") == [("1",)]
 
 
 @on_modern
-def test_the_server_can_be_asked_while_a_statement_is_at_work(stage: Stage) -> None:
+def test_the_server_can_be_asked_while_a_statement_is_at_work(workspace: Workspace) -> None:
     """Also over a driver that puts all that it sends into one session."""
-    settings = Settings(url=stage.target.url, database=stage.target.database, read_timeout=1.5)
+    settings = Settings(
+        url=workspace.target.url, database=workspace.target.database, read_timeout=1.5
+    )
     with Session(settings) as session:
         session.ensure_database()
         assert session.features  # it is known who answers

@@ -8,7 +8,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import RevisionCompileError, StatementFailed
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 on_embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
@@ -23,34 +23,34 @@ VIEW = (
 )
 
 
-def write(stage: Stage, *calls: str) -> Path:
+def write(workspace: Workspace, *calls: str) -> Path:
     """Write a revision 002 with these calls of op."""
     body = "def upgrade() -> None:\n" + "\n".join(f"    {call}" for call in calls)
-    path = stage.project.write_revision("002_recipe", "001_before", body=body + "\n")
+    path = workspace.project.write_revision("002_recipe", "001_before", body=body + "\n")
     text = path.read_text().replace("from alembic import op", "from budeval_migrations import op")
     path.write_text(text)
     return path
 
 
-def begin(stage: Stage, *statements: str) -> None:
-    stage.project.write_revision("001_before", None, list(statements))
-    bm.upgrade(**stage.options)
+def begin(workspace: Workspace, *statements: str) -> None:
+    workspace.project.write_revision("001_before", None, list(statements))
+    bm.upgrade(**workspace.options)
 
 
-def texts(stage: Stage, sql: str) -> list[tuple[str, ...]]:
-    return [tuple(str(value) for value in row) for row in stage.rows(sql)]
+def texts(workspace: Workspace, sql: str) -> list[tuple[str, ...]]:
+    return [tuple(str(value) for value in row) for row in workspace.rows(sql)]
 
 
 @on_embedded
-def test_a_table_that_has_the_key_already_is_left_alone(stage: Stage) -> None:
-    begin(stage, ACCOUNTS.format("id"), "INSERT INTO accounts VALUES (1, 'a', now())")
+def test_a_table_that_has_the_key_already_is_left_alone(workspace: Workspace) -> None:
+    begin(workspace, ACCOUNTS.format("id"), "INSERT INTO accounts VALUES (1, 'a', now())")
     copy = 'op.LatestRows({"id": "id"}, "updated_at")'
     create = ACCOUNTS.format("id").replace("name String", "name String CODEC(ZSTD)")
-    write(stage, f'op.rebuild_table("accounts", {create!r}, copy={copy})')
+    write(workspace, f'op.rebuild_table("accounts", {create!r}, copy={copy})')
     with pytest.raises(StatementFailed, match="accounts has this sorting key already") as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert caught.value.index == 1
-    tables = texts(stage, "SELECT name FROM system.tables WHERE name LIKE 'accounts%'")
+    tables = texts(workspace, "SELECT name FROM system.tables WHERE name LIKE 'accounts%'")
     assert tables == [("accounts",)]
 
 
@@ -99,21 +99,23 @@ def test_a_table_that_has_the_key_already_is_left_alone(stage: Stage) -> None:
     ids=["table", "engine", "family", "recipe", "unnamed", "where", "columns"],
 )
 def test_what_a_recipe_cannot_do_is_refused_when_the_revision_is_compiled(
-    stage: Stage, call: str, said: str
+    workspace: Workspace, call: str, said: str
 ) -> None:
-    begin(stage, EVENTS)
-    path = write(stage, call)
+    begin(workspace, EVENTS)
+    path = write(workspace, call)
     with pytest.raises(RevisionCompileError) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert said in caught.value.message
     assert f"{path.name}:10" in caught.value.message
-    assert bm.status(**stage.options).current == ("001_before",)
+    assert bm.status(**workspace.options).current == ("001_before",)
 
 
 @on_embedded
-def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(stage: Stage) -> None:
+def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(
+    workspace: Workspace,
+) -> None:
     begin(
-        stage,
+        workspace,
         EVENTS,
         VIEW,
         # The old view has seen none of these.
@@ -123,16 +125,16 @@ def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(stage: 
         "CREATE TABLE days_data (visits UInt64, day Date) ENGINE = SummingMergeTree ORDER BY day",
     )
     write(
-        stage,
+        workspace,
         'op.create_view_with_history("days", "SELECT toDate(e.at) AS day, count() AS visits '
         'FROM events AS e GROUP BY day", history=op.History("at", columns='
         '"id UInt64"), into=op.OwnTable("days_data"), replaces=True)',
     )
-    bm.upgrade(**stage.options)
-    stage.prepare("INSERT INTO events (id) VALUES (5000), (5001)")
-    assert texts(stage, "SELECT sum(visits) FROM days") == [("1002",)]
+    bm.upgrade(**workspace.options)
+    workspace.prepare("INSERT INTO events (id) VALUES (5000), (5001)")
+    assert texts(workspace, "SELECT sum(visits) FROM days") == [("1002",)]
     left = texts(
-        stage,
+        workspace,
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'days%' "
         "ORDER BY name",
     )

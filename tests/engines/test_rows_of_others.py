@@ -11,7 +11,7 @@ from budeval_migrations.settings import Settings
 from budeval_migrations.state import schema
 from budeval_migrations.state.fast_check import fast_check
 from budeval_migrations.state.ledger import Ledger
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
@@ -31,61 +31,61 @@ on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http")
     ],
 )
 def test_a_row_of_the_journal_that_is_not_understood_is_refused_in_a_sentence(
-    stage: Stage, column: str, value: str, words: str
+    workspace: Workspace, column: str, value: str, words: str
 ) -> None:
-    stage.project.write_revision("001_one", None, "SELECT * FROM nowhere")
+    workspace.project.write_revision("001_one", None, "SELECT * FROM nowhere")
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     row = {"revision": "001_one", "direction": "up", "event": "intent", "before": ""}
     row |= {"statement": "SELECT * FROM nowhere", "position": "1", "sequence": "99", column: value}
     texts = ", ".join(f"'{text}'" for text in row.values())
-    stage.prepare(f"INSERT INTO {schema.JOURNAL} ({', '.join(row)}) SELECT {texts}")
+    workspace.prepare(f"INSERT INTO {schema.JOURNAL} ({', '.join(row)}) SELECT {texts}")
     for read in (bm.upgrade, bm.status):
         with pytest.raises(LedgerError) as caught:
-            read(**stage.options)
+            read(**workspace.options)
         assert words in caught.value.message
         assert "Use the" in caught.value.hint
-    [problem] = bm.validate(**stage.options).problems
+    [problem] = bm.validate(**workspace.options).problems
     assert words in problem.message
-    assert [int(n) for (n,) in stage.rows(f"SELECT count() FROM {schema.LEDGER}")] == [1]
+    assert [int(n) for (n,) in workspace.rows(f"SELECT count() FROM {schema.LEDGER}")] == [1]
 
 
 @on_http
-def test_a_lock_of_a_newer_package_is_refused_in_a_sentence(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade("001_one", **stage.options)
-    stage.prepare(
+def test_a_lock_of_a_newer_package_is_refused_in_a_sentence(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade("001_one", **workspace.options)
+    workspace.prepare(
         f"INSERT INTO {schema.LOCK} (generation, event, owner) SELECT max(generation) + 1, 'share', "
         f"'x' FROM {schema.LOCK}"
     )
     with pytest.raises(LockError, match="holds rows that this package"):
-        bm.upgrade(**stage.options)
-    assert stage.tables() == {"t1"}
+        bm.upgrade(**workspace.options)
+    assert workspace.tables() == {"t1"}
 
 
-def test_a_ledger_row_that_arrived_twice_is_one(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_a_ledger_row_that_arrived_twice_is_one(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     columns = ", ".join(column.name for column in schema.LEDGER_COLUMNS)
-    stage.prepare(
+    workspace.prepare(
         f"INSERT INTO {schema.LEDGER} ({columns}) SELECT {columns} FROM {schema.LEDGER} "
         "WHERE version = '002_two'"
     )
-    with Session(Settings(url=stage.target.url, database=stage.target.database)) as session:
+    with Session(Settings(url=workspace.target.url, database=workspace.target.database)) as session:
         seen, rows = fast_check(session), Ledger(session).read_state().rows
     assert seen is not None and seen.heads == ("003_three",)
     assert [row.version for row in rows] == ["001_one", "002_two", "003_three"]
-    assert bm.upgrade(**stage.options).applied == ()
-    assert stage.heads() == {"003_three"}
+    assert bm.upgrade(**workspace.options).applied == ()
+    assert workspace.heads() == {"003_three"}
 
 
-def test_two_attempts_that_share_a_number_are_not_one(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_two_attempts_that_share_a_number_are_not_one(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     columns = ", ".join(c.name for c in schema.LEDGER_COLUMNS if c.name != "run_id")
-    stage.prepare(
+    workspace.prepare(
         f"INSERT INTO {schema.LEDGER} ({columns}, run_id) SELECT {columns}, 'another' "
         f"FROM {schema.LEDGER} WHERE version = '002_two'"
     )
-    with Session(Settings(url=stage.target.url, database=stage.target.database)) as session:
+    with Session(Settings(url=workspace.target.url, database=workspace.target.database)) as session:
         assert fast_check(session) is None

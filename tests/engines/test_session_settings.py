@@ -6,7 +6,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import RevisionError, StatementFailed
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 pytestmark = pytest.mark.every_engine
@@ -25,13 +25,13 @@ def look(n: int) -> str:
     )
 
 
-def seen(stage: Stage) -> list[tuple[int, str, str]]:
-    rows = stage.rows("SELECT n, name, value FROM seen ORDER BY n, name")
+def seen(workspace: Workspace) -> list[tuple[int, str, str]]:
+    rows = workspace.rows("SELECT n, name, value FROM seen ORDER BY n, name")
     return [(int(n), str(name), str(value)) for n, name, value in rows]
 
 
-def test_a_set_holds_for_what_comes_after_it_in_its_revision(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_a_set_holds_for_what_comes_after_it_in_its_revision(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_a",
         None,
         [
@@ -45,33 +45,33 @@ def test_a_set_holds_for_what_comes_after_it_in_its_revision(stage: Stage) -> No
             "(SELECT 2 AS a, 3 AS b) AS r USING a",
         ],
     )
-    stage.project.write_revision("002_b", "001_a", [look(4)])
-    bm.upgrade(**stage.options)
-    assert seen(stage) == [
+    workspace.project.write_revision("002_b", "001_a", [look(4)])
+    bm.upgrade(**workspace.options)
+    assert seen(workspace) == [
         (2, "join_use_nulls", "1"),
         (2, "max_block_size", "1234"),
         (3, "join_use_nulls", "1"),
         (3, "max_block_size", "16"),
     ]
-    [[kind]] = stage.rows(
+    [[kind]] = workspace.rows(
         "SELECT type FROM system.columns WHERE table = 'joined' "
-        f"AND database = '{stage.options['database']}'"
+        f"AND database = '{workspace.options['database']}'"
     )
     assert kind == "Nullable(UInt8)"
 
 
-def test_it_holds_after_a_resume_too(stage: Stage) -> None:
+def test_it_holds_after_a_resume_too(workspace: Workspace) -> None:
     head = [LOG, "SET max_block_size = 1234", look(1)]
-    stage.project.write_revision("001_a", None, [*head, "INSERT INTO nowhere SELECT 1"])
+    workspace.project.write_revision("001_a", None, [*head, "INSERT INTO nowhere SELECT 1"])
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
-    stage.project.write_revision("001_a", None, [*head, look(2)])
-    bm.upgrade(**stage.options)
-    assert seen(stage) == [(1, "max_block_size", "1234"), (2, "max_block_size", "1234")]
+        bm.upgrade(**workspace.options)
+    workspace.project.write_revision("001_a", None, [*head, look(2)])
+    bm.upgrade(**workspace.options)
+    assert seen(workspace) == [(1, "max_block_size", "1234"), (2, "max_block_size", "1234")]
 
 
-def test_it_holds_for_probes_and_for_dynamic_revisions(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_it_holds_for_probes_and_for_dynamic_revisions(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_a",
         body=f"""
             def upgrade() -> None:
@@ -86,13 +86,13 @@ def test_it_holds_for_probes_and_for_dynamic_revisions(stage: Stage) -> None:
                 op.execute({look(1)!r})
             """,
     )
-    bm.upgrade(**stage.options)
-    assert seen(stage) == [(1, "max_block_size", "1234")]
+    bm.upgrade(**workspace.options)
+    assert seen(workspace) == [(1, "max_block_size", "1234")]
 
 
 @modern
-def test_default_ends_it(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_default_ends_it(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_a",
         None,
         [
@@ -102,13 +102,13 @@ def test_default_ends_it(stage: Stage) -> None:
             look(1),
         ],
     )
-    bm.upgrade(**stage.options)
-    assert seen(stage) == [(1, "join_use_nulls", "1")]
+    bm.upgrade(**workspace.options)
+    assert seen(workspace) == [(1, "join_use_nulls", "1")]
 
 
 @modern
-def test_query_parameters_are_set_too(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_query_parameters_are_set_too(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_a",
         None,
         [
@@ -117,37 +117,37 @@ def test_query_parameters_are_set_too(stage: Stage) -> None:
             "INSERT INTO seen SELECT {n:UInt8}, {s:String}, ''",
         ],
     )
-    bm.upgrade(**stage.options)
-    assert seen(stage) == [(7, "a\tb'", "")]
+    bm.upgrade(**workspace.options)
+    assert seen(workspace) == [(7, "a\tb'", "")]
 
 
-def test_a_setting_that_the_server_does_not_know_fails_at_its_set(stage: Stage) -> None:
-    stage.project.write_revision("001_a", None, [LOG, "SET max_blok_size = 1", look(1)])
+def test_a_setting_that_the_server_does_not_know_fails_at_its_set(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_a", None, [LOG, "SET max_blok_size = 1", look(1)])
     with pytest.raises(StatementFailed) as caught:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert caught.value.index == 2
     assert "max_blok_size" in caught.value.message
-    assert seen(stage) == []
+    assert seen(workspace) == []
 
 
-def test_the_settings_do_not_hold_for_the_bookkeeping(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_the_settings_do_not_hold_for_the_bookkeeping(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_a", None, [LOG, "SET max_result_rows = 1, result_overflow_mode = 'break'", look(1)]
     )
-    stage.project.write_revision("002_b", "001_a", ["SET max_result_rows = 2", look(2)])
-    assert bm.upgrade(**stage.options).applied == ("001_a", "002_b")
-    assert bm.status(**stage.options).current == ("002_b",)
+    workspace.project.write_revision("002_b", "001_a", ["SET max_result_rows = 2", look(2)])
+    assert bm.upgrade(**workspace.options).applied == ("001_a", "002_b")
+    assert bm.status(**workspace.options).current == ("002_b",)
 
 
 @pytest.mark.parametrize("statement", ["USE other", "SET ROLE admin", "BEGIN TRANSACTION"])
 def test_what_a_connection_alone_remembers_is_refused_before_anything_runs(
-    stage: Stage, statement: str
+    workspace: Workspace, statement: str
 ) -> None:
-    stage.project.write_revision("001_a", None, [LOG, statement, "CREATE TABLE t ENGINE = Log"])
+    workspace.project.write_revision("001_a", None, [LOG, statement, "CREATE TABLE t ENGINE = Log"])
     with pytest.raises(RevisionError, match=f"{statement.split()[0]}|transaction"):
-        bm.upgrade(**stage.options)
-    with stage.session() as session:
+        bm.upgrade(**workspace.options)
+    with workspace.session() as session:
         found = session.ask(
-            f"SELECT name FROM system.tables WHERE database = '{stage.options['database']}'"
+            f"SELECT name FROM system.tables WHERE database = '{workspace.options['database']}'"
         )
     assert found == []

@@ -8,7 +8,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import ConfigError, MigrationError
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 pytestmark = pytest.mark.every_engine
@@ -24,21 +24,21 @@ SEEN = (
 )
 
 
-def options(stage: Stage, query: str) -> dict[str, Any]:
-    return {**stage.options, "url": f"{stage.options['url']}?{query}"}
+def options(workspace: Workspace, query: str) -> dict[str, Any]:
+    return {**workspace.options, "url": f"{workspace.options['url']}?{query}"}
 
 
-def write(stage: Stage) -> None:
+def write(workspace: Workspace) -> None:
     create = "CREATE TABLE seen (name String, value String) ENGINE = MergeTree ORDER BY name"
-    stage.project.write_revision("001_a", None, [create, SEEN])
-    stage.project.write_revision("002_b", "001_a", ["SET join_use_nulls = 0", SEEN])
+    workspace.project.write_revision("001_a", None, [create, SEEN])
+    workspace.project.write_revision("002_b", "001_a", ["SET join_use_nulls = 0", SEEN])
 
 
 @servers
-def test_settings_go_with_every_statement_and_a_set_wins(stage: Stage) -> None:
-    write(stage)
-    bm.upgrade(**options(stage, "max_block_size=1234&join_use_nulls=1"))
-    rows = stage.rows("SELECT name, value FROM seen ORDER BY name, value")
+def test_settings_go_with_every_statement_and_a_set_wins(workspace: Workspace) -> None:
+    write(workspace)
+    bm.upgrade(**options(workspace, "max_block_size=1234&join_use_nulls=1"))
+    rows = workspace.rows("SELECT name, value FROM seen ORDER BY name, value")
     assert [(str(name), str(value)) for name, value in rows] == [
         ("join_use_nulls", "0"),
         ("join_use_nulls", "1"),
@@ -48,25 +48,25 @@ def test_settings_go_with_every_statement_and_a_set_wins(stage: Stage) -> None:
 
 
 @servers
-def test_what_neither_driver_nor_server_knows_is_refused(stage: Stage) -> None:
-    write(stage)
+def test_what_neither_driver_nor_server_knows_is_refused(workspace: Workspace) -> None:
+    write(workspace)
     with pytest.raises(MigrationError) as caught:
-        bm.upgrade(**options(stage, "max_blok_size=1"))
+        bm.upgrade(**options(workspace, "max_blok_size=1"))
     assert "max_blok_size" in caught.value.message
-    if not stage.target.url.startswith("clickhousedb"):
+    if not workspace.target.url.startswith("clickhousedb"):
         assert isinstance(caught.value, ConfigError)
         assert caught.value.hint == "Did you mean max_block_size?"
-    assert bm.status(**stage.options).current == ()
+    assert bm.status(**workspace.options).current == ()
 
 
 @servers
-def test_options_of_the_driver_stay_its_own(stage: Stage) -> None:
-    write(stage)
-    native = "native" in stage.target.url
+def test_options_of_the_driver_stay_its_own(workspace: Workspace) -> None:
+    write(workspace)
+    native = "native" in workspace.target.url
     option = "connect_timeout=7" if native else "timeout=70"
-    if stage.target.url.startswith("clickhousedb"):
+    if workspace.target.url.startswith("clickhousedb"):
         option = "connect_timeout=7"
-    assert bm.upgrade(**options(stage, option)).applied == ("001_a", "002_b")
+    assert bm.upgrade(**options(workspace, option)).applied == ("001_a", "002_b")
 
 
 @pytest.mark.parametrize("scheme", ["clickhouse+http", "clickhouse+native", "clickhousedb"])

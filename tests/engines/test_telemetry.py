@@ -19,7 +19,7 @@ import budeval_migrations as bm
 from budeval_migrations import events
 from budeval_migrations.errors import StatementFailed
 from budeval_migrations.observers.telemetry import traced
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 on_one = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
@@ -71,10 +71,10 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> Collected:
 
 @on_one
 def test_a_run_has_a_span_with_its_revisions_and_they_with_their_statements(
-    stage: Stage, collected: Collected
+    workspace: Workspace, collected: Collected
 ) -> None:
-    stage.write_three()
-    report = bm.upgrade(**stage.options)
+    workspace.write_three()
+    report = bm.upgrade(**workspace.options)
 
     first = report.applied[0]
     run = "budeval_migrations upgrade"
@@ -90,15 +90,15 @@ def test_a_run_has_a_span_with_its_revisions_and_they_with_their_statements(
 
 
 @on_one
-def test_a_failure_is_told_without_its_secrets(stage: Stage, collected: Collected) -> None:
+def test_a_failure_is_told_without_its_secrets(workspace: Workspace, collected: Collected) -> None:
     secret = "hunter2hunter2"
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "001_fails",
         None,
         f"SELECT * FROM remote('127.0.0.1:1', 'no', 'no', 'me', '{secret}')",
     )
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
     spans = collected.spans
     assert {name: span.status.status_code.name for name, span in spans.items()} == {
@@ -113,11 +113,11 @@ def test_a_failure_is_told_without_its_secrets(stage: Stage, collected: Collecte
 
 
 @on_one
-def test_at_head_there_is_nothing_to_tell(stage: Stage, collected: Collected) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_at_head_there_is_nothing_to_tell(workspace: Workspace, collected: Collected) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     collected.exporter.clear()
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     assert collected.spans == {}
 
 

@@ -102,7 +102,7 @@ def orders(case: Case, seed: int) -> list[Order]:
     ]
 
 
-class Stage:
+class Workspace:
     """An engine on a directory, and everything that is killed on it."""
 
     def __init__(self, directory: Path) -> None:
@@ -138,10 +138,10 @@ class Stage:
         """What an uninterrupted run differs in when its file was tampered with."""
         case = CASES[name]
         reference = self.reference(case)
-        with RehearsalInput(self, case, tamper=tamper) as scene:
-            scene.begin()
-            scene.must_run(*scene.command)
-            return scene.compare(reference.expected)
+        with Trial(self, case, tamper=tamper) as trial:
+            trial.begin()
+            trial.must_run(*trial.command)
+            return trial.compare(reference.expected)
 
     def number(self) -> int:
         """A number for names."""
@@ -157,8 +157,8 @@ class Stage:
         """The states before and after the statement, made by hand, once."""
         if case.name not in self._states:
             expected = self.reference(case).expected
-            with RehearsalInput(self, case) as scene:
-                before, after, end = scene.run_by_hand()
+            with Trial(self, case) as trial:
+                before, after, end = trial.run_by_hand()
             wrong = snapshot.differences(end, expected)
             if wrong:
                 raise HarnessError(f"{case.name}: by hand, it differs: {wrong}")
@@ -172,17 +172,17 @@ class Stage:
         if shots is None:
             return Outcome("skipped", "the statement has no intent")
         shot = shots[order.seed % len(shots)]
-        with RehearsalInput(self, case, lock=order.lock) as scene:
-            return Experiment(self, scene, order, shot, reference).run()
+        with Trial(self, case, lock=order.lock) as trial:
+            return Experiment(self, trial, order, shot, reference).run()
 
     def _make_reference(self, case: Case) -> Reference:
-        with RehearsalInput(self, case) as scene:
-            scene.begin()
-            mark, database = self.front.mark(), scene.database
-            scene.must_run(*scene.command)
+        with Trial(self, case) as trial:
+            trial.begin()
+            mark, database = self.front.mark(), trial.database
+            trial.must_run(*trial.command)
             requests = self.front.since(mark, database)
-            expected = scene.snapshot()
-            wrong = scene.compare(expected)
+            expected = trial.snapshot()
+            wrong = trial.compare(expected)
             if wrong:
                 raise HarnessError(f"{case.name}: uninterrupted, it differs: {wrong}")
             shots, seconds = _aim(case, database, requests)
@@ -218,20 +218,22 @@ def _aim(
     return shots, float(requests[place]["finished"] - requests[place]["time"])
 
 
-class RehearsalInput:
+class Trial:
     """A database and a project for one case."""
 
-    def __init__(self, stage: Stage, case: Case, *, lock: str = "off", tamper: str = "") -> None:
-        self.front = stage.front
+    def __init__(
+        self, workspace: Workspace, case: Case, *, lock: str = "off", tamper: str = ""
+    ) -> None:
+        self.front = workspace.front
         self.case = case
-        self.database = f"k{stage.number():06}"
-        self.path = stage.directory / self.database
+        self.database = f"k{workspace.number():06}"
+        self.path = workspace.directory / self.database
         self.clients: list[Client] = []
         self._tamper = tamper
         self._lock = {"lock": "off"} if lock == "off" else {"lock": "auto", "lock_lease": "3"}
         self.command = ("down", "base") if case.down else ("up",)
 
-    def __enter__(self) -> RehearsalInput:
+    def __enter__(self) -> Trial:
         self.front.query(f"CREATE DATABASE {self.database}")
         for sql in self.case.prepare_sql(self.database):
             self.front.query(sql, self.database)
@@ -411,14 +413,14 @@ def _log(n: int) -> str:
 
 
 class Experiment:
-    """One kill in a scene."""
+    """One kill in a trial."""
 
     def __init__(
-        self, stage: Stage, scene: RehearsalInput, order: Order, shot: Shot, reference: Reference
+        self, workspace: Workspace, trial: Trial, order: Order, shot: Shot, reference: Reference
     ) -> None:
-        self._stage = stage
-        self._front = stage.front
-        self._scene = scene
+        self._workspace = workspace
+        self._front = workspace.front
+        self._trial = trial
         self._order = order
         self._shot = shot
         self._reference = reference
@@ -426,10 +428,10 @@ class Experiment:
 
     def run(self) -> Outcome:
         """Kill, run again, judge."""
-        scene = self._scene
-        scene.begin()
+        trial = self._trial
+        trial.begin()
         self._mark = self._front.mark()
-        client = scene.start(*scene.command)
+        client = trial.start(*trial.command)
         self._arm(client)
         client.go()
         wrong = self._await_kill(client)
@@ -438,9 +440,9 @@ class Experiment:
         effect = self._look() if self._order.victim == ENGINE else ""
         outcome = self._judge(self._run_again())
         outcome.effect = effect
-        if self._order.victim == ENGINE and snapshot.litter(self._front, scene.database):
+        if self._order.victim == ENGINE and snapshot.litter(self._front, trial.database):
             outcome.effect = f"{effect} and a temporary table of the server".lstrip()
-        leak = scene.find_leak()
+        leak = trial.find_leak()
         if leak and outcome.verdict != "wrong":
             outcome = self._wrong(f"the secret is seen in: {leak}", effect)
         return outcome
@@ -451,11 +453,11 @@ class Experiment:
             self._order,
             self._reference.seconds,
         )
-        match = self._shot.match or re.escape(self._scene.case.sql(self._scene.database))
+        match = self._shot.match or re.escape(self._trial.case.sql(self._trial.database))
         reach = 0.7 if order.victim == ENGINE else 0.4
         self._front.arm(
             {
-                "database": self._scene.database,
+                "database": self._trial.database,
                 "match": match,
                 "phase": self._shot.phase,
                 "victim": 0 if order.victim == ENGINE else client.pid,
@@ -497,14 +499,14 @@ class Experiment:
     def _run_again(self) -> Client:
         """The second run; where the machine is too slow for the lease, another."""
         for _ in range(3):
-            client = self._scene.run(*self._scene.command)
+            client = self._trial.run(*self._trial.command)
             if client.returncode != 5 or self._order.lock != "lease":
                 break
         return client
 
     def _look(self) -> str:
         """What the kill left: before, after, or something in between."""
-        now = self._scene.snapshot(patience=0)
+        now = self._trial.snapshot(patience=0)
         if "unfinished mutations" in now:
             return "mutation unfinished"
         if self._order.seam not in (3, 4) or self._order.restart != "both":
@@ -512,7 +514,7 @@ class Experiment:
         return self._place(now)
 
     def _place(self, now: snapshot.Snapshot) -> str:
-        before, after = self._stage.states(self._scene.case)
+        before, after = self._workspace.states(self._trial.case)
         found = [name for name, s in (("before", before), ("after", after)) if s == now]
         if len(found) == 2:
             return "no visible effect"
@@ -520,42 +522,42 @@ class Experiment:
 
     def _judge(self, second: Client) -> Outcome:
         if second.returncode == 0:
-            said = self._scene.compare(self._reference.expected)
+            said = self._trial.compare(self._reference.expected)
             return self._wrong("; ".join(said)) if said else Outcome("same")
         if second.returncode == 4 and "StatementOutcomeUnknown" in json.dumps(second.json):
             return self._settle_by_hand(second)
         return self._wrong(f"the second run ended with exit {second.returncode}")
 
     def _settle_by_hand(self, second: Client) -> Outcome:
-        case, order = self._scene.case, self._order
+        case, order = self._trial.case, self._order
         hint = _REPAIR.search(json.dumps(second.json))
         if hint is None:
             return self._wrong("StatementOutcomeUnknown without a repair command")
         revision, number = hint.groups()
         if (revision, number) != (f"r{case.place}", "2"):
             return self._wrong(f"unknown is another statement: {revision} {number}")
-        place = self._place(self._scene.snapshot())
+        place = self._place(self._trial.snapshot())
         torn = case.torn and (order.seam, order.victim) == (3, ENGINE) and place == "in between"
         if not torn and (order.seam, order.victim) not in case.may_be_unknown:
             return self._wrong(f"StatementOutcomeUnknown is not expected here (it is {place})")
         if place == "in between":
             return Outcome("unknown", "half done: left to a person")
         answer = "--not-applied" if place == "before" else "--applied"
-        repair = self._scene.run("repair", "--revision", revision, "--statement", number, answer)
+        repair = self._trial.run("repair", "--revision", revision, "--statement", number, answer)
         if repair.returncode != 0:
             return self._wrong(f"repair {answer} ended with exit {repair.returncode}")
         third = self._run_again()
         if third.returncode != 0:
             return self._wrong(f"after repair {answer}, exit {third.returncode}")
-        said = self._scene.compare(self._reference.expected)
+        said = self._trial.compare(self._reference.expected)
         if said:
             return self._wrong(f"after repair {answer}: {'; '.join(said)}")
         return Outcome("unknown", f"repaired with {answer}")
 
     def _wrong(self, why: str, effect: str = "") -> Outcome:
-        details = [client.output for client in self._scene.clients]
-        for table, rows in self._scene.records().items():
+        details = [client.output for client in self._trial.clients]
+        for table, rows in self._trial.records().items():
             details.append(f"{table}:\n" + "\n".join(json.dumps(row) for row in rows))
-        requests = self._front.since(self._mark, self._scene.database)
+        requests = self._front.since(self._mark, self._trial.database)
         details.append("requests:\n" + "\n".join(r["query"][:160] for r in requests))
         return Outcome("wrong", why, effect, details)

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.faults.kills import Order, Outcome, Stage
+from tests.faults.kills import Order, Outcome, Workspace
 from tests.faults.nursery import preload
 from tests.support.project import REPOSITORY
 
@@ -72,18 +72,18 @@ class Worker:
 def main() -> int:
     """Serve until stdin closes."""
     preload()
-    stage = Stage(Path(sys.argv[1]))
+    workspace = Workspace(Path(sys.argv[1]))
     try:
         for line in sys.stdin:
             question = json.loads(line)
             if "order" in question:
-                answer = asdict(stage.carry_out(Order(**question["order"])))
+                answer = asdict(workspace.carry_out(Order(**question["order"])))
             else:
-                found = stage.run_tampered(question["case"], question["tamper"])
+                found = workspace.run_tampered(question["case"], question["tamper"])
                 answer = {"differences": found}
             print(json.dumps(answer), flush=True)
     finally:
-        stage.close()
+        workspace.close()
     return 0
 
 

@@ -1,7 +1,7 @@
-"""A stage on every engine that a live database may be on."""
+"""A workspace on every engine that a live database may be on."""
 
 from __future__ import annotations
 
-from tests.engines.conftest import stage
+from tests.engines.conftest import workspace
 
-__all__ = ["stage"]
+__all__ = ["workspace"]

@@ -157,16 +157,16 @@ def schemas(draw: Any) -> list[str]:
     return made
 
 
-def made_of(stage: ShadowEngine, statements: list[str]) -> Schema:
+def made_of(engine: ShadowEngine, statements: list[str]) -> Schema:
     """What the shadow engine prints of a schema; the example is dropped where it is none."""
-    stage.clear()
+    engine.clear()
     try:
         for statement in statements:
-            stage.session.execute(statement)
+            engine.session.execute(statement)
     except EngineError as error:
         event(f"no schema: {error.code}")
         assume(False)
-    return stage.schema()
+    return engine.schema()
 
 
 def run_law(directory: str, examples: int, start: int) -> dict[str, int]:
@@ -177,7 +177,7 @@ def run_law(directory: str, examples: int, start: int) -> dict[str, int]:
 
     """
     seen = {"pairs": 0, "different": 0, "rebuilt": 0, "replaced": 0}
-    with ShadowEngine(directory, Settings(), Source(Schema("shop"))) as stage:
+    with ShadowEngine(directory, Settings(), Source(Schema("shop"))) as engine:
 
         @seed(start)
         @settings(
@@ -189,11 +189,11 @@ def run_law(directory: str, examples: int, start: int) -> dict[str, int]:
         )
         @given(schemas(), schemas())
         def law(one: list[str], other: list[str]) -> None:
-            before, after = made_of(stage, one), made_of(stage, other)
-            stage.clear()
+            before, after = made_of(engine, one), made_of(engine, other)
+            engine.clear()
             seen["pairs"] += 1
             # Raises where the upgrade does not lead there, or the downgrade not back.
-            found = evolve_on(stage, before, after, "007")
+            found = evolve_on(engine, before, after, "007")
             if found.draft is None:
                 assert not compare(without_trash(before), without_trash(after))
                 return
@@ -201,12 +201,12 @@ def run_law(directory: str, examples: int, start: int) -> dict[str, int]:
             seen["rebuilt"] += bool(found.draft.requires)
             seen["replaced"] += any("cannot be copied" in lost for lost in found.loses)
             # Up, and there is nothing more to do.
-            stage.load_tables([*before.functions.values(), *before.tables.values()])
+            engine.load_tables([*before.functions.values(), *before.tables.values()])
             for statement in statements_of(found.draft.upgrade):
-                stage.session.execute(statement)
-            there = stage.schema()
-            stage.clear()
-            assert evolve_on(stage, there, after, "008").draft is None
+                engine.session.execute(statement)
+            there = engine.schema()
+            engine.clear()
+            assert evolve_on(engine, there, after, "008").draft is None
 
         law()
     return seen

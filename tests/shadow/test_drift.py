@@ -11,7 +11,7 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import ChecksumMismatch
 from budeval_migrations.model.previews import Difference
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 on_modern = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
@@ -39,13 +39,13 @@ OTHERS = [
 ]
 
 
-def everything(stage: Stage) -> None:
-    stage.project.write_revision("001_events", None, [EVENTS, *OTHERS])
-    bm.upgrade(**stage.options)
+def everything(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_events", None, [EVENTS, *OTHERS])
+    bm.upgrade(**workspace.options)
 
 
-def differences(stage: Stage) -> list[tuple[str, str, str | None, str | None]]:
-    found = bm.drift(**stage.options)
+def differences(workspace: Workspace) -> list[tuple[str, str, str | None, str | None]]:
+    found = bm.drift(**workspace.options)
     assert found.notes == ()
     assert found.revisions == ("001_events",)
     return [(d.name, d.part, d.before, d.after) for d in found.differences]
@@ -58,8 +58,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @on_a_few
-def test_a_database_as_its_revisions_made_it_has_no_drift(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_a_database_as_its_revisions_made_it_has_no_drift(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_events",
         None,
         [
@@ -71,19 +71,19 @@ def test_a_database_as_its_revisions_made_it_has_no_drift(stage: Stage) -> None:
             "SELECT name, count() AS c FROM events GROUP BY name",
         ],
     )
-    bm.upgrade(**stage.options)
-    assert differences(stage) == []
+    bm.upgrade(**workspace.options)
+    assert differences(workspace) == []
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("modern-http", "old-http"), indirect=True)
-def test_a_user_who_may_only_read_can_look_ahead(stage: Stage) -> None:
-    project = stage.project
+def test_a_user_who_may_only_read_can_look_ahead(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision(
         "001_events", None, "CREATE TABLE events (id UInt32) ENGINE = MergeTree ORDER BY id", []
     )
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     project.write_revision("002_more", "001_events", "ALTER TABLE events ADD COLUMN a String", None)
-    reader = {**stage.options, "url": stage.target.reader_url}
+    reader = {**workspace.options, "url": workspace.target.reader_url}
     assert bm.drift(**reader).ok
     plan = bm.plan(rehearse=True, **reader)
     assert plan.rehearsal is not None
@@ -91,9 +91,9 @@ def test_a_user_who_may_only_read_can_look_ahead(stage: Stage) -> None:
 
 
 @on_modern
-def test_spelling_is_no_difference(stage: Stage) -> None:
-    everything(stage)
-    assert differences(stage) == []
+def test_spelling_is_no_difference(workspace: Workspace) -> None:
+    everything(workspace)
+    assert differences(workspace) == []
 
 
 # What is done by hand -> what is said of it: name, part, expected, found.
@@ -203,57 +203,57 @@ BY_HAND: dict[str, tuple[str, str, str | None, str | None]] = {
 
 @on_modern
 @pytest.mark.parametrize("statement", BY_HAND, ids=lambda text: " ".join(text.split()[:6]))
-def test_what_was_done_by_hand_is_said_part_by_part(stage: Stage, statement: str) -> None:
-    everything(stage)
-    stage.prepare(statement)
+def test_what_was_done_by_hand_is_said_part_by_part(workspace: Workspace, statement: str) -> None:
+    everything(workspace)
+    workspace.prepare(statement)
     name, part, before, after = BY_HAND[statement]
-    database = stage.target.database
+    database = workspace.target.database
     expected = (
         name,
         part,
         before.format(database=database) if before and "{" in before else before,
         after.format(database=database) if after and "{" in after else after,
     )
-    assert expected in differences(stage)
+    assert expected in differences(workspace)
 
 
 @on_modern
 def test_tables_that_came_and_went_are_said_and_the_command_exits_with_7(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    everything(stage)
-    stage.prepare(
+    everything(workspace)
+    workspace.prepare(
         "DROP TABLE names",
         "CREATE TABLE mine (a UInt8) ENGINE = MySQL('h:1', 'd', 't', 'u', 'hunter2')",
     )
-    found = bm.drift(**stage.options)
+    found = bm.drift(**workspace.options)
     assert [(d.name, d.kind, d.before is None, d.after is None) for d in found.differences] == [
         ("names", "view", False, True),
         ("mine", "table", True, False),
     ]
     assert found.notes == ("mine: ENGINE = Null stands for MySQL",)
-    done = stage.project.cli("drift")
+    done = workspace.project.cli("drift")
     assert done.returncode == 7, done.output
     assert done.stdout == (
         "  - view names\n  + table mine\n"
-        f"{stage.target.database}: 2 differences from what 1 revision yields\n"
+        f"{workspace.target.database}: 2 differences from what 1 revision yields\n"
     )
     assert "hunter2" not in done.output
-    as_json = stage.project.cli("drift", "--json")
+    as_json = workspace.project.cli("drift", "--json")
     assert json.loads(as_json.stdout)["differences"][0]["name"] == "names"
     assert "hunter2" not in as_json.output
 
 
 @on_modern
-def test_functions_and_tables_of_other_databases_are_there(stage: Stage) -> None:
-    other = f"{stage.target.database}_other"
-    function = f"plus_{stage.target.database}"
-    stage.prepare(
+def test_functions_and_tables_of_other_databases_are_there(workspace: Workspace) -> None:
+    other = f"{workspace.target.database}_other"
+    function = f"plus_{workspace.target.database}"
+    workspace.prepare(
         f"CREATE DATABASE {other}",
         f"CREATE TABLE {other}.there (a UInt8) ENGINE = MergeTree ORDER BY a",
     )
     try:
-        stage.project.write_revision(
+        workspace.project.write_revision(
             "001_events",
             None,
             [
@@ -262,10 +262,10 @@ def test_functions_and_tables_of_other_databases_are_there(stage: Stage) -> None
                 f"CREATE TABLE {other}.made (a UInt8) ENGINE = MergeTree ORDER BY a",
             ],
         )
-        bm.upgrade(**stage.options)
-        assert differences(stage) == []
-        stage.prepare(f"CREATE OR REPLACE FUNCTION {function} AS (a, b) -> a - b")
-        assert differences(stage) == [
+        bm.upgrade(**workspace.options)
+        assert differences(workspace) == []
+        workspace.prepare(f"CREATE OR REPLACE FUNCTION {function} AS (a, b) -> a - b")
+        assert differences(workspace) == [
             (
                 function,
                 "",
@@ -274,33 +274,33 @@ def test_functions_and_tables_of_other_databases_are_there(stage: Stage) -> None
             )
         ]
     finally:
-        stage.prepare(f"DROP DATABASE {other}", f"DROP FUNCTION {function}")
+        workspace.prepare(f"DROP DATABASE {other}", f"DROP FUNCTION {function}")
 
 
 @on_modern
-def test_a_replay_is_remembered_until_a_file_changes(stage: Stage, cache: Path) -> None:
-    everything(stage)
-    assert differences(stage) == []
+def test_a_replay_is_remembered_until_a_file_changes(workspace: Workspace, cache: Path) -> None:
+    everything(workspace)
+    assert differences(workspace) == []
     [known] = (cache / "budeval-migrations" / "replays").iterdir()
     text = known.read_text()
     known.write_text(text.replace("min_bytes_for_wide_part = 0", "min_bytes_for_wide_part = 5"))
     # It is what is compared with, without another replay.
-    assert differences(stage) == [("events", "setting min_bytes_for_wide_part", "5", "0")]
+    assert differences(workspace) == [("events", "setting min_bytes_for_wide_part", "5", "0")]
     known.write_text("{")
-    assert differences(stage) == []
+    assert differences(workspace) == []
     assert known.read_text() == text
-    path = stage.project.versions / "001_events.py"
+    path = workspace.project.versions / "001_events.py"
     path.write_text(path.read_text() + "\n# a word more\n")
-    bm.drift(**stage.options)
+    bm.drift(**workspace.options)
     assert len(os.listdir(known.parent)) == 2
 
 
 @on_modern
-def test_an_edited_revision_is_refused_before_anything_is_compared(stage: Stage) -> None:
-    everything(stage)
-    stage.project.write_revision("001_events", None, EVENTS)
+def test_an_edited_revision_is_refused_before_anything_is_compared(workspace: Workspace) -> None:
+    everything(workspace)
+    workspace.project.write_revision("001_events", None, EVENTS)
     with pytest.raises(ChecksumMismatch):
-        bm.drift(**stage.options)
+        bm.drift(**workspace.options)
 
 
 def test_a_difference_says_what_it_is_in_json() -> None:

@@ -10,7 +10,7 @@ import pytest
 import budeval_migrations as bm
 from budeval_migrations.errors import StatementFailed, Unsupported
 from budeval_migrations.model.previews import Cost, Plan, Rehearsal, Touched
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 on_embedded = pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
@@ -23,16 +23,16 @@ EVENTS = "CREATE TABLE events (id UInt32, name String) ENGINE = MergeTree ORDER 
 KEYED = "CREATE TABLE keyed (id UInt32, v UInt32) ENGINE = MergeTree ORDER BY id"
 
 
-def rehearse(stage: Stage, target: str = "heads", **more: Any) -> Plan:
-    return bm.plan(target, rehearse=True, **stage.options, **more)
+def rehearse(workspace: Workspace, target: str = "heads", **more: Any) -> Plan:
+    return bm.plan(target, rehearse=True, **workspace.options, **more)
 
 
-def half_apply_events(stage: Stage) -> None:
+def half_apply_events(workspace: Workspace) -> None:
     """Leave 001_events with its table made and its second statement failed."""
     failing = [EVENTS, "INSERT INTO missing VALUES (1)"]
-    stage.project.write_revision("001_events", None, failing)
+    workspace.project.write_revision("001_events", None, failing)
     with pytest.raises(StatementFailed):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
 
 def tried(plan: Plan) -> Rehearsal:
@@ -42,11 +42,11 @@ def tried(plan: Plan) -> Rehearsal:
 
 @on_a_few
 def test_what_an_upgrade_makes_of_the_live_schema_is_told_and_nothing_is_done(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    project = stage.project
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     project.write_revision(
         "002_more",
         "001_events",
@@ -56,8 +56,12 @@ def test_what_an_upgrade_makes_of_the_live_schema_is_told_and_nothing_is_done(
         ],
         ["DROP TABLE names", "ALTER TABLE events DROP COLUMN at"],
     )
-    before = stage.tables(), stage.heads(), stage.rows("SELECT count() FROM schema_migrations")
-    found = tried(rehearse(stage))
+    before = (
+        workspace.tables(),
+        workspace.heads(),
+        workspace.rows("SELECT count() FROM schema_migrations"),
+    )
+    found = tried(rehearse(workspace))
     assert found.ok, found
     assert found.applied == ("002_more",)
     assert found.taken_back
@@ -66,7 +70,11 @@ def test_what_an_upgrade_makes_of_the_live_schema_is_told_and_nothing_is_done(
         ("table", "events", "column at", None, "Date")
     ]
     assert [(d.kind, d.name, d.part) for d in found.changes[1:]] == [("view", "names", "")]
-    after = stage.tables(), stage.heads(), stage.rows("SELECT count() FROM schema_migrations")
+    after = (
+        workspace.tables(),
+        workspace.heads(),
+        workspace.rows("SELECT count() FROM schema_migrations"),
+    )
     assert before == after
 
 
@@ -109,13 +117,13 @@ FORESEEN = {
 
 @on_embedded
 @pytest.mark.parametrize("case", FORESEEN)
-def test_an_error_of_the_server_is_foreseen_with_its_place(stage: Stage, case: str) -> None:
+def test_an_error_of_the_server_is_foreseen_with_its_place(workspace: Workspace, case: str) -> None:
     statement, code = FORESEEN[case]
-    project = stage.project
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS)
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     project.write_revision("002_bad", "001_events", [KEYED, statement])
-    found = tried(rehearse(stage))
+    found = tried(rehearse(workspace))
     assert not found.ok
     assert found.failed is not None
     assert found.failed.code == code, found.failed
@@ -127,30 +135,32 @@ def test_an_error_of_the_server_is_foreseen_with_its_place(stage: Stage, case: s
     assert statement.split("(")[0].strip() in text[found.failed.line - 1]
     assert [d.name for d in found.changes] == ["keyed"]
     with pytest.raises(StatementFailed) as right:
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
     assert (right.value.code, right.value.index) == (code, 2)
 
 
 @on_embedded
-def test_what_only_rows_show_is_foreseen_with_a_sample(stage: Stage) -> None:
-    project = stage.project
+def test_what_only_rows_show_is_foreseen_with_a_sample(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
-    bm.upgrade(**stage.options)
-    stage.prepare("INSERT INTO events SELECT number, if(number = 7, 'seven', '7') FROM numbers(9)")
+    bm.upgrade(**workspace.options)
+    workspace.prepare(
+        "INSERT INTO events SELECT number, if(number = 7, 'seven', '7') FROM numbers(9)"
+    )
     project.write_revision(
         "002_number", "001_events", "ALTER TABLE events MODIFY COLUMN name UInt8", None
     )
-    assert tried(rehearse(stage)).failed is None
-    assert tried(rehearse(stage, sample=5)).failed is None
-    failed = tried(rehearse(stage, sample=100)).failed
+    assert tried(rehearse(workspace)).failed is None
+    assert tried(rehearse(workspace, sample=5)).failed is None
+    failed = tried(rehearse(workspace, sample=100)).failed
     assert failed is not None
     assert "seven" in failed.error
-    assert stage.rows("SELECT count() FROM events") == [(9,)]
+    assert workspace.rows("SELECT count() FROM events") == [(9,)]
 
 
 @on_embedded
-def test_rows_of_every_kind_come_to_the_stage_as_they_are(stage: Stage) -> None:
-    stage.project.write_revision(
+def test_rows_of_every_kind_come_to_the_stage_as_they_are(workspace: Workspace) -> None:
+    workspace.project.write_revision(
         "001_kinds",
         None,
         [
@@ -161,36 +171,36 @@ def test_rows_of_every_kind_come_to_the_stage_as_they_are(stage: Stage) -> None:
             "CREATE MATERIALIZED VIEW twice ENGINE = MergeTree ORDER BY a AS SELECT a FROM kinds",
         ],
     )
-    bm.upgrade(**stage.options)
-    stage.prepare(
+    bm.upgrade(**workspace.options)
+    workspace.prepare(
         "INSERT INTO kinds (a, s, n, l, x, st) SELECT number, unhex('ff00fe'), 1.5, 'ä', "
         "[(1.5, map('k', toDateTime64('2026-01-01', 6)))], initializeAggregation('uniqState', number)"
         " FROM numbers(3)"
     )
     total = "(SELECT (count(), sum(cityHash64(a, s, n, l, toString(x), m, hex(st)))) FROM kinds)"
-    [[known]] = stage.rows(f"SELECT toString({total})")
+    [[known]] = workspace.rows(f"SELECT toString({total})")
     check = f"SELECT throwIf(toString({total}) != '{known}')"
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "002_check", "001_kinds", [check, "SELECT throwIf((SELECT count() FROM twice) != 0)"], ()
     )
-    found = tried(rehearse(stage, sample=100))
+    found = tried(rehearse(workspace, sample=100))
     assert found.failed is None, found.failed
     # Without rows the check fails: it was not passed for nothing.
-    assert tried(rehearse(stage)).failed is not None
+    assert tried(rehearse(workspace)).failed is not None
 
 
 @on_modern
-def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: Stage) -> None:
-    project = stage.project
+def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS)
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     project.write_revision(
         "002_more",
         "001_events",
         "ALTER TABLE events ADD COLUMN at Date, ADD COLUMN by String",
         "ALTER TABLE events DROP COLUMN at",
     )
-    found = tried(rehearse(stage))
+    found = tried(rehearse(workspace))
     assert not found.ok
     assert [(d.part, d.before, d.after) for d in found.back] == [("column by", None, "String")]
     done = project.cli("plan", "--rehearse")
@@ -200,15 +210,15 @@ def test_a_downgrade_that_does_not_bring_the_schema_back_is_told(stage: Stage) -
 
 
 @on_embedded
-def test_downgrades_that_are_right_only_together_are_told_apart(stage: Stage) -> None:
-    project = stage.project
+def test_downgrades_that_are_right_only_together_are_told_apart(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS)
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     add = "ALTER TABLE events ADD COLUMN IF NOT EXISTS at Date"
     drop = "ALTER TABLE events DROP COLUMN IF EXISTS at"
     project.write_revision("002_first", "001_events", add, drop)
     project.write_revision("003_again", "002_first", add, drop)
-    found = tried(rehearse(stage))
+    found = tried(rehearse(workspace))
     assert not found.ok
     assert found.taken_back
     assert found.back_at == "003_again"
@@ -217,20 +227,22 @@ def test_downgrades_that_are_right_only_together_are_told_apart(stage: Stage) ->
 
 @on_embedded
 def test_of_a_half_applied_revision_only_what_is_known_is_held_against_its_downgrade(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    half_apply_events(stage)
+    half_apply_events(workspace)
     drops = ["DROP TABLE keyed", "DROP TABLE events"]
-    stage.project.write_revision("001_events", None, [EVENTS, KEYED], drops)
-    found = tried(rehearse(stage))
+    workspace.project.write_revision("001_events", None, [EVENTS, KEYED], drops)
+    found = tried(rehearse(workspace))
     assert found.taken_back
     assert found.ok, found.back
 
 
 @on_modern
-def test_a_downgrade_that_fails_is_told_with_its_place(stage: Stage) -> None:
-    stage.project.write_revision("001_events", None, EVENTS, ["DROP TABLE events", "DROP TABLE no"])
-    found = tried(rehearse(stage))
+def test_a_downgrade_that_fails_is_told_with_its_place(workspace: Workspace) -> None:
+    workspace.project.write_revision(
+        "001_events", None, EVENTS, ["DROP TABLE events", "DROP TABLE no"]
+    )
+    found = tried(rehearse(workspace))
     assert not found.ok
     assert found.back_error is not None
     assert (found.back_error.revision, found.back_error.statement, found.back_error.code) == (
@@ -239,7 +251,7 @@ def test_a_downgrade_that_fails_is_told_with_its_place(stage: Stage) -> None:
         60,
     )
     assert not found.taken_back
-    done = stage.project.cli("plan", "--rehearse")
+    done = workspace.project.cli("plan", "--rehearse")
     assert done.returncode == 6, done.output
     assert "the downgrade would fail at 001_events  statement 2 of 2  (versions/001_events.py:" in (
         done.stdout
@@ -247,19 +259,19 @@ def test_a_downgrade_that_fails_is_told_with_its_place(stage: Stage) -> None:
 
 
 @on_embedded
-def test_a_revision_without_a_downgrade_may_go_ahead_and_it_is_told(stage: Stage) -> None:
-    stage.project.write_revision("001_events", None, EVENTS, None)
-    found = tried(rehearse(stage))
+def test_a_revision_without_a_downgrade_may_go_ahead_and_it_is_told(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_events", None, EVENTS, None)
+    found = tried(rehearse(workspace))
     assert found.ok
     assert not found.taken_back
     assert found.back_failed == "001_events has no downgrade"
 
 
 @on_embedded
-def test_a_revision_that_reads_the_database_reads_the_stage(stage: Stage) -> None:
-    project = stage.project
+def test_a_revision_that_reads_the_database_reads_the_stage(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS, "DROP TABLE events")
-    bm.upgrade(**stage.options)
+    bm.upgrade(**workspace.options)
     project.write_revision(
         "002_dynamic",
         "001_events",
@@ -275,40 +287,40 @@ def test_a_revision_that_reads_the_database_reads_the_stage(stage: Stage) -> Non
             op.execute("DROP TABLE events_copy")
         """,
     )
-    found = tried(rehearse(stage))
+    found = tried(rehearse(workspace))
     assert found.ok, found.failed
     assert [(d.name, d.part) for d in found.changes] == [("events_copy", "")]
-    assert "events_copy" not in stage.tables()
+    assert "events_copy" not in workspace.tables()
 
 
 @on_embedded
 def test_what_an_unfinished_revision_has_applied_is_not_run_again_on_the_stage(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    half_apply_events(stage)
-    stage.project.write_revision("001_events", None, [EVENTS, KEYED])
-    found = tried(rehearse(stage))
+    half_apply_events(workspace)
+    workspace.project.write_revision("001_events", None, [EVENTS, KEYED])
+    found = tried(rehearse(workspace))
     assert found.failed is None, found.failed
     assert [d.name for d in found.changes] == ["keyed"]
 
 
 @on_modern
-def test_without_pending_revisions_nothing_is_tried(stage: Stage) -> None:
-    stage.project.write_revision("001_events", None, EVENTS)
-    bm.upgrade(**stage.options)
-    plan = rehearse(stage)
+def test_without_pending_revisions_nothing_is_tried(workspace: Workspace) -> None:
+    workspace.project.write_revision("001_events", None, EVENTS)
+    bm.upgrade(**workspace.options)
+    plan = rehearse(workspace)
     assert plan.revisions == ()
     assert plan.rehearsal is None
-    done = stage.project.cli("plan", "--rehearse")
-    assert (done.returncode, done.stdout) == (0, f"{stage.target.database}: nothing to do\n")
+    done = workspace.project.cli("plan", "--rehearse")
+    assert (done.returncode, done.stdout) == (0, f"{workspace.target.database}: nothing to do\n")
 
 
 @on_embedded
-def test_what_each_statement_costs_and_goes_through(stage: Stage) -> None:
-    project = stage.project
+def test_what_each_statement_costs_and_goes_through(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, EVENTS)
-    bm.upgrade(**stage.options)
-    stage.prepare(
+    bm.upgrade(**workspace.options)
+    workspace.prepare(
         "INSERT INTO events SELECT number, 'n' FROM numbers(1000)",
         "INSERT INTO events SELECT number, 'n' FROM numbers(1000)",
     )
@@ -328,7 +340,7 @@ def test_what_each_statement_costs_and_goes_through(stage: Stage) -> None:
         "SELECT 1": Cost.QUERY,
     }
     project.write_revision("002_all", "001_events", list(expected))
-    plan = bm.plan(stage=False, **stage.options)
+    plan = bm.plan(workspace=False, **workspace.options)
     assert plan.rehearsal is None
     statements = plan.revisions[0].statements
     assert {s.sql: s.cost for s in statements} == expected
@@ -341,8 +353,8 @@ def test_what_each_statement_costs_and_goes_through(stage: Stage) -> None:
 
 
 @on_modern
-def test_the_report_as_json_and_as_a_script(stage: Stage) -> None:
-    project = stage.project
+def test_the_report_as_json_and_as_a_script(workspace: Workspace) -> None:
+    project = workspace.project
     project.write_revision("001_events", None, [EVENTS, "SELECT 1"], "DROP TABLE events")
     done = project.cli("plan", "--rehearse", "--json")
     assert done.returncode == 0, done.output
@@ -372,21 +384,21 @@ def test_the_report_as_json_and_as_a_script(stage: Stage) -> None:
     ],
 )
 def test_words_that_do_not_go_together_are_refused(
-    stage: Stage, words: list[str], code: int, said: str
+    workspace: Workspace, words: list[str], code: int, said: str
 ) -> None:
-    stage.project.write_revision("001_events", None, EVENTS)
-    done = stage.project.cli("plan", *words)
+    workspace.project.write_revision("001_events", None, EVENTS)
+    done = workspace.project.cli("plan", *words)
     assert done.returncode == code, done.output
     assert said in done.stderr
 
 
 @on_modern
 def test_without_the_embedded_server_a_plan_is_made_and_a_rehearsal_says_what_is_missing(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.project.write_revision("001_events", None, EVENTS)
+    workspace.project.write_revision("001_events", None, EVENTS)
     monkeypatch.setattr("budeval_migrations.shadow.apart.NEEDED", ("no_such_package",))
-    plan = bm.plan(**stage.options)
+    plan = bm.plan(**workspace.options)
     assert [s.sql for r in plan.revisions for s in r.statements] == [EVENTS]
     assert plan.rehearsal is None
     assert plan.notices == (
@@ -394,4 +406,4 @@ def test_without_the_embedded_server_a_plan_is_made_and_a_rehearsal_says_what_is
         "no_such_package is not installed. pip install 'budeval-migrations[embedded]'",
     )
     with pytest.raises(Unsupported, match="no_such_package is not installed"):
-        rehearse(stage)
+        rehearse(workspace)

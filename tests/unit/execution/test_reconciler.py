@@ -1,6 +1,6 @@
 """What each answer leads to when the outcome of a statement is looked up.
 
-Time and the answers are the test's; servers are asked in tests/engines/test_settling.py.
+Time and the answers are the test's; servers are asked in tests/engines/test_reconciliation.py.
 """
 
 from __future__ import annotations

@@ -20,4 +20,4 @@ def without_its_own_tests(place: Path) -> None:
 def test_a_migration_is_rehearsed_and_compared_before_it_runs(tmp_path: Path) -> None:
     require_packages("chdb", "chdb_sqlalchemy")
     with Terminal(tmp_path) as terminal:
-        read("docs/stage.md", terminal, before={PYTEST: without_its_own_tests})
+        read("docs/previews.md", terminal, before={PYTEST: without_its_own_tests})

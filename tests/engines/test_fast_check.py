@@ -18,7 +18,7 @@ from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -84,8 +84,8 @@ def histories(seed: int) -> list[LedgerRow]:
 
 
 @on_each
-def test_it_says_what_all_the_rows_say(stage: Stage) -> None:
-    with stage.session() as session:
+def test_it_says_what_all_the_rows_say(workspace: Workspace) -> None:
+    with workspace.session() as session:
         for seed in range(25):
             write(session, *histories(seed))
             seen = fast_check(session)
@@ -96,9 +96,9 @@ def test_it_says_what_all_the_rows_say(stage: Stage) -> None:
 
 
 @on_each
-def test_what_is_odd_has_to_be_read_row_by_row(stage: Stage) -> None:
+def test_what_is_odd_has_to_be_read_row_by_row(workspace: Workspace) -> None:
     good = (row("001_a", 1), row("002_b", 2, parents=("001_a",)))
-    with stage.session() as session:
+    with workspace.session() as session:
         assert fast_check(session) is None, "no database"
         session.ensure_database()
         assert fast_check(session) is None, "no ledger"
@@ -130,25 +130,25 @@ def test_what_is_odd_has_to_be_read_row_by_row(stage: Stage) -> None:
 
 
 @on_each
-def test_a_format_that_is_too_new_is_refused_at_head_too(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
+def test_a_format_that_is_too_new_is_refused_at_head_too(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
     columns = ", ".join(c.name for c in schema.LEDGER_COLUMNS if c.name != "ledger_format")
-    stage.prepare(
+    workspace.prepare(
         f"INSERT INTO {schema.LEDGER} ({columns}, ledger_format) "
         f"SELECT {columns.replace('sequence', 'sequence + 100')}, {schema.LEDGER_FORMAT + 1} "
         f"FROM {schema.LEDGER} WHERE sequence = 1"
     )
     with pytest.raises(bm.MigrationError, match="has format"):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)
 
 
 @on_each
-def test_a_file_that_was_edited_is_found_at_head(stage: Stage) -> None:
-    stage.write_three()
-    bm.upgrade(**stage.options)
-    assert bm.upgrade(**stage.options).current == ("003_three",)
-    file = stage.project.versions / "002_two.py"
+def test_a_file_that_was_edited_is_found_at_head(workspace: Workspace) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    assert bm.upgrade(**workspace.options).current == ("003_three",)
+    file = workspace.project.versions / "002_two.py"
     file.write_text(file.read_text().replace("Int32", "Int64"))
     with pytest.raises(bm.MigrationError, match="002_two"):
-        bm.upgrade(**stage.options)
+        bm.upgrade(**workspace.options)

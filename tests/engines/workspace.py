@@ -20,7 +20,7 @@ BOOKKEEPING = {
 
 
 @dataclass
-class Stage:
+class Workspace:
     """A project that migrates one database of one engine."""
 
     project: Project

@@ -24,7 +24,7 @@ from budeval_migrations.model import Direction
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.state.lock.lock import Lock, NoLock
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.servers import OldServer, QueryError
 from tests.support.targets import engine_parameters
 from tests.support.waiting import PATIENCE, wait_until
@@ -70,14 +70,14 @@ SLOW_MODERN = (
 SLOW_OLD = "INSERT INTO t SELECT number, sleep(1.5) FROM system.one ARRAY JOIN [1] AS number"
 
 
-def slow(stage: Stage) -> str:
-    return SLOW_MODERN if stage.target.modern else SLOW_OLD
+def slow(workspace: Workspace) -> str:
+    return SLOW_MODERN if workspace.target.modern else SLOW_OLD
 
 
-def prepare(stage: Stage) -> None:
-    stage.prepare(
+def prepare(workspace: Workspace) -> None:
+    workspace.prepare(
         "CREATE TABLE t (k Int64, z UInt8) ENGINE = MergeTree PARTITION BY z ORDER BY k"
-        if stage.target.modern
+        if workspace.target.modern
         else "CREATE TABLE t (d Date DEFAULT toDate(0), k Int64, z UInt8) ENGINE = MergeTree(d, k, 8192)"
     )
 
@@ -88,11 +88,11 @@ def wait_until_running(session: Session, query_id: str) -> None:
 
 
 @servers
-def test_what_the_server_works_on_is_waited_for(stage: Stage) -> None:
-    prepare(stage)
+def test_what_the_server_works_on_is_waited_for(workspace: Workspace) -> None:
+    prepare(workspace)
     told: list[Event] = []
-    with stage.session() as session, stage.session() as other:
-        text = slow(stage).replace("INTO t ", "INTO t (k, z) ")
+    with workspace.session() as session, workspace.session() as other:
+        text = slow(workspace).replace("INTO t ", "INTO t (k, z) ")
         asked = intent(session, text)
         other.features  # noqa: B018  connects
         running = threading.Thread(
@@ -108,7 +108,7 @@ def test_what_the_server_works_on_is_waited_for(stage: Stage) -> None:
         )
         running.join()
         assert reconciled.outcome in (APPLIED, UNKNOWN)  # the log of 18.16 knows; chDB has none
-        assert (reconciled.outcome is APPLIED) == (not stage.target.modern)
+        assert (reconciled.outcome is APPLIED) == (not workspace.target.modern)
     waits = [e for e in told if isinstance(e, StatementWaiting)]
     assert waits
     assert {(e.revision, e.index, e.what) for e in waits} == {
@@ -117,15 +117,15 @@ def test_what_the_server_works_on_is_waited_for(stage: Stage) -> None:
 
 
 @servers
-def test_who_loses_the_lock_waits_for_nothing(stage: Stage) -> None:
-    prepare(stage)
+def test_who_loses_the_lock_waits_for_nothing(workspace: Workspace) -> None:
+    prepare(workspace)
 
     class Lost(NoLock):
         def check(self) -> None:
             raise LockLost("lost")
 
-    with stage.session() as session, stage.session() as other:
-        text = slow(stage).replace("INTO t ", "INTO t (k, z) ")
+    with workspace.session() as session, workspace.session() as other:
+        text = slow(workspace).replace("INTO t ", "INTO t (k, z) ")
         asked = intent(session, text)
         running = threading.Thread(
             target=other.execute, args=(text,), kwargs={"query_id": asked.query_id}
@@ -141,10 +141,10 @@ def test_who_loses_the_lock_waits_for_nothing(stage: Stage) -> None:
 
 
 @pytest.fixture
-def log(stage: Stage) -> Session:
+def log(workspace: Workspace) -> Session:
     """A server that keeps a log of its queries."""
-    prepare(stage)
-    with stage.session() as session:
+    prepare(workspace)
+    with workspace.session() as session:
         session.execute("SELECT 1", settings={"log_queries": "1"})
         yield session  # type: ignore[misc]
 
@@ -153,7 +153,7 @@ LOGGED = {"log_queries": "1"}
 
 
 @old
-def test_the_log_says_that_it_finished(stage: Stage, log: Session) -> None:
+def test_the_log_says_that_it_finished(workspace: Workspace, log: Session) -> None:
     asked = intent(log, "INSERT INTO t (k, z) SELECT number, 1 FROM system.numbers LIMIT 5")
     log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
 
@@ -167,7 +167,9 @@ def test_the_log_says_that_it_finished(stage: Stage, log: Session) -> None:
 
 
 @old
-def test_the_log_says_that_it_was_refused_before_it_began(stage: Stage, log: Session) -> None:
+def test_the_log_says_that_it_was_refused_before_it_began(
+    workspace: Workspace, log: Session
+) -> None:
     asked = intent(log, "INSERT INTO t (k, z) SELECT nothing, 1")
     with pytest.raises(EngineError):
         log.execute(asked.statement, query_id=asked.query_id, settings=LOGGED)
@@ -180,7 +182,7 @@ def test_the_log_says_that_it_was_refused_before_it_began(stage: Stage, log: Ses
 
 @old
 def test_what_failed_while_it_ran_and_left_nothing_was_not_applied(
-    stage: Stage, log: Session
+    workspace: Workspace, log: Session
 ) -> None:
     asked = intent(
         log, "INSERT INTO t (k, z) SELECT throwIf(number = 3), 1 FROM system.numbers LIMIT 9"
@@ -195,7 +197,9 @@ def test_what_failed_while_it_ran_and_left_nothing_was_not_applied(
 
 
 @old
-def test_what_failed_while_it_ran_and_left_rows_is_unknown(stage: Stage, log: Session) -> None:
+def test_what_failed_while_it_ran_and_left_rows_is_unknown(
+    workspace: Workspace, log: Session
+) -> None:
     asked = intent(
         log, "INSERT INTO t (k, z) SELECT throwIf(number = 9), 1 FROM system.numbers LIMIT 20"
     )
@@ -217,7 +221,7 @@ def test_what_failed_while_it_ran_and_left_rows_is_unknown(stage: Stage, log: Se
 
 @old
 def test_a_query_that_the_log_does_not_have_is_looked_for_in_the_catalogue(
-    stage: Stage, log: Session
+    workspace: Workspace, log: Session
 ) -> None:
     asked = intent(log, "INSERT INTO t (k, z) SELECT 1, 1")
 
@@ -237,9 +241,9 @@ def test_a_query_that_the_log_does_not_have_is_looked_for_in_the_catalogue(
         ("INSERT INTO t (k, z) SELECT 1, 1", BACKFILL),
     ],
 )
-def test_what_may_be_run_twice_is_run_again(stage: Stage, text: str, note: str) -> None:
-    prepare(stage)
-    with stage.session() as session:
+def test_what_may_be_run_twice_is_run_again(workspace: Workspace, text: str, note: str) -> None:
+    prepare(workspace)
+    with workspace.session() as session:
         reconciled = reconciler(session).reconcile(intent(session, text, note=note))
 
     assert reconciled.outcome is NOT_APPLIED
@@ -248,9 +252,9 @@ def test_what_may_be_run_twice_is_run_again(stage: Stage, text: str, note: str) 
     )
 
 
-def test_without_anything_to_compare_nobody_knows(stage: Stage) -> None:
-    prepare(stage)
-    with stage.session() as session:
+def test_without_anything_to_compare_nobody_knows(workspace: Workspace) -> None:
+    prepare(workspace)
+    with workspace.session() as session:
         reconciled = reconciler(session).reconcile(
             intent(session, "INSERT INTO t (k, z) SELECT 1, 1", before="")
         )
@@ -347,9 +351,9 @@ PROBES = {
 }
 
 
-def ground(stage: Stage, session: Session, probe: Probe) -> None:
+def ground(workspace: Workspace, session: Session, probe: Probe) -> None:
     rows, more = ROWS, MORE
-    if not stage.target.modern:
+    if not workspace.target.modern:
         rows, more = (
             sql.replace("numbers(", "(SELECT number FROM system.numbers LIMIT ")
             for sql in (rows, more)
@@ -362,7 +366,7 @@ def ground(stage: Stage, session: Session, probe: Probe) -> None:
         more,
         *probe.needs,
     ):
-        session.execute(sql.replace("@", stage.target.database))
+        session.execute(sql.replace("@", workspace.target.database))
 
 
 def everywhere() -> Iterator[object]:
@@ -375,13 +379,13 @@ def everywhere() -> Iterator[object]:
 
 @pytest.mark.parametrize("was_run", [True, False], ids=["ran", "did not run"])
 @pytest.mark.parametrize(("engine_url", "name"), list(everywhere()), indirect=["engine_url"])
-def test_the_catalogue_tells_whether_it_ran(stage: Stage, name: str, was_run: bool) -> None:
+def test_the_catalogue_tells_whether_it_ran(workspace: Workspace, name: str, was_run: bool) -> None:
     probe = PROBES[name]
-    stage.prepare()
-    text = probe.text.replace("@", stage.target.database)
-    with stage.session() as session:
+    workspace.prepare()
+    text = probe.text.replace("@", workspace.target.database)
+    with workspace.session() as session:
         try:
-            ground(stage, session, probe)
+            ground(workspace, session, probe)
             asked = intent(session, text)
             if was_run:
                 session.execute(text, query_id=asked.query_id)
@@ -390,21 +394,21 @@ def test_the_catalogue_tells_whether_it_ran(stage: Stage, name: str, was_run: bo
             reconciled = reconciler(session).reconcile(asked)
         finally:
             for sql in probe.tidy:
-                session.execute(sql.replace("@", stage.target.database))
+                session.execute(sql.replace("@", workspace.target.database))
 
     expected = probe.ran if was_run else probe.did_not
-    if name == "detach partition" and was_run and not stage.target.modern:
+    if name == "detach partition" and was_run and not workspace.target.modern:
         expected = UNKNOWN  # 18.16 does not list what is detached
     assert (evidence.outcome, evidence.why) == (expected, evidence.why)
-    if stage.target.modern:
+    if workspace.target.modern:
         assert (reconciled.outcome, reconciled.why) == (evidence.outcome, evidence.why)
 
 
 @old
-def test_tables_alike_that_changed_places_are_not_taken_as_they_were(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["drop table"])
+def test_tables_alike_that_changed_places_are_not_taken_as_they_were(workspace: Workspace) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["drop table"])
         asked = intent(session, "RENAME TABLE t TO w, u TO t, w TO u")
         session.execute(asked.statement)
 
@@ -420,10 +424,10 @@ def test_tables_alike_that_changed_places_are_not_taken_as_they_were(stage: Stag
         "DELETE FROM t WHERE k > 2",
     ],
 )
-def test_the_mutation_of_another_is_not_taken_for_its_own(stage: Stage, text: str) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+def test_the_mutation_of_another_is_not_taken_for_its_own(workspace: Workspace, text: str) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         asked = intent(session, text)
         session.execute("ALTER TABLE t UPDATE v = 'z' WHERE k = 77")
 
@@ -444,11 +448,11 @@ def test_the_mutation_of_another_is_not_taken_for_its_own(stage: Stage, text: st
 )
 @pytest.mark.parametrize("through", ["mv", "into", "alias", "memory"])
 def test_what_a_mutation_does_to_a_table_behind_its_own_is_not_known(
-    stage: Stage, through: str, text: str
+    workspace: Workspace, through: str, text: str
 ) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         for create in (
             "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree ORDER BY k AS SELECT k, v FROM t",
             "CREATE MATERIALIZED VIEW into TO t AS SELECT k, v FROM u",
@@ -467,10 +471,10 @@ def test_what_a_mutation_does_to_a_table_behind_its_own_is_not_known(
 
 
 @embedded
-def test_rows_of_another_writer_are_not_taken_for_its_own(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+def test_rows_of_another_writer_are_not_taken_for_its_own(workspace: Workspace) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
         session.execute("INSERT INTO t VALUES (1, 9, 'another')")
 
@@ -478,10 +482,12 @@ def test_rows_of_another_writer_are_not_taken_for_its_own(stage: Stage) -> None:
 
 
 @embedded
-def test_rows_are_counted_and_not_read_which_is_a_limit_that_the_docs_name(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+def test_rows_are_counted_and_not_read_which_is_a_limit_that_the_docs_name(
+    workspace: Workspace,
+) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         asked = intent(session, "INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b')")
         session.execute("INSERT INTO t VALUES (1, 8, 'another'), (1, 9, 'another')")
 
@@ -509,12 +515,12 @@ def test_rows_are_counted_and_not_read_which_is_a_limit_that_the_docs_name(stage
     ],
 )
 def test_a_change_of_another_to_the_same_table_is_not_taken_for_its_own(
-    stage: Stage, text: str, other: str, outcome: Outcome
+    workspace: Workspace, text: str, other: str, outcome: Outcome
 ) -> None:
     """But for the last: of what it modifies, only that the table was changed can be seen."""
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         asked = intent(session, text)
         session.execute(f"ALTER TABLE t {other}")
 
@@ -522,10 +528,10 @@ def test_a_change_of_another_to_the_same_table_is_not_taken_for_its_own(
 
 
 @embedded
-def test_a_partition_that_another_took_away_is_not_taken_for_its_own(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+def test_a_partition_that_another_took_away_is_not_taken_for_its_own(workspace: Workspace) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         asked = intent(session, "ALTER TABLE t DROP PARTITION 1")
         session.execute("ALTER TABLE t DROP PARTITION 2")
 
@@ -543,12 +549,14 @@ def test_a_partition_that_another_took_away_is_not_taken_for_its_own(stage: Stag
     ],
 )
 def test_of_partitions_by_any_type_the_one_that_is_named_is_looked_at(
-    stage: Stage, by: str, mine: str, others: str
+    workspace: Workspace, by: str, mine: str, others: str
 ) -> None:
     key = "(p, q)" if "q" in by else "p"
-    stage.prepare(f"CREATE TABLE t ({by}) ENGINE = MergeTree PARTITION BY {key} ORDER BY tuple()")
+    workspace.prepare(
+        f"CREATE TABLE t ({by}) ENGINE = MergeTree PARTITION BY {key} ORDER BY tuple()"
+    )
     rows = [row if row.startswith("(") else f"({row})" for row in (mine, others)]
-    with stage.session() as session:
+    with workspace.session() as session:
         session.execute(f"INSERT INTO t VALUES {', '.join(rows)}")
         asked = intent(session, f"ALTER TABLE t DROP PARTITION {mine}")
         session.execute(f"ALTER TABLE t DROP PARTITION {others}")
@@ -568,10 +576,10 @@ def test_of_partitions_by_any_type_the_one_that_is_named_is_looked_at(
     ],
 )
 def test_rows_that_a_merge_has_summed_up_to_nothing_are_not_taken_as_never_inserted(
-    stage: Stage, create: str, held: str, text: str
+    workspace: Workspace, create: str, held: str, text: str
 ) -> None:
-    stage.prepare(f"CREATE TABLE t {create}")
-    with stage.session() as session:
+    workspace.prepare(f"CREATE TABLE t {create}")
+    with workspace.session() as session:
         session.execute(f"INSERT INTO t VALUES {held}")
         asked = intent(session, f"INSERT INTO t VALUES {text}")
         session.execute(asked.statement)
@@ -582,9 +590,9 @@ def test_rows_that_a_merge_has_summed_up_to_nothing_are_not_taken_as_never_inser
 
 
 @embedded
-def test_what_an_alter_does_through_another_name_is_not_known(stage: Stage) -> None:
-    stage.prepare("CREATE TABLE t (k Int8) ENGINE = MergeTree ORDER BY k")
-    with stage.session() as session:
+def test_what_an_alter_does_through_another_name_is_not_known(workspace: Workspace) -> None:
+    workspace.prepare("CREATE TABLE t (k Int8) ENGINE = MergeTree ORDER BY k")
+    with workspace.session() as session:
         session.execute("CREATE TABLE other ENGINE = Alias('t')")
         asked = intent(session, "ALTER TABLE other ADD COLUMN z UInt8")
         session.execute(asked.statement)
@@ -593,10 +601,10 @@ def test_what_an_alter_does_through_another_name_is_not_known(stage: Stage) -> N
 
 
 @embedded
-def test_a_merge_changes_no_verdict(stage: Stage) -> None:
-    stage.prepare()
-    with stage.session() as session:
-        ground(stage, session, PROBES["update"])
+def test_a_merge_changes_no_verdict(workspace: Workspace) -> None:
+    workspace.prepare()
+    with workspace.session() as session:
+        ground(workspace, session, PROBES["update"])
         session.execute("INSERT INTO t SELECT number % 3, number, 'y' FROM numbers(9)")
         asked = [
             intent(session, text)
@@ -617,15 +625,15 @@ def test_a_merge_changes_no_verdict(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "engine_url", engine_parameters("embedded", "modern-http", "old-http"), indirect=True
 )
-def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(stage: Stage) -> None:
-    prepare(stage)
-    with stage.session() as session:
+def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(workspace: Workspace) -> None:
+    prepare(workspace)
+    with workspace.session() as session:
         asked = intent(session, "INSERT INTO t (k, z) VALUES (1, 1), (2, 1)")
         session.execute(asked.statement)
         assert reconciler(session).compare(asked).outcome is APPLIED
         session.execute(
             "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree(d, k, 8192) AS SELECT d, k FROM t"
-            if not stage.target.modern
+            if not workspace.target.modern
             else "CREATE MATERIALIZED VIEW mv ENGINE = MergeTree ORDER BY k AS SELECT k FROM t"
         )
         shown = reconciler(session).compare(asked)
@@ -639,17 +647,17 @@ def test_rows_that_are_there_say_nothing_of_the_views_of_their_table(stage: Stag
 @pytest.mark.parametrize("text", ["INSERT INTO {}.t VALUES (1), (2)", "TRUNCATE TABLE {}.t"])
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
 def test_the_parts_of_a_table_that_is_loaded_when_it_is_read_tell_nothing(
-    stage: Stage, text: str, ran: bool
+    workspace: Workspace, text: str, ran: bool
 ) -> None:
     lazy = f"lazy_{uuid.uuid4().hex[:8]}"
-    stage.prepare(
+    workspace.prepare(
         f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = true",
         f"CREATE TABLE {lazy}.t (a Int64) ENGINE = MergeTree ORDER BY a",
         f"INSERT INTO {lazy}.t VALUES (0)",
         f"DETACH DATABASE {lazy}",
         f"ATTACH DATABASE {lazy}",
     )
-    with stage.session() as session:
+    with workspace.session() as session:
         before = intent(session, text.format(lazy))
         session.query(f"SELECT count() FROM {lazy}.t")
         if ran:
@@ -663,16 +671,16 @@ def test_the_parts_of_a_table_that_is_loaded_when_it_is_read_tell_nothing(
 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("embedded", "modern-http"), indirect=True)
-def test_tables_that_are_loaded_when_they_are_read_are_told_apart(stage: Stage) -> None:
+def test_tables_that_are_loaded_when_they_are_read_are_told_apart(workspace: Workspace) -> None:
     lazy = f"lazy_{uuid.uuid4().hex[:8]}"
-    stage.prepare(
+    workspace.prepare(
         f"CREATE DATABASE {lazy} ENGINE = Atomic SETTINGS lazy_load_tables = 1",
         f"CREATE TABLE {lazy}.a (a Int64) ENGINE = MergeTree ORDER BY a",
         f"CREATE TABLE {lazy}.b (b Int64) ENGINE = MergeTree ORDER BY b",
         f"DETACH DATABASE {lazy}",
         f"ATTACH DATABASE {lazy}",
     )
-    with stage.session() as session:
+    with workspace.session() as session:
         before = intent(session, f"EXCHANGE TABLES {lazy}.a AND {lazy}.b")
         session.query(f"SELECT count() FROM {lazy}.a")
         session.query(f"SELECT count() FROM {lazy}.b")
@@ -686,11 +694,11 @@ def test_tables_that_are_loaded_when_they_are_read_are_told_apart(stage: Stage) 
 
 @pytest.mark.parametrize("engine_url", engine_parameters("old-http"), indirect=True)
 def test_the_refusal_of_a_second_copy_does_not_hide_how_the_first_one_ended(
-    stage: Stage, old_server: OldServer
+    workspace: Workspace, old_server: OldServer
 ) -> None:
     """A gateway has repeated the request while the first one ran; the log has both."""
-    stage.prepare()
-    name = f"twice-{stage.target.database}"
+    workspace.prepare()
+    name = f"twice-{workspace.target.database}"
     first = threading.Thread(
         target=lambda: old_server.query("SELECT sleep(2)", query_id=name), daemon=True
     )
@@ -700,7 +708,7 @@ def test_the_refusal_of_a_second_copy_does_not_hide_how_the_first_one_ended(
         old_server.query("SELECT sleep(2)", query_id=name)
     first.join(PATIENCE)
     assert refused.value.code == 216
-    with stage.session() as session:
+    with workspace.session() as session:
         wait_until(lambda: logged_query(session, name) is not None, "the log tells nothing")
         found = logged_query(session, name)
     assert found is not None

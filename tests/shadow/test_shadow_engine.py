@@ -1,4 +1,4 @@
-"""A stage is as like the live server as it can be, and touches nothing outside."""
+"""The shadow engine is as like the live server as it can be, and touches nothing outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.shadow.apart import Apart
-from tests.engines.stage import Stage
+from tests.engines.workspace import Workspace
 from tests.support.project import Project
 from tests.support.targets import engine_parameters
 
@@ -16,7 +16,7 @@ on_modern = pytest.mark.parametrize("engine_url", engine_parameters("modern-http
 
 
 @pytest.mark.embedded
-def test_rows_of_a_distributed_table_stay_on_the_stage(project: Project) -> None:
+def test_rows_of_a_distributed_table_stay_on_the_shadow_engine(project: Project) -> None:
     project.write_revision(
         "001_spread",
         None,
@@ -46,7 +46,9 @@ def test_a_storage_policy_is_there_by_its_name(project: Project) -> None:
 
 
 @pytest.mark.embedded
-def test_a_revision_can_tell_that_it_is_on_a_stage(project: Project, tmp_path: Path) -> None:
+def test_a_revision_can_tell_that_it_is_on_a_shadow_engine(
+    project: Project, tmp_path: Path
+) -> None:
     asked = "(SELECT count() FROM system.macros WHERE macro = 'migrations_stage')"
     project.write_revision("001_a", None, f"SELECT throwIf({asked} != 1)", "SELECT 1")
     assert bm.verify(versions=[str(project.versions)], database="shop").revisions[0].ok
@@ -101,18 +103,18 @@ def test_an_embedded_server_that_dies_is_told_and_nothing_is_left(
 
 @on_modern
 def test_a_broken_view_of_the_live_server_is_there_too_and_a_stand_in_is_told(
-    stage: Stage,
+    workspace: Workspace,
 ) -> None:
-    stage.project.write_revision(
+    workspace.project.write_revision(
         "001_t", None, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a"
     )
-    bm.upgrade(**stage.options)
-    stage.prepare(
+    bm.upgrade(**workspace.options)
+    workspace.prepare(
         "CREATE VIEW broken AS SELECT a FROM t",
         "CREATE TABLE outside (a UInt8) ENGINE = URL('http://127.0.0.1:1/x', 'CSV')",
         "DROP TABLE t",
     )
-    found = bm.drift(**stage.options)
+    found = bm.drift(**workspace.options)
     assert {(d.name, d.before is None, d.after is None) for d in found.differences} == {
         ("t", False, True),
         ("broken", True, False),
@@ -126,7 +128,9 @@ def mistake(directory: str) -> None:
 
 
 @pytest.mark.embedded
-def test_a_mistake_of_ours_on_the_stage_is_a_sentence_with_the_traceback_behind_it() -> None:
+def test_a_mistake_of_ours_on_the_shadow_engine_is_a_sentence_with_the_traceback_behind_it() -> (
+    None
+):
     with pytest.raises(bm.MigrationError) as raised, Apart(mistake) as apart:
         apart.call()
     assert raised.value.message == "Unexpected KeyError on the shadow engine."

@@ -19,7 +19,7 @@ _FENCE = re.compile(r"(^ *```.*?^ *```)", re.M | re.S)
 _LINK = re.compile(r"(\]\(<?|^ {0,3}\[[^\]]+\]: *<?)([^)\s>#?]+)", re.M)
 
 
-def stage(root: Path, place: Path) -> list[str]:
+def copy_pages(root: Path, place: Path) -> list[str]:
     """Copy pages, and files that they link to.
 
     A code host shows a directory that is linked to as its ``README.md``, or as a list of what is in
