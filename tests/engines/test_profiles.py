@@ -30,6 +30,7 @@ CUTTING = (
     {"additional_result_filter": "'0'"},
     {"additional_table_filters": "{'schema_migrations': '0', 'schema_migrations_journal': '0'}"},
     {"extremes": "1"},
+    {"aggregate_functions_null_for_empty": "1"},
 )
 # With this a server says that it did what it did not.
 LYING = ({"ignore_drop_queries_probability": "1"},)
@@ -55,6 +56,7 @@ OLD = tuple(
     & {
         "additional_result_filter",
         "additional_table_filters",
+        "aggregate_functions_null_for_empty",
         "data_type_default_nullable",
         "implicit_transaction",
         "join_overflow_mode",

@@ -320,7 +320,7 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     if not rows:
         return None
     number, owner, name, since, released, fresh, doing, odd = rows[0]
-    check_known(session, table, str(odd))
+    check_known(session, table, str(odd or ""))
     return Holder(
         generation=int(number),
         owner=str(owner),
