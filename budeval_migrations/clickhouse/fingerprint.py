@@ -155,6 +155,8 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
     partitions = _partitions(session, moved)
     detached = _detached(session, moved)
     mutations = _mutations(session, mutated)
+    absent = {pair for pairs in rows for pair in pairs if ".".join(pair) not in objects}
+    unlisted = _unlisted(session, {database for database, _ in absent})
     databases = _databases(session, _plain(watched[Watch.DATABASES]))
     functions = _functions(session, _plain(watched[Watch.FUNCTIONS]))
     found = []
@@ -166,7 +168,13 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
             Fingerprint(
                 objects=_of(objects, keys if Watch.TABLES in on else ()),
                 elements=_elements(effect, keys[:1], definitions),
-                missing=tuple(k for k in keys if _ROWS & set(on) and k not in objects),
+                missing=tuple(
+                    k
+                    for k, name in zip(keys, effect.targets, strict=True)
+                    if _ROWS & set(on)
+                    and k not in objects
+                    and _pair(name, session)[0] not in unlisted
+                ),
                 partitions=_of(partitions, keys),
                 detached=_of(detached, keys),
                 mutations=_of(mutations, keys if Watch.MUTATIONS in on else ()),
@@ -193,6 +201,21 @@ def _of(found: Mapping[str, _T], keys: Iterable[str]) -> dict[str, _T]:
 
 def _pair(name: Name, session: Session) -> _Pair:
     return name.database or session.database, name.name
+
+
+def _unlisted(session: Session, databases: set[str]) -> set[str]:
+    """Return those of some databases that have tables which system.tables does not show.
+
+    Such as those of Filesystem, S3, MySQL and DataLakeCatalog.
+    """
+    if not databases:
+        return set()
+    names = ", ".join(quote.string(name) for name in sorted(databases))
+    rows = session.query(
+        f"SELECT name FROM system.databases WHERE name IN ({names}) AND engine NOT IN "
+        "('Atomic', 'Ordinary', 'Replicated', 'Shared', 'Memory', 'Lazy', 'Dictionary')"
+    )
+    return {str(name) for (name,) in rows}
 
 
 def _pairs(session: Session, effects: Iterable[Effect]) -> set[_Pair]:

@@ -22,10 +22,13 @@ _MEANT: Mapping[str, str] = {
     "additional_table_filters": "{}",
     "alter_update_mode": "heavy",
     "data_type_default_nullable": "0",
+    "distinct_overflow_mode": "throw",
     "force_index_by_date": "0",
     "force_primary_key": "0",
+    "group_by_overflow_mode": "throw",
     "ignore_drop_queries_probability": "0",
     "implicit_transaction": "0",
+    "join_overflow_mode": "throw",
     "lightweight_delete_mode": "alter_update",
     "limit": "0",
     "max_bytes_to_read": "0",
@@ -45,6 +48,9 @@ _MEANT: Mapping[str, str] = {
     "result_overflow_mode": "throw",
     "send_progress_in_http_headers": "0",
     "set_overflow_mode": "throw",
+    "sort_overflow_mode": "throw",
+    "timeout_overflow_mode": "throw",
+    "transfer_overflow_mode": "throw",
     "use_query_cache": "0",
     "wait_for_async_insert": "1",
 }
@@ -115,5 +121,8 @@ _SHAPING = frozenset({*_MEANT, "select", "filter", "order", "where", "extremes",
 
 
 def for_probe(said: Mapping[str, str]) -> dict[str, str]:
-    """Return what of a revision's SETs a probe may have: nothing that changes its answer."""
+    """Return what of a revision's SETs a probe, or a chunk of a backfill, may have.
+
+    Nothing that changes the answer of the one, or leaves rows out of the other.
+    """
     return {name: value for name, value in said.items() if name not in _SHAPING}

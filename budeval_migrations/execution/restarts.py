@@ -84,8 +84,9 @@ def _in_process(text: str) -> Iterator[Name | str]:
         if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
             yield "what it stopped goes on again"
         filled = _FILLS.get(found.kind) in words
-        if found.targets and (filled or found.kind is Kind.INSERT):
-            yield found.targets[0]
+        if filled or found.kind is Kind.INSERT:
+            # A parameter, or a table function, may have put them anywhere.
+            yield found.targets[0] if found.targets else Name("")
 
 
 def _parts(text: str) -> Sequence[str]:

@@ -147,7 +147,8 @@ def hashed(path: Path, text: str) -> RevisionFile:
     included = []
     for name in sql_files(text):
         if not (path.parent / name).is_file():
-            line = next(n for n, row in enumerate(text.splitlines(), 1) if name in row)
+            rows = enumerate(text.splitlines(), 1)
+            line = next((n for n, row in rows if name in row), 1)  # it may be written in parts
             raise RevisionCompileError(
                 f"{shown_path(str(path))}:{line} executes {name}, and there is no such file "
                 f"in {shown_path(str(path.parent))}.",

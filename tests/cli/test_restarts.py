@@ -84,6 +84,10 @@ def test_a_table_that_a_new_process_attaches_again_is_told(embedded: Project) ->
         ),
         (["CREATE TABLE n ENGINE = Memory AS FROM numbers(3)"], "rows of n"),
         (
+            ["SET param_x = 'm'", "INSERT INTO {x:Identifier} VALUES (1)"],
+            "rows may be lost with those of m, which were in memory",
+        ),
+        (
             [
                 "CREATE TABLE j (a Int32, b Int8) ENGINE = Join(ANY, LEFT, a) SETTINGS persistent = 0",
                 "INSERT INTO j VALUES (1, 2)",

@@ -97,6 +97,34 @@ def test_every_row_arrives_once(workspace: Workspace, options: dict[str, Any], c
     assert (row[0], int(row[1]), row[2]) == ("applied", 1000, f"{count} chunks")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "SET limit = 2",
+        "SET max_rows_to_read = 10, read_overflow_mode = 'break', max_block_size = 5",
+        "SET max_execution_time = 1, timeout_overflow_mode = 'break', max_block_size = 1",
+    ],
+    ids=["limit", "rows", "time"],
+)
+@engines
+def test_no_set_of_the_revision_leaves_rows_out(workspace: Workspace, said: str) -> None:
+    if not workspace.target.modern and "limit =" in said:
+        pytest.skip("18.16 has no such setting")
+    workspace.prepare(*PREPARE)
+    slow = " AND NOT ignore(sleepEachRow(0.0015))" if "time" in said else ""
+    write(workspace, f"{ALL}{slow}", by="k")
+    [revision] = workspace.project.versions.glob("001_*.py")
+    revision.write_text(
+        revision.read_text().replace(
+            "    op.backfill", f'    op.execute("{said}")\n    op.backfill'
+        )
+    )
+
+    bm.upgrade(**workspace.options)
+
+    assert sums(workspace, "target") == sums(workspace, "source")
+
+
 @engines
 def test_an_empty_source_leaves_an_empty_target(workspace: Workspace) -> None:
     workspace.prepare(*PREPARE[:2])

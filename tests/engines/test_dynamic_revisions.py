@@ -177,3 +177,13 @@ def test_values_beside_the_text_are_refused_before_anything_is_sent(workspace: W
     assert "hunter2secret" not in error.message
     assert error.hint == "Write op.execute(sa.text(…).bindparams(…)), or the values in the text."
     assert workspace.rows("SELECT * FROM t1") == []
+
+
+def test_a_change_behind_a_question_is_recorded_as_well(workspace: Workspace) -> None:
+    body = (
+        "def upgrade():\n"
+        "    op.get_bind().exec_driver_sql(\"SELECT 1; INSERT INTO t1 SELECT 1, 'x'\")\n"
+    )
+    assert isinstance(_run(workspace, body), bm.Report)
+    assert _texts(workspace, "SELECT * FROM t1") == [("1", "x")]
+    assert ("2", "applied") in [row[:2] for row in _texts(workspace, _JOURNAL)]

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -713,3 +714,16 @@ def test_the_refusal_of_a_second_copy_does_not_hide_how_the_first_one_ended(
         found = logged_query(session, name)
     assert found is not None
     assert (found.finished, found.code, found.error) == (True, 0, "")
+
+
+@embedded
+def test_a_table_that_the_catalogue_does_not_list_is_not_missing(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("1\n")
+    workspace.prepare(f"CREATE DATABASE listed_nowhere ENGINE = Filesystem('{tmp_path}')")
+    with workspace.session() as session:
+        text = "INSERT INTO listed_nowhere.`rows.csv` VALUES (7)"
+        asked = intent(session, text)
+        assert reconciler(session).reconcile(asked).outcome is UNKNOWN
+        session.execute("DROP DATABASE listed_nowhere")

@@ -121,6 +121,13 @@ def test_a_sql_file_that_goes_is_told(folder: Path) -> None:
         look(folder)
 
 
+def test_a_sql_file_whose_name_is_written_in_parts_is_told(folder: Path) -> None:
+    [revision] = [path for path in folder.glob("*.py") if '"b.sql"' in path.read_text()]
+    revision.write_text(revision.read_text().replace('"b.sql"', '"c" ".sql"'))
+    with pytest.raises(RevisionCompileError, match=r"executes c\.sql, and there is no such file"):
+        look(folder)
+
+
 def test_a_directory_that_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no directory"):
         look(folder, tmp_path / "nowhere")
