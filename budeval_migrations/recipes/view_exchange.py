@@ -75,7 +75,7 @@ class Exchange:
 
     def _fill_inner(self, into: InnerTable) -> tuple[Statement, ...]:
         """Return INSERTs with probes: a backfill needs the table's name."""
-        old = _has_not(self._new, into.instead_of.table)
+        old = _has_not(self._new, into.instead_of.table, self.recipe)
         column, value = next(iter(into.mark.items()))
         marked = f"{named(self.name)}\nWHERE {column} = {value}"
         return (
@@ -83,7 +83,10 @@ class Exchange:
                 f"INSERT INTO {named(self._new)} {self._old_rows()} {_AS_ONE_PART}",
                 unless=f"SELECT 1 FROM {named(self._new)} LIMIT 1",
             ),
-            Statement(self._exchange(), unless=_has_not(self.name, into.instead_of.table)),
+            Statement(
+                self._exchange(),
+                unless=_has_not(self.name, into.instead_of.table, self.recipe),
+            ),
             *self._choose_cut(),
             Statement(
                 f"INSERT INTO {named(self.name)} {self._late_rows_and_mark(into)} {_AS_ONE_PART}",
@@ -301,10 +304,21 @@ def _backfill(
     return Statement(asked.insert, backfill=asked)
 
 
-def _has_not(view: str, table: str) -> str:
-    """Return a probe that yields a row where a view has another table than this one."""
+def _has_not(view: str, table: str, recipe: int) -> str:
+    """Return a probe that yields a row where a view has another table than this one.
+
+    The other one is the view's own, which has no name.
+    """
+    named_one = f"NOT match(create_table_query, {quote.string(_NAMES_ONE)})"
+    # The name of the table may also be that of a column.
+    told = named_one if recipe else f"position(create_table_query, {quote.string(table)}) = 0"
     return (
         "\nSELECT 1 FROM system.tables\n"
         f"WHERE database = currentDatabase() AND name = {quote.string(view)}\n"
-        f"  AND position(create_table_query, {quote.string(table)}) = 0\n"
+        f"  AND {told}\n"
     )
+
+
+_IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|\w+)"
+# How the DDL of a view begins that fills a named table; its columns come after that.
+_NAMES_ONE = rf"^CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER}[^(`]* TO "

@@ -8,6 +8,8 @@ import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import RevisionCompileError, StatementFailed
+from budeval_migrations.recipes.view_exchange import _has_not
+from budeval_migrations.sql import quote
 from tests.engines.workspace import Workspace
 from tests.support.targets import engine_parameters
 
@@ -139,3 +141,25 @@ def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(
         "ORDER BY name",
     )
     assert left == [("days",), ("days_data",)]
+
+
+@on_embedded
+@pytest.mark.parametrize("name", ["days_mv", "the `days` TO e", "days"], ids=str)
+def test_a_view_is_known_by_what_it_fills_and_not_by_its_names(
+    workspace: Workspace, name: str
+) -> None:
+    view = quote.identifier(name)
+    named_one = quote.identifier("target of days")
+    workspace.prepare(
+        "CREATE TABLE s (days UInt8) ENGINE = MergeTree ORDER BY days",
+        f"CREATE TABLE {named_one} (days UInt8) ENGINE = MergeTree ORDER BY days",
+    )
+    probe = _has_not(name, "days", recipe=1)
+    workspace.prepare(f"CREATE MATERIALIZED VIEW {view} TO {named_one} AS SELECT days FROM s")
+    assert workspace.rows(probe) == []
+    workspace.prepare(
+        f"DROP TABLE {view}",
+        f"CREATE MATERIALIZED VIEW {view} ENGINE = MergeTree ORDER BY days "
+        "COMMENT ' TO days' AS SELECT days FROM s",
+    )
+    assert len(workspace.rows(probe)) == 1
