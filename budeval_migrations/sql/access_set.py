@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from budeval_migrations.errors import StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.definition import read_definition
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
@@ -22,6 +23,7 @@ from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 _CLEAR = frozenset(
     {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
 )
+_OWN_ROWS = re.compile(r"\w*MergeTree|\w*Log|Memory|Null|Set|Join")
 # They read tables that they do not name, or what every statement changes.
 _FAR_READING = frozenset(
     {"merge", "system", "information_schema", "generateserialid", "remote", "remotesecure"}
@@ -73,7 +75,19 @@ def access_set(text: str) -> AccessSet:
         return _UNCLEAR
     if found.kind not in _CLEAR or not found.targets:
         return _UNCLEAR
+    if found.kind is Kind.CREATE_TABLE and not _keeps_its_rows(text):
+        return _UNCLEAR  # by another name, later statements may change what it is made over
     return AccessSet(writes=frozenset(target.name for target in found.targets)) | reads(text)
+
+
+def _keeps_its_rows(text: str) -> bool:
+    """Return whether what is made surely keeps its own rows, and passes none on."""
+    definition = read_definition(text)
+    if definition is None:
+        return False
+    return bool(
+        _OWN_ROWS.fullmatch(definition.engine) or (not definition.engine and definition.columns)
+    )
 
 
 def reads(text: str) -> AccessSet:

@@ -29,7 +29,11 @@ def are_apart(one: str, other: str, dependencies: Dependencies = UNTIED) -> bool
         ("INSERT INTO a SELECT k FROM s", "INSERT INTO b SELECT k FROM s"),
         ("ALTER TABLE a UPDATE v = 1 WHERE k > 2", "ALTER TABLE b DELETE WHERE k > 2"),
         ("CREATE TABLE a (k Int8) ENGINE = Log", "CREATE TABLE b (k Int8) ENGINE = Log"),
-        ("CREATE TABLE a AS s", "INSERT INTO b SELECT k FROM s"),
+        (
+            "CREATE TABLE a (k Int8) ENGINE = ReplacingMergeTree ORDER BY k",
+            "INSERT INTO b SELECT k FROM s",
+        ),
+        ("CREATE TABLE a (k Int8)", "INSERT INTO b SELECT k FROM s"),
         ("TRUNCATE TABLE a", "DELETE FROM b WHERE k = 1"),
         ("INSERT INTO a SELECT 1", "/* a */ INSERT INTO b SELECT 1 -- of a"),
     ],
@@ -60,6 +64,10 @@ def test_statements_about_one_table_are_not_apart(one: str, other: str) -> None:
     "text",
     [
         "CREATE VIEW v AS SELECT 1",
+        "CREATE TABLE a ENGINE = Alias('t')",
+        "CREATE TABLE a (k Int8) ENGINE = Buffer(currentDatabase(), t, 1, 1, 1, 1, 1, 1, 1)",
+        "CREATE TABLE a AS s ENGINE = Distributed(c, currentDatabase(), t)",
+        "CREATE TABLE a AS s",
         "CREATE MATERIALIZED VIEW m TO b AS SELECT k FROM a",
         "CREATE DICTIONARY d (k UInt64) PRIMARY KEY k SOURCE(NULL()) LAYOUT(FLAT()) LIFETIME(0)",
         "RENAME TABLE a TO b",
