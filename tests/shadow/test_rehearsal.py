@@ -340,7 +340,7 @@ def test_what_each_statement_costs_and_goes_through(workspace: Workspace) -> Non
         "SELECT 1": Cost.QUERY,
     }
     project.write_revision("002_all", "001_events", list(expected))
-    plan = bm.plan(workspace=False, **workspace.options)
+    plan = bm.plan(stage=False, **workspace.options)
     assert plan.rehearsal is None
     statements = plan.revisions[0].statements
     assert {s.sql: s.cost for s in statements} == expected
