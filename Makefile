@@ -53,10 +53,10 @@ faults: $(READY) ## the whole kill matrix, more than 2,000 kills; writes build/f
 storm: $(READY) ## random faults over random revisions for an hour; STORM="--minutes 5 --seed 7"
 	$(FAST) $(PYTHON) -m tests.faults.storm $(STORM)
 
-mutants: $(READY) ## changes what decides, one place at a time, and runs the unit tests; mutmut results
+mutants: $(READY) ## changes what decides, one place at a time, and runs the unit tests; lists what survives
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e ".[mutants]"
 	$(PYTHON) -m mutmut run --max-children 2
-	$(PYTHON) -m mutmut results
+	$(PYTHON) -m tests.mutants
 
 bench: $(READY) ## this tool beside its competitors and the bare driver; BENCH=--quick for a look
 	mkdir -p build/bench
