@@ -293,6 +293,18 @@ def test_what_was_stopped_halfway_is_unknown_where_it_left_something(world: Worl
     assert found.why.startswith("the server stopped it halfway, and ")
 
 
+def test_what_an_error_of_the_analysis_stopped_left_nothing_where_nothing_is_seen(
+    world: World,
+) -> None:
+    unseen = Fingerprint(objects={"d.t": "Memory 0 hash"})
+    world.logged, world.now = [Logged(False, True, code=47, error="no such column")], [unseen]
+    assert world.make().reconcile(intent(UPDATE, unseen)).outcome is NOT_APPLIED
+
+    said = "no such column: while executing 'FUNCTION f'"
+    world.logged = [Logged(False, True, code=47, error=said)]
+    assert world.make().reconcile(intent(UPDATE, unseen)).outcome is UNKNOWN
+
+
 # -- may it run again -------------------------------------------------------------------------
 
 
@@ -363,6 +375,9 @@ def test_an_insert_whose_table_has_views_is_unknown(world: World, last: int) -> 
         "SELECT arrayJoin(dependencies_table) FROM system.tables WHERE database = 'e\\'' "
         "AND name = 't'"
     )
+
+    blind = world.make().compare(intent("INSERT INTO `e'`.t VALUES (1)", before)).blind
+    assert blind is (last == 1)
 
     world.views = []
     assert world.make().reconcile(intent("INSERT INTO `e'`.t VALUES (1)", before)).outcome is (
@@ -545,6 +560,11 @@ def test_hosts_that_are_absent_are_not_waited_for(cluster: World) -> None:
     )
     assert cluster.asked[-1] == "wait 20.0 s for a:1 to do query-8"
 
+    cluster.absent, cluster.answers = frozenset({"a:1", "b:1"}), [[]]
+    assert cluster.make().reconcile(intent(ADD, QUEUED)).why == (
+        "0 hosts have done it; a:1, b:1 will do it when back"
+    )
+
 
 def test_the_hosts_that_are_waited_for_are_told(cluster: World) -> None:
     cluster.answers = [*[[]] * 25, [A_DID], *[[A_DID]] * 40, [A_DID, B_DID]]
@@ -608,6 +628,18 @@ def test_a_statement_that_every_host_refuses_at_once_did_nothing(cluster: World)
     assert cluster.make().reconcile(intent(ADD, QUEUED)) == Reconciled(
         NOT_APPLIED, "every host refused it", "a:1: ***; b:1: ***", 60
     )
+
+
+def test_on_its_host_a_statement_of_the_cluster_is_one_step(cluster: World) -> None:
+    add = "ALTER TABLE t ON CLUSTER c ADD COLUMN b Int8"
+    cluster.answers = [[refused("a:1", 60), refused("b:1", 60)]]
+    found = cluster.make().reconcile(intent(add, QUEUED))
+    assert (found.outcome, found.why) == (NOT_APPLIED, "every host refused it")
+
+    create = "CREATE TABLE t ON CLUSTER c (a Int8) ENGINE = Log"
+    cluster.answers, cluster.now = [[A_DID, refused("b:1", 57)]], [THERE]
+    found = cluster.make().reconcile(intent(create, replace(NONE_OF_T, queue="query-7")))
+    assert (found.outcome, found.why) == (APPLIED, "every host shows it, though b:1: ***")
 
 
 def test_a_refusal_of_one_host_is_judged_by_what_each_shows(cluster: World) -> None:
