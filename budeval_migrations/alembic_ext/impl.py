@@ -154,13 +154,16 @@ def render(construct: ClauseElement, dialect: Dialect) -> str:
         CommandError: The dialect has no SQL for it.
     """
     literal = {} if isinstance(construct, ExecutableDDLElement) else {"literal_binds": True}
-    text = str(construct.compile(dialect=dialect, compile_kwargs=literal))
-    if dialect.paramstyle in ("format", "pyformat"):
-        text = text.replace("%%", "%")
+    text = undoubled(str(construct.compile(dialect=dialect, compile_kwargs=literal)), dialect)
     if not text.strip():
         name = type(construct).__name__
         raise CommandError(f"{dialect.name} has no SQL for {name}; write it with op.execute().")
     return text.strip()
+
+
+def undoubled(text: str, dialect: Dialect) -> str:
+    """Return the text of a construct as it is sent, which has each ``%`` once."""
+    return text.replace("%%", "%") if dialect.paramstyle in ("format", "pyformat") else text
 
 
 def escape_strings(dialect: Dialect) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from budeval_migrations.alembic_ext.impl import Sink
+from budeval_migrations.alembic_ext.impl import Sink, undoubled
 from budeval_migrations.errors import RevisionCompileError, StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.classify import classify
@@ -35,8 +35,8 @@ def led_to(sink: Sink, engine: Engine) -> Iterator[None]:
 
     def execute(cursor: Any, statement: str, *given: Any) -> bool:
         parameters, context = (None, *given)[-2:]
-        if engine.dialect.paramstyle in ("format", "pyformat") and context.compiled is not None:
-            statement = statement.replace("%%", "%")
+        if context.compiled is not None:
+            statement = undoubled(statement, engine.dialect)
         if _only_reads(statement):
             return False
         if parameters:

@@ -210,15 +210,15 @@ def connection_error(
     refused = _refused_before_sending(text)
     if _CODE.search(text) and not refused:
         return server_error(text, redact)
-    answered = _ANSWERED.search(text)
-    if answered and not refused:
-        return stranger(where, int(answered[1]), redact(answered[2]))
     if refused:
         return ConnectionFailed(
             f"No ClickHouse server answers at {where}: {reason}",
             hint="Check host, port and protocol, and that the server runs.",
             sent=False,
         )
+    answered = _ANSWERED.search(text)
+    if answered:
+        return stranger(where, int(answered[1]), redact(answered[2]))
     if timeout is not None and _is_timeout(error):
         return ConnectionFailed(
             f"{where} has not answered for {timeout:.0f} s.",

@@ -157,6 +157,7 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
     mutations = _mutations(session, mutated)
     absent = {pair for pairs in rows for pair in pairs if ".".join(pair) not in objects}
     unlisted = _unlisted(session, {database for database, _ in absent})
+    missing = {".".join(pair) for pair in absent if pair[0] not in unlisted}
     databases = _databases(session, _plain(watched[Watch.DATABASES]))
     functions = _functions(session, _plain(watched[Watch.FUNCTIONS]))
     found = []
@@ -168,13 +169,7 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
             Fingerprint(
                 objects=_of(objects, keys if Watch.TABLES in on else ()),
                 elements=_elements(effect, keys[:1], definitions),
-                missing=tuple(
-                    k
-                    for k, name in zip(keys, effect.targets, strict=True)
-                    if _ROWS & set(on)
-                    and k not in objects
-                    and _pair(name, session)[0] not in unlisted
-                ),
+                missing=tuple(k for k in keys if _ROWS & set(on) and k in missing),
                 partitions=_of(partitions, keys),
                 detached=_of(detached, keys),
                 mutations=_of(mutations, keys if Watch.MUTATIONS in on else ()),

@@ -120,9 +120,6 @@ def meant_for_statements(changed: Iterable[str]) -> dict[str, str]:
 _SHAPING = frozenset({*_MEANT, "select", "filter", "order", "where", "extremes", "final"})
 
 
-def for_probe(said: Mapping[str, str]) -> dict[str, str]:
-    """Return what of a revision's SETs a probe, or a chunk of a backfill, may have.
-
-    Nothing that changes the answer of the one, or leaves rows out of the other.
-    """
+def without_shaping(said: Mapping[str, str]) -> dict[str, str]:
+    """Return a revision's SETs without what changes a probe's answer, or a chunk's rows."""
     return {name: value for name, value in said.items() if name not in _SHAPING}

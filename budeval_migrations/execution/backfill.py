@@ -21,7 +21,7 @@ from typing import Any
 
 from budeval_migrations.clickhouse import queries
 from budeval_migrations.clickhouse.fingerprint import Fingerprint, key, take_partitions
-from budeval_migrations.clickhouse.own_settings import for_probe
+from budeval_migrations.clickhouse.own_settings import without_shaping
 from budeval_migrations.errors import ConnectionFailed, EngineError, Unsupported
 from budeval_migrations.events import BackfillProgress, Notice
 from budeval_migrations.execution.chunks import Chunk, from_json, plan_chunks, to_json
@@ -192,7 +192,7 @@ class Backfiller:
                     self._session.execute(
                         f"INSERT INTO {_sql(staging)} {work.backfill.column_list}{select}",
                         query_id=query_id,
-                        settings=for_probe(work.task.said),
+                        settings=without_shaping(work.task.said),
                         patient=True,
                     )
                 break

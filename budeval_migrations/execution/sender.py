@@ -20,7 +20,7 @@ from budeval_migrations.clickhouse.failures import (
     is_passing,
 )
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
-from budeval_migrations.clickhouse.own_settings import for_probe
+from budeval_migrations.clickhouse.own_settings import without_shaping
 from budeval_migrations.errors import (
     ConnectionFailed,
     EngineError,
@@ -130,7 +130,7 @@ class Sender:
             unless = task.statement.unless
             if unless:
                 with self._connection(task) as session:
-                    done = session.query(unless, settings=for_probe(task.said), patient=True)
+                    done = session.query(unless, settings=without_shaping(task.said), patient=True)
                 if done:
                     return task.entry(JournalEvent.APPLIED, note=PROBED)
             intent = self._recorder.intend(task)

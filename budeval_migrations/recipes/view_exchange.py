@@ -304,6 +304,11 @@ def _backfill(
     return Statement(asked.insert, backfill=asked)
 
 
+_IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|\w+)"
+# How the DDL of a view begins that fills a named table; its columns come after that.
+_NAMES_ONE = rf"^CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER}[^(`]* TO "
+
+
 def _has_not(view: str, table: str, recipe: int) -> str:
     """Return a probe that yields a row where a view has another table than this one.
 
@@ -317,8 +322,3 @@ def _has_not(view: str, table: str, recipe: int) -> str:
         f"WHERE database = currentDatabase() AND name = {quote.string(view)}\n"
         f"  AND {told}\n"
     )
-
-
-_IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|\w+)"
-# How the DDL of a view begins that fills a named table; its columns come after that.
-_NAMES_ONE = rf"^CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER}[^(`]* TO "

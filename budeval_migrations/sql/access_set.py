@@ -23,7 +23,7 @@ from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 _CLEAR = frozenset(
     {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
 )
-_OWN_ROWS = re.compile(r"\w*MergeTree|\w*Log|Memory|Null|Set|Join")
+_OWN_ROWS = re.compile(r"\w*MergeTree|(Stripe|Tiny)?Log|Memory|Null|Set|Join")
 # They read tables that they do not name, or what every statement changes.
 _FAR_READING = frozenset(
     {"merge", "system", "information_schema", "generateserialid", "remote", "remotesecure"}

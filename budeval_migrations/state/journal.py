@@ -189,9 +189,8 @@ def entry_of(row: Row, database: str) -> JournalEntry:
     event, _, number = value["event"].partition("/")
     if number.isdigit() and int(number) > schema.JOURNAL_FORMAT:
         raise LedgerError(
-            f"The journal in {database} has format {number}; this package ({__version__}) knows "
-            f"formats up to {schema.JOURNAL_FORMAT}.",
-            hint="Use the newer version of budeval-migrations that wrote it.",
+            schema.has_format("journal", database, int(number), schema.JOURNAL_FORMAT),
+            hint=schema.USE_THE_NEWER,
             journal_format=int(number),
         )
     try:

@@ -210,9 +210,8 @@ class Ledger:
         newest = max((int(values[-1]) for _, values, _ in attempts), default=0)
         if newest > schema.LEDGER_FORMAT:
             raise LedgerError(
-                f"The ledger in {self._session.database} has format {newest}; this package "
-                f"({__version__}) knows formats up to {schema.LEDGER_FORMAT}.",
-                hint="Use the newer version of budeval-migrations that wrote it.",
+                schema.has_format("ledger", self._session.database, newest, schema.LEDGER_FORMAT),
+                hint=schema.USE_THE_NEWER,
                 ledger_format=newest,
             )
         rows = sorted((_full_row(row) for row in attempts), key=_in_order)

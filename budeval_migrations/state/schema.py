@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from budeval_migrations.clickhouse.capabilities import Features
 from budeval_migrations.sql import quote
+from budeval_migrations.version import __version__
 
 LEDGER = "schema_migrations"
 JOURNAL = "schema_migrations_journal"
@@ -26,6 +27,15 @@ LEDGER_FORMAT = 1
 JOURNAL_FORMAT = 1
 # Stands so behind the event of a row of the lock; in Keeper, it is the value of `released`.
 LOCK_FORMAT = 1
+USE_THE_NEWER = "Use the newer version of budeval-migrations that wrote it."
+
+
+def has_format(what: str, database: str, number: int, known: int) -> str:
+    """Return the sentence about bookkeeping of a format that this package does not know."""
+    return (
+        f"The {what} in {database} has format {number}; this package ({__version__}) knows formats "
+        f"up to {known}."
+    )
 
 
 # An insert into a MergeTree is not on the disk when it is answered, unless this is asked for:

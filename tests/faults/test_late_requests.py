@@ -29,6 +29,9 @@ _SELECT = f"INSERT INTO t {_IT} SELECT toInt32(number), 0 FROM numbers(3)"
 _UPDATE = f"ALTER TABLE t UPDATE b = b + 1 WHERE a = 1 {_IT}"
 _DROP = f"DROP TABLE IF EXISTS t {_IT}"
 _ROWS = "SELECT count(), sum(b) FROM t"
+# A statement, what is there before it, and the rows after it.
+_VALUES = pytest.param(_INSERT, [_TABLE], "3\t0", id="values")
+_MUTATION = pytest.param(_UPDATE, [_TABLE, "INSERT INTO t VALUES (1, 0)"], "1\t1", id="update")
 
 
 @dataclass
@@ -79,9 +82,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Iter
 @pytest.mark.parametrize(
     ("sql", "ground", "rows"),
     [
-        pytest.param(_INSERT, [_TABLE], "3\t0", id="values"),
+        _VALUES,
         pytest.param(_SELECT, [_TABLE], "3\t0", id="select"),
-        pytest.param(_UPDATE, [_TABLE, "INSERT INTO t VALUES (1, 0)"], "1\t1", id="update"),
+        _MUTATION,
     ],
 )
 def test_a_request_that_a_gateway_gave_up_and_delivers_late_runs_at_most_once(
@@ -108,8 +111,8 @@ def test_a_request_that_a_gateway_gave_up_and_delivers_late_runs_at_most_once(
 @pytest.mark.parametrize(
     ("sql", "ground", "rows"),
     [
-        pytest.param(_INSERT, [_TABLE], "3\t0", id="values"),
-        pytest.param(_UPDATE, [_TABLE, "INSERT INTO t VALUES (1, 0)"], "1\t1", id="update"),
+        _VALUES,
+        _MUTATION,
         pytest.param(
             f"EXCHANGE TABLES t AND u {_IT}",
             [_TABLE, "CREATE TABLE u AS t", "INSERT INTO u VALUES (1, 7)"],

@@ -77,15 +77,8 @@ class HttpSessions:
 
     def is_open(self, statement: str) -> bool:
         """Return whether a statement's session is there, which an incomplete request keeps."""
-        if not self._exist:
-            return False  # nothing but time tells
-        try:
-            self._query("SELECT 1", {**_of(statement), **_CHECK})
-        except EngineError as error:
-            if error.code not in (SESSION_NOT_FOUND, SESSION_IS_LOCKED):
-                raise
-            return error.code == SESSION_IS_LOCKED
-        return True
+        # Without sessions, nothing but time tells.
+        return self._exist and self._finds(_of(statement))
 
     @cached_property
     def _exist(self) -> bool:
@@ -110,9 +103,9 @@ class HttpSessions:
         try:
             self._query("SELECT 1", {**session, **_CHECK})
         except EngineError as error:
-            if error.code != SESSION_NOT_FOUND:
+            if error.code not in (SESSION_NOT_FOUND, SESSION_IS_LOCKED):
                 raise
-            return False
+            return error.code == SESSION_IS_LOCKED  # it is there, and busy
         return True
 
 

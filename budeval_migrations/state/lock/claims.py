@@ -95,7 +95,7 @@ class ClaimStore:
         value, since, now = claimed[0]
         owner, lease, name = _said(str(value))
         renewed, released, doing, odd = rows[0] if rows else (0, 0, "", "")
-        check_known(session, self.table, str(odd or ""))
+        check_known(session, self.table, odd)
         age = int(now) - max(int(since), int(renewed))
         return Holder(
             generation=int(newest),

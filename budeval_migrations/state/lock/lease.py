@@ -320,7 +320,7 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     if not rows:
         return None
     number, owner, name, since, released, fresh, doing, odd = rows[0]
-    check_known(session, table, str(odd or ""))
+    check_known(session, table, odd)
     return Holder(
         generation=int(number),
         owner=str(owner),
@@ -333,22 +333,23 @@ def _holder(session: Session, table: str, sql: str) -> Holder | None:
     )
 
 
-def check_known(session: Session, table: str, odd: str) -> None:
+def check_known(session: Session, table: str, odd: str | None) -> None:
     """Refuse what a newer version of this package, or something else, has put into a lock.
 
     Args:
-        odd: What this version does not know; empty where it knows all.
+        odd: What this version does not know; empty where it knows all, or None where the
+            user's profile lets aggregates of nothing be NULL.
 
     Raises:
         LockError: It does not; ``lock_format`` is the format that it names.
 
     """
-    _, _, number = odd.partition("/")
+    _, _, number = (odd or "").partition("/")
     if number.isdigit():
         raise LockError(
-            f"The lock in {session.database} has format {number}; this package ({__version__}) "
-            f"knows formats up to {schema.LOCK_FORMAT}. Nothing was changed.",
-            hint="Use the newer version of budeval-migrations that wrote it.",
+            schema.has_format("lock", session.database, int(number), schema.LOCK_FORMAT)
+            + " Nothing was changed.",
+            hint=schema.USE_THE_NEWER,
             lock_format=int(number),
         )
     if odd:
