@@ -15,6 +15,7 @@ from budeval_migrations.counting import counted
 from budeval_migrations.errors import MutationFailed, Unsupported
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.reconcile.commands import may_have_made
+from budeval_migrations.execution.reconcile.reconciler import REPEATABLE
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
@@ -33,6 +34,7 @@ _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # Settings that say whether the server waits for a mutation, and the values with which it does.
 _WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
 _WAITS = ("1", "2", "3")
+_SOMEBODY = "somebody else has sent the same"
 
 
 def check(task: Task) -> None:
@@ -129,7 +131,7 @@ def wait(
     """Poll until the mutations that a statement made are done.
 
     Returns:
-        Which was killed before it was done, in a sentence; empty where none was.
+        Why it has not run once: a mutation was killed, or there are two; empty where it has.
 
     Raises:
         MutationFailed: One fails again and again; it is still in the server's queue.
@@ -145,18 +147,18 @@ def wait(
     database = name.database or session.database
     table = key(name, session)
     # Each shard numbers its own.
-    known = seen.get(table, ()) if session.topology.shards <= 1 else ()
+    known = seen.get(table) if session.topology.shards <= 1 else None
     began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
     awaited = set[tuple[str, str]]()
     while True:
-        look = partial(queries.mutations, database=database, table=name.name, known=known)
+        look = partial(queries.mutations, database=database, table=name.name, known=known or ())
         answers = {str(host): made for host, made in hosts.ask(look)}
         found = {(host, m.name): m for host, made in answers.items() for m in made}
         if gone := _killed(awaited, answers.keys(), found):
             return f"{gone} of {table} was killed before it was done"
         awaited = {each for each, mutation in found.items() if not mutation.done}
         if not awaited:
-            return ""
+            return _twice(intent, table, answers) if known is not None else ""
         left = [found[each] for each in sorted(awaited)]
         lock.check()
         now, parts = time.monotonic(), sum(m.parts for m in left)
@@ -190,6 +192,25 @@ def _killed(
     gone = {each for each in awaited - found.keys() if each[0] in hosts}
     gone |= {each for each, mutation in found.items() if mutation.killed and not mutation.done}
     return ", ".join(sorted({name for _, name in gone}))
+
+
+def _twice(intent: JournalEntry, table: str, answers: Mapping[str, Collection[Mutation]]) -> str:
+    """Return a sentence when one host has several mutations of one command of a statement.
+
+    Two old hosts may both carry out one ON CLUSTER ALTER of a replicated table (18.16, seen).
+    """
+    if intent.note == REPEATABLE or effect_of(intent).repeatable:
+        return ""
+    for made in answers.values():
+        names: dict[str, set[str]] = {}
+        for each in made:
+            if may_have_made(intent.sql, each.command):
+                names.setdefault(each.command, set()).add(each.name)
+        for found in names.values():
+            if len(found) > 1:
+                both = ", ".join(sorted(found))
+                return f"{both} of {table} have its command: it ran twice, or {_SOMEBODY}"
+    return ""
 
 
 def _failed(

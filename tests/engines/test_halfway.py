@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import budeval_migrations as bm
+from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import StatementFailed, StatementOutcomeUnknown
 from budeval_migrations.events import StatementWaiting
 from tests.engines.workspace import Workspace
@@ -222,6 +225,28 @@ def test_a_mutation_that_is_killed_while_it_is_waited_for_is_not_applied(
     with pytest.raises(StatementFailed, match="was killed before it was done"):
         bm.upgrade(on_event=kill, **workspace.options)
     with pytest.raises(StatementOutcomeUnknown):
+        bm.upgrade(**workspace.options)
+
+
+def test_a_mutation_that_the_server_has_twice_is_not_taken_for_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.prepare(TABLE.format("t"), "INSERT INTO t SELECT 1, 0")
+    workspace.project.write_revision("001_a", None, "ALTER TABLE t UPDATE b = b + 1 WHERE 1")
+    send = Session.execute
+
+    def twice(self: Session, sql: str, **options: Any) -> Any:
+        if options.get("query_id") and "UPDATE b" in sql:
+            with workspace.session() as session:
+                send(session, sql)
+        return send(self, sql, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "execute", twice)
+        with pytest.raises(StatementFailed, match="have its command: it ran twice, or"):
+            bm.upgrade(**workspace.options)
+
+    with pytest.raises(StatementOutcomeUnknown, match="have its command: it ran twice, or"):
         bm.upgrade(**workspace.options)
 
 
