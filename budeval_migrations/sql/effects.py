@@ -285,24 +285,35 @@ def _access(kind: Kind, reader: Reader) -> Effect:
     again = words[:1] in (["GRANT"], ["REVOKE"], ["SET"])
     again |= re.match(r"CREATE (\w+ ){1,3}?(IF NOT EXISTS|OR REPLACE)\b", said) is not None
     again |= re.match(r"CREATE OR REPLACE \w|DROP (\w+ ){1,3}?IF EXISTS\b", said) is not None
-    return Effect(kind, again, atomic=not _names_several(reader.rest))
+    return Effect(kind, again, atomic=not _names_several(Reader(reader.text)))
 
 
-# What is said of a user, a role, a quota or a policy begins with one of these.
-_SAID_OF = frozenset(
-    {"IDENTIFIED", "HOST", "SETTINGS", "DEFAULT", "GRANTEES", "VALID", "USING", "RENAME", "KEYED"}
-    | {"FOR", "AS", "TO", "ADD", "MODIFY", "WITH", "IN"}
+_ACCESS_ENTITIES = (
+    *(("ROW", "POLICY"), ("MASKING", "POLICY"), ("POLICY",), ("SETTINGS", "PROFILE")),
+    *(("PROFILE",), ("NAMED", "COLLECTION"), ("USER",), ("ROLE",), ("QUOTA",)),
 )
 
 
-def _names_several(found: Sequence[Lexeme]) -> bool:
-    """Tell whether a statement about access names more than one thing: it goes one by one."""
-    for lexeme in found[2:]:
-        if lexeme.word in _SAID_OF:
-            return False
-        if lexeme.kind is TokenKind.COMMA and lexeme.depth == 0:
-            return True
-    return False
+def _names_several(reader: Reader) -> bool:
+    """Tell whether a statement about access names more than one entity: it goes one by one."""
+    reader.at += 1
+    reader.accept("OR", "REPLACE")
+    if not any(reader.accept(*words) for words in _ACCESS_ENTITIES):
+        return any(lx.kind is TokenKind.COMMA and lx.depth == 0 for lx in reader.rest)
+    for guard in (("OR", "REPLACE"), ("IF", "NOT", "EXISTS"), ("IF", "EXISTS")):
+        reader.accept(*guard)
+    reader.at += 1  # the name
+    if reader.text[reader.peek().start : reader.peek().end] == "@":
+        reader.at += 2
+    if reader.accept("ON", "CLUSTER"):
+        reader.at += 1
+    on = reader.accept("ON")
+    at = reader.at
+    if on and reader.name() is None:
+        reader.at = at + 3  # db.*
+    if reader.accept("RENAME", "TO"):
+        reader.at += 1
+    return reader.accept_comma()
 
 
 _STOPPED = frozenset(

@@ -146,7 +146,7 @@ class World:
         return [_next(self.now, session.name)]
 
     def made(self, session: Any, database: str, table: str, known: Any) -> list[Mutation]:
-        self.asked.append(f"mutations of {database}.{table} but {list(known)}")
+        self.asked.append(f"mutations of {database}.{table} but {list(known)} on {session.name}")
         return self.mutations
 
     def find_entry(self, session: Any, sql: str, after: str) -> Any:
@@ -341,7 +341,7 @@ def test_a_mutation_is_its_own_or_nobody_knows(world: World) -> None:
     assert world.make().reconcile(intent(UPDATE, before)) == Reconciled(
         APPLIED, "it made m2 of d.t"
     )
-    assert world.asked[-1] == "mutations of d.t but ['m1']"
+    assert world.asked[-1] == "mutations of d.t but ['m1'] on session"
 
     world.mutations = [Mutation("m2", "(DELETE WHERE 1)", 0, True, False, "", 0)]
     assert world.make().reconcile(intent(UPDATE, before)) == Reconciled(
@@ -359,7 +359,7 @@ def test_a_mutation_of_another_database_is_looked_for_there(world: World) -> Non
     found = world.make().reconcile(intent("ALTER TABLE e.t UPDATE a = 1 WHERE 1", before))
 
     assert found.outcome is APPLIED
-    assert world.asked[-1] == "mutations of e.t but []"
+    assert world.asked[-1] == "mutations of e.t but [] on session"
 
 
 @pytest.mark.parametrize("last", [1, 2], ids=["none of its rows", "its rows"])
@@ -655,6 +655,12 @@ def test_a_refusal_of_one_host_is_judged_by_what_each_shows(cluster: World) -> N
     )
 
 
+def test_hosts_that_show_the_same_are_looked_at_once(cluster: World) -> None:
+    cluster.answers, cluster.now = [[A_DID, refused("b:1", 44)]], [CHANGED]
+    assert cluster.make().reconcile(intent(ADD, QUEUED)).outcome is APPLIED
+    assert cluster.slept == []
+
+
 def test_hosts_that_stay_different_leave_it_unknown(cluster: World) -> None:
     cluster.answers = [[A_DID, refused("b:1", 44)]]
     cluster.now = [{"a:1": CHANGED, "b:1": THERE}]
@@ -699,6 +705,18 @@ def test_a_host_that_goes_on_for_too_long_is_pending(cluster: World) -> None:
         UNKNOWN, "pending on a:1 after 20 s", pending=("a:1",)
     )
     assert cluster.time == 1020.0
+
+
+def test_all_hosts_that_go_on_for_too_long_are_named(cluster: World) -> None:
+    cluster.answers, cluster.now = [[refused("a:1", 159), refused("b:1", 159)]], [THERE]
+    assert cluster.make().reconcile(intent(ADD, QUEUED)).why == "pending on a:1, b:1 after 20 s"
+
+
+def test_all_hosts_that_have_done_it_are_named_beside_the_pending_one(cluster: World) -> None:
+    cluster.entries = [replace(ENTRY, hosts=("a:1", "b:1", "c:1"))]
+    assert cluster.make().reconcile(intent(ADD, QUEUED)).why == (
+        "pending on c:1 after 20 s; done on a:1, b:1"
+    )
 
 
 # -- for others -------------------------------------------------------------------------------

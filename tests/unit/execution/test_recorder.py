@@ -222,6 +222,58 @@ def test_an_insert_is_written_down_before_and_after() -> None:
     assert [e.event for e in before_second] == [INTENT, APPLIED, INTENT]
 
 
+def test_a_prompt_recorder_writes_each_outcome_at_once() -> None:
+    [(_, tasks)] = make_steps([TABLE.format("a"), TABLE.format("b")])
+    for prompt, durable in ((True, [INTENT, INTENT, APPLIED]), (False, [INTENT, INTENT])):
+        world = World()
+        recorder = Recorder(
+            SESSION,
+            world,  # type: ignore[arg-type]
+            world,  # type: ignore[arg-type]
+            world,  # type: ignore[arg-type]
+            "run",
+            tasks,
+            prompt=prompt,
+        )
+        intent = recorder.intend(tasks[0])
+        recorder.note(tasks[0], replace(intent, event=APPLIED))
+        assert [entry.event for entry in world.entries] == durable
+
+
+def test_an_entry_that_is_written_is_durable_after_what_waits() -> None:
+    [(_, [first, second])] = make_steps([TABLE.format("a"), TABLE.format("b")])
+    world = World()
+    recorder = Recorder(SESSION, world, world, world, "run", [])  # type: ignore[arg-type]
+    recorder.record(first.entry(FAILED))
+
+    recorder.write(second.entry(APPLIED))
+
+    assert [(e.position, e.event) for e in world.entries] == [(1, FAILED), (2, APPLIED)]
+    assert world.writes == 1
+
+
+def test_an_intent_that_was_written_ahead_is_sent_without_another_write() -> None:
+    world = World()
+    [(_, tasks)] = make_steps([TABLE.format("a"), TABLE.format("b")])
+    recorder = Recorder(SESSION, world, world, world, "run", tasks)  # type: ignore[arg-type]
+    first = recorder.intend(tasks[0])
+    recorder.record(first.outcome(APPLIED))
+
+    recorder.intend(tasks[1])
+
+    assert [entry.event for entry in world.entries] == [INTENT, INTENT]
+
+
+def test_an_intent_is_written_ahead_up_to_what_any_earlier_statement_changes() -> None:
+    world = World()
+
+    texts = [TABLE.format("a"), TABLE.format("b"), "DROP TABLE a", TABLE.format("c")]
+    run(world, make_steps(texts))
+
+    _, durable = world.sent[0]
+    assert [entry.statement for entry in durable] == texts[:2]
+
+
 def test_a_repeatable_statement_needs_no_intent_on_the_way_up() -> None:
     world = World()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,13 @@ from budeval_migrations.execution.problems import (
     find_problems,
     refuse,
 )
-from budeval_migrations.execution.resume import Applied, check_resumable, repair_command, short
+from budeval_migrations.execution.resume import (
+    Applied,
+    check_resumable,
+    check_steps,
+    repair_command,
+    short,
+)
 from budeval_migrations.execution.statuses import revision_statuses
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import (
@@ -116,6 +124,31 @@ def test_a_statement_that_was_put_before_applied_ones_is_refused() -> None:
         check(step("zero", *NAMES), unfinished(APPLIED, APPLIED, FAILED))
 
     assert (caught.value.details["statement"], caught.value.details["now"]) == (1, "zero")
+
+
+def test_the_revisions_that_an_earlier_run_left_are_checked() -> None:
+    session: Any = SimpleNamespace(redact=lambda text: text)
+    done, failed = tasks(step("one", "two"))
+    left = LedgerState(
+        Ground.READY,
+        entries=(
+            replace(done.entry(APPLIED), at=AT, sequence=1),
+            replace(failed.entry(FAILED), at=AT, sequence=2),
+        ),
+    )
+
+    check_steps(session, left, [step("one", "corrected")])
+    check_steps(session, LedgerState(Ground.READY), [step("edited", "two")])
+    with pytest.raises(ChecksumMismatch, match="file:    edited"):
+        check_steps(session, left, [step("edited", "two")])
+
+
+def test_what_a_statement_moved_is_of_no_matter_once_it_is_applied() -> None:
+    so_far = _backfilled(APPLIED)
+    last = replace(so_far.statements[1].last, hash=tasks(step("another"))[0].hash)
+    check(
+        step("another"), replace(so_far, statements={1: replace(so_far.statements[1], last=last)})
+    )
 
 
 def _backfilled(event: JournalEvent) -> UnfinishedRun:

@@ -574,15 +574,61 @@ def test_what_is_not_fully_known_is_not_repeatable_and_shows_nothing(
     assert apart_from_elements(text) == found
 
 
-def test_a_user_is_changed_as_a_whole_and_users_one_by_one() -> None:
-    assert not effect("CREATE USER IF NOT EXISTS u, v").atomic
-    assert not effect("DROP USER IF EXISTS u, v").atomic
-    assert effect("ALTER SETTINGS PROFILE p SETTINGS a = 1, b = 2").atomic
-    assert effect("CREATE USER u DEFAULT ROLE r, s").atomic
-    assert effect("ALTER USER u SETTINGS a = 1, b = 2").atomic
-    assert effect("CREATE USER u IDENTIFIED BY 'x', sha256_password BY 'y'").atomic
-    assert not effect("CREATE USER u, v").atomic
-    assert not effect("DROP ROW POLICY p, q ON t").atomic
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE USER {}",
+        "CREATE USER IF NOT EXISTS {} IDENTIFIED BY 'x', sha256_password BY 'y'",
+        "CREATE USER OR REPLACE {} DEFAULT ROLE r, s",
+        "CREATE OR REPLACE USER {} HOST LOCAL, NAME 'h'",
+        "ALTER USER {} SETTINGS a = 1, b = 2",
+        "ALTER USER IF EXISTS {} ADD SETTINGS a = 1, b = 2",
+        "DROP USER IF EXISTS {}",
+        "CREATE ROLE {} SETTINGS a = 1, b = 2",
+        "ALTER SETTINGS PROFILE {} SETTINGS a = 1, b = 2",
+        "CREATE PROFILE {} TO a, b",
+        "CREATE QUOTA {} KEYED BY user_name, ip_address TO a, b",
+        "DROP ROLE {} ON CLUSTER c",
+    ],
+)
+@pytest.mark.parametrize(
+    ("names", "several"),
+    [
+        *[(name, False) for name in ("u", "default", "host", "to", "`a,b`", "'a,b'")],
+        *[(name, True) for name in ("u, v", "default,to", "host , `as`", "'a', b")],
+    ],
+)
+def test_several_users_roles_or_quotas_are_changed_one_by_one(
+    text: str, names: str, several: bool
+) -> None:
+    assert effect(text.format(names), on_one_host=True).atomic is not several
+
+
+@pytest.mark.parametrize(
+    ("text", "atomic"),
+    [
+        ("CREATE USER u@'h', v", False),
+        ("CREATE USER u@'h' SETTINGS a = 1, b = 2", True),
+        ("CREATE USER u ON CLUSTER c, v", False),
+        ("ALTER USER u RENAME TO w, v", False),
+        ("ALTER USER u RENAME TO w SETTINGS a = 1, b = 2", True),
+        ("CREATE ROW POLICY p ON t USING a IN (1, 2) TO r, s", True),
+        ("CREATE ROW POLICY p ON t, u USING 1", False),
+        ("CREATE POLICY IF NOT EXISTS p ON d.*, t USING 1", False),
+        ("CREATE POLICY p ON d.* TO r, s", True),
+        ("DROP ROW POLICY p, q ON t", False),
+        ("DROP ROW POLICY p ON t, u", False),
+        ("DROP POLICY p ON t, q ON u", False),
+        ("CREATE ROW POLICY p ON CLUSTER c ON t, u USING 1", False),
+        ("CREATE NAMED COLLECTION c AS a = 1, b = 2", True),
+        ("GRANT SELECT ON t TO u", True),
+        ("GRANT SELECT, INSERT ON t TO u", False),
+        ("GRANT SELECT(a, b) ON t TO u", True),
+        ("REVOKE r FROM u, v", False),
+    ],
+)
+def test_what_is_said_of_one_user_or_policy_is_one_step(text: str, atomic: bool) -> None:
+    assert effect(text, on_one_host=True).atomic is atomic
 
 
 def test_what_is_not_closed_is_refused_by_the_lexer() -> None:

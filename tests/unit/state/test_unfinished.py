@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import permutations
 
@@ -15,6 +16,7 @@ from budeval_migrations.state.unfinished import (
     JournalEntry,
     JournalEvent,
     Recorded,
+    filled,
     fold,
 )
 
@@ -97,6 +99,41 @@ def test_a_chunk_says_nothing_of_how_its_statement_stands() -> None:
 
     assert found.last == entry(FAILED, 3)
     assert found.chunks == (entry(CHUNK, 2), entry(CHUNK, 4))
+
+
+def test_a_chunk_is_filled_once_its_state_names_a_staging_table() -> None:
+    planned = entry(CHUNK, 2, note=json.dumps({"chunk": 1}))
+    moved = entry(CHUNK, 3, note=json.dumps({"chunk": 1, "staging": "s"}))
+
+    assert filled([planned, moved]) == [(moved, {"chunk": 1, "staging": "s"})]
+    assert Recorded(moved, None, (planned, moved)).filled == moved
+    assert Recorded(moved, None, (planned,)).filled is None
+
+
+@pytest.mark.parametrize(
+    ("event", "note", "kept"),
+    [
+        (FAILED, f"{ANSWERED}ann", 0),
+        (FAILED, "was refused", 1),
+        (APPLIED, f"{ANSWERED}ann", 1),
+        (APPLIED, "", 1),
+    ],
+)
+def test_only_a_person_takes_back_what_chunks_have_moved(
+    event: JournalEvent, note: str, kept: int
+) -> None:
+    entries = [*story(INTENT, CHUNK), entry(event, 3, note=note)]
+    chunks = fold(entries)[("001_a", UP)].statements[1].chunks
+    assert chunks == (entry(CHUNK, 2),) * kept
+
+
+def test_an_outcome_says_again_neither_the_note_nor_the_catalogue_of_its_intent() -> None:
+    intent = replace(entry(INTENT, 1, note="repeatable"), before="{}")
+
+    assert intent.outcome(APPLIED) == entry(APPLIED, 1)
+    assert intent.outcome(FAILED, "was not sent", error_code=7) == replace(
+        entry(FAILED, 1, note="was not sent"), error_code=7
+    )
 
 
 def test_a_chunk_alone_is_neither_applied_nor_in_doubt() -> None:
