@@ -335,10 +335,8 @@ _SYSTEM = {
 
 def _system(kind: Kind, reader: Reader) -> Effect:
     first, *following = (reader.peek(ahead).word for ahead in range(1, 6))
-    cache = first in ("DROP", "CLEAR") and "CACHE" in following
-    drops = following[0] in ("REPLICA", "DATABASE", "DISK")
-    again = following[0] in _SYSTEM.get(first, ()) or (cache and not drops)
-    return Effect(kind, again)
+    cache = first in ("DROP", "CLEAR") and "CACHE" in following and following[0] != "DISK"
+    return Effect(kind, cache or following[0] in _SYSTEM.get(first, ()))
 
 
 def _never(kind: Kind, reader: Reader) -> Effect:
