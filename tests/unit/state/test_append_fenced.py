@@ -71,8 +71,8 @@ class World:
         self.slept.append(seconds)
         self.time += seconds
 
-    def append(self, fence: str = "ours") -> None:
-        append_fenced(self.session, "t", ROWS, schema.JOURNAL_COLUMNS, fence)
+    def append(self, fence: str = "ours", rows: list[dict[str, Any]] = ROWS) -> None:
+        append_fenced(self.session, "t", rows, schema.JOURNAL_COLUMNS, fence)
 
 
 def _next(results: list[Any]) -> Any:
@@ -144,6 +144,16 @@ def test_rows_whose_answer_was_lost_are_looked_for_and_not_sent_again(world: Wor
     assert len(world.asked) == 1
     assert world.looks == ["SELECT count() FROM t WHERE run_id = 'r\\'1' AND sequence = 8"]
     assert world.slept == [0.25]
+
+
+def test_a_single_row_is_known_again_as_well(world: World) -> None:
+    world.on_cluster()
+    world.session.features.insert_quorum_parallel = True
+    world.inserts, world.counts = [BROKEN], [1]
+    world.append(rows=ROWS[:1])
+
+    assert world.asked[0][-1]["insert_deduplication_token"] == "r'1 7"
+    assert world.looks == ["SELECT count() FROM t WHERE run_id = 'r\\'1' AND sequence = 7"]
 
 
 def test_rows_that_did_not_arrive_are_sent_again(world: World) -> None:
