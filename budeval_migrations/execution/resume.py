@@ -60,7 +60,7 @@ def edited(
     when = clock.shown(last.at) if last.at else "before"
     found = short(task.shown) if task else "(there is no such statement any more)"
     if task is not None and task.shown == last.statement:
-        return _other_secret(step, last, task, f"{step.revision}  statement {last.position}{where}")
+        return _not_shown(step, last, task, f"{step.revision}  statement {last.position}{where}")
     removed = "remove the rows that it has moved, then: " if recorded.filled else ""
     return ChecksumMismatch(
         f"{step.revision}  statement {last.position}{where}\n"
@@ -77,14 +77,23 @@ def edited(
     )
 
 
-def _other_secret(step: Step, last: JournalEntry, task: Task, named: str) -> ChecksumMismatch:
+def _not_shown(step: Step, last: JournalEntry, task: Task, named: str) -> ChecksumMismatch:
     """Return the refusal where nothing differs but what nobody is shown."""
+    hides = task.shown != task.statement.sent
+    what = "secret" if hides else "probe or option of its directive"
+    if hides and task.statement.unless:
+        what = "secret or probe"
+    kept = (
+        "the server knows the new secret, or shall keep the old one"
+        if hides
+        else "it is not to run again"
+    )
     return ChecksumMismatch(
         f"{named}\n"
-        "  It took effect with another secret than it has now, and is the same otherwise; "
+        f"  It took effect with another {what} than it has now, and is the same otherwise; "
         "nothing was sent.\n"
         f"  applied: {short(last.statement)}",
-        hint="If the server knows the new secret, or shall keep the old one: "
+        hint=f"If {kept}: "
         + repair_command(step.revision, last.position, "--applied")
         + ". To have it run again with the new one: "
         + repair_command(step.revision, last.position, "--not-applied"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.errors import RevisionCompileError, StatementFailed
+from budeval_migrations.errors import ChecksumMismatch, RevisionCompileError, StatementFailed
 from budeval_migrations.recipes.view_exchange import _has_not
 from budeval_migrations.sql import quote
 from tests.engines.workspace import Workspace
@@ -54,6 +54,58 @@ def test_a_table_that_has_the_key_already_is_left_alone(workspace: Workspace) ->
     assert caught.value.index == 1
     tables = texts(workspace, "SELECT name FROM system.tables WHERE name LIKE 'accounts%'")
     assert tables == [("accounts",)]
+
+
+LATEST = 'op.LatestRows({"id": "id"}, "updated_at")'
+ROWS = "INSERT INTO accounts SELECT number % 5, toString(number), now() - 60 FROM numbers(10)"
+KEPT = "SELECT count(), uniqExact(id) FROM accounts FINAL"
+
+
+@on_embedded
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("(id,\n updated_at)", "id, updated_at"),
+        ("(id+1, `id`)", "id + 1, id"),
+        ("(toYYYYMM(  updated_at ), id)", "toYYYYMM(updated_at), id"),
+        ("(id, `updated_at`)", "id, updated_at"),
+        ("(concat(name, ' `'), id)", "concat(name, ' `'), id"),
+    ],
+)
+def test_the_new_table_is_known_however_its_key_is_written(
+    workspace: Workspace, key: str, shown: str
+) -> None:
+    begin(workspace, ACCOUNTS.format("id"), ROWS)
+    write(workspace, f'op.rebuild_table("accounts", {ACCOUNTS.format(key)!r}, copy={LATEST})')
+    assert bm.upgrade(**workspace.options).applied == ("002_recipe",)
+
+    assert texts(workspace, KEPT) == [("5", "5")]
+    tables = "SELECT name, sorting_key FROM system.tables WHERE name LIKE 'accounts%'"
+    assert texts(workspace, tables) == [("accounts", shown)]
+
+
+@on_embedded
+def test_a_key_that_the_server_writes_otherwise_is_refused_before_anything_is_exchanged(
+    workspace: Workspace,
+) -> None:
+    begin(workspace, ACCOUNTS.format("id"), ROWS)
+    create = ACCOUNTS.format("(id::UInt32, id)")
+    write(workspace, f'op.rebuild_table("accounts", {create!r}, copy={LATEST})')
+    with pytest.raises(StatementFailed, match="and drop accounts_new"):
+        bm.upgrade(**workspace.options)
+    keys = "SELECT sorting_key FROM system.tables WHERE name = 'accounts'"
+    assert texts(workspace, keys) == [("id",)]
+
+    workspace.prepare("DROP TABLE accounts_new")
+    create = ACCOUNTS.format("(CAST(id, 'UInt32'), id)")
+    write(workspace, f'op.rebuild_table("accounts", {create!r}, copy={LATEST})')
+    with pytest.raises(ChecksumMismatch):
+        bm.upgrade(**workspace.options)
+    for statement in (1, 2, 3):
+        bm.repair_statement("002_recipe", statement, applied=False, **workspace.options)
+    bm.upgrade(**workspace.options)
+    assert texts(workspace, keys) == [("CAST(id, 'UInt32'), id",)]
+    assert texts(workspace, KEPT) == [("5", "5")]
 
 
 @on_embedded

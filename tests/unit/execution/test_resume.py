@@ -285,6 +285,33 @@ def test_a_statement_that_differs_by_its_secret_alone_is_told_so() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "shown", "what", "kept"),
+    [
+        ("one", "one", "probe or option of its directive", "it is not to run again"),
+        (
+            "CREATE USER u IDENTIFIED BY 'x'",
+            "CREATE USER u IDENTIFIED BY '[HIDDEN]'",
+            "secret or probe",
+            "the server knows the new secret, or shall keep the old one",
+        ),
+    ],
+)
+def test_another_probe_is_not_called_another_secret(
+    text: str, shown: str, what: str, kept: str
+) -> None:
+    now = step(text)
+    [task] = tasks(now)
+    probed = Task(now, 0, 1, 1, replace(task.statement, unless="SELECT 1"), shown)
+    last = replace(task.entry(APPLIED), statement=shown)
+    so_far = UnfinishedRun("001_a", Direction.UP, {1: Recorded(last)})
+    with pytest.raises(ChecksumMismatch) as caught:
+        check_resumable(now, so_far, [probed])
+
+    assert f"It took effect with another {what} than it has now" in caught.value.message
+    assert caught.value.hint.startswith(f"If {kept}: budeval-migrate repair")
+
+
 def test_a_statement_of_an_unknown_time_took_effect_before() -> None:
     found = unfinished(APPLIED)
     timeless = {n: replace(r, last=replace(r.last, at=None)) for n, r in found.statements.items()}
