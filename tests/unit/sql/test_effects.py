@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -640,11 +639,8 @@ def test_what_is_not_closed_is_refused_by_the_lexer() -> None:
         effect("ALTER TABLE t COMMENT COLUMN a 'x")
 
 
-def test_a_large_insert_takes_no_time_and_is_not_counted() -> None:
-    text = "INSERT INTO t VALUES " + "(1, 'a'), " * 1_000_000
-    start = time.perf_counter()
-    assert effect(text).rows is None
-    assert time.perf_counter() - start < 0.5
+def test_a_large_insert_is_not_counted() -> None:
+    assert effect("INSERT INTO t VALUES " + "(1, 'a'), " * 1_000_000).rows is None
 
 
 def test_what_a_parameter_names_is_no_whole_statement() -> None:
@@ -662,11 +658,10 @@ def test_a_column_that_is_called_empty_is_no_keyword(before: str) -> None:
     assert (effect(text).repeatable, effect(text).atomic) == (False, False)
 
 
-def test_brackets_without_end_take_linear_time() -> None:
-    start = time.perf_counter()
+@pytest.mark.timeout(120)  # with the square of their number it would take hours
+def test_brackets_without_end_are_read_in_a_time_that_grows_with_their_number() -> None:
     for rows in ("(" * 900_000, "(((('a'" * 120_000, "(1, ('a', (2, 'x')), " * 40_000):
-        effect("INSERT INTO t VALUES " + rows)
-    assert time.perf_counter() - start < 5
+        assert effect("INSERT INTO t VALUES " + rows).targets == (t,)
 
 
 # Every word that is not quoted is ClickHouse's own here, so that capitals do not matter.
