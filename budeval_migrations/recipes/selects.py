@@ -36,7 +36,9 @@ def with_condition(query: str, condition: str, join: str = "") -> str:
     if form.where is None:
         rest = query[form.end : form.tail].rstrip() + f"\nWHERE {condition}"
     else:
-        asked = query[form.where.end : form.tail].strip()
+        # Without a comment behind it, which would take the bracket with it.
+        end = max(lexeme.end for lexeme in lexemes(query) if lexeme.end <= form.tail)
+        asked = query[form.where.end : end].strip()
         rest = query[form.end : form.where.start].rstrip() + f"\nWHERE {condition} AND ({asked})"
     tail = query[form.tail :].strip()
     return head + rest + (f"\n{tail}" if tail else "")
