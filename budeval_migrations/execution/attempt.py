@@ -29,6 +29,8 @@ _HINTS = {
     "ADD COLUMN IF NOT EXISTS passes over it.",
     57: "It is there already: was it made by hand? CREATE … IF NOT EXISTS passes over it.",
     60: "The table is not there: look at the order of the revisions, or at DROP … IF EXISTS.",
+    160: "The user's profile sets min_execution_speed or max_estimated_execution_time. Take it out "
+    "for this user; then run: budeval-migrate up",
     201: "The user's quota is used up. Wait until its interval ends, or raise it; then run: "
     "budeval-migrate up",
     225: "The server cannot reach Keeper. Bring Keeper back, then run: budeval-migrate up",

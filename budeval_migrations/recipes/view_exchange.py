@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 from budeval_migrations.model import Backfill, Statement
 from budeval_migrations.recipes.all_rows import INSERTS
-from budeval_migrations.recipes.identifiers import named
+from budeval_migrations.recipes.identifiers import named, read_column_name
 from budeval_migrations.recipes.selects import read_columns, read_source, with_source
 from budeval_migrations.recipes.view_parts import (
     History,
     InnerTable,
     OwnTable,
+    check_time,
     create_moments,
     wait_until,
 )
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.definition import read_column, split_list
 from budeval_migrations.sql.reader import lexemes
 
@@ -148,7 +150,9 @@ class Exchange:
             f"CROSS JOIN (SELECT moment FROM {moments} WHERE kind = 'cut') AS cut\n"
             f"WHERE {time} >= cut.moment"
         )
+        check = check_time(Name(self._source), read_column_name(time))
         return (
+            *((check,) if self.recipe else ()),
             create_moments(moments),
             Statement(create_future),
             Statement(

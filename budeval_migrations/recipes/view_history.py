@@ -21,6 +21,7 @@ from budeval_migrations.recipes.view_parts import (
     History,
     InnerTable,
     OwnTable,
+    check_time,
     create_moments,
     wait_until,
 )
@@ -115,6 +116,7 @@ class _NewView:
             " AS cut_over",
         )
         return (
+            check_time(read_source(self.query)[0], read_column_name(self.history.time)),
             create_moments(moments),
             Statement(
                 f"CREATE MATERIALIZED VIEW IF NOT EXISTS {named(self.name)} {self.into.clause} AS\n"

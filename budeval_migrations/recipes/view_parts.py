@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from budeval_migrations.model import Statement
 from budeval_migrations.recipes.identifiers import named, read_name
+from budeval_migrations.sql import quote
+from budeval_migrations.sql.changes import Name
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,23 @@ def create_moments(table: str) -> Statement:
     return Statement(
         f"CREATE TABLE IF NOT EXISTS {table}\n(\n    kind String,\n    moment DateTime64(3)\n)\n"
         "ENGINE = MergeTree\nPARTITION BY kind\nORDER BY kind"
+    )
+
+
+def check_time(source: Name, column: str) -> Statement:
+    """Return the refusal of a time by which rows from before and after a moment are not told apart.
+
+    A NULL is neither before nor after it, and a Date is its whole day.
+    """
+    said = (
+        f"{column} is no column of type DateTime or DateTime64 of {named(source)}: rows would be "
+        "missing. Nothing was done"
+    )
+    database = quote.string(source.database) if source.database else "currentDatabase()"
+    return Statement(
+        f"SELECT throwIf(count() = 0, {quote.string(said)})\nFROM system.columns\n"
+        f"WHERE database = {database} AND table = {quote.string(source.name)}\n"
+        f"  AND name = {quote.string(column)} AND startsWith(type, 'DateTime')"
     )
 
 

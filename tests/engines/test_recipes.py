@@ -196,6 +196,30 @@ def test_a_view_takes_the_place_of_another_one_and_counts_every_row_once(
 
 
 @on_embedded
+@pytest.mark.parametrize("replaces", [True, False], ids=["another view", "none"])
+@pytest.mark.parametrize("kind", ["Nullable(DateTime)", "Date", "UInt32"])
+def test_a_time_that_does_not_tell_old_rows_from_new_ones_is_refused(
+    workspace: Workspace, kind: str, replaces: bool
+) -> None:
+    begin(
+        workspace,
+        EVENTS.replace("DateTime", kind),
+        VIEW.replace("toDate(at)", "toDate(assumeNotNull(at))"),
+        "CREATE TABLE days_data (day Date, visits UInt64) ENGINE = SummingMergeTree ORDER BY day",
+    )
+    name, columns = ("days", "id UInt64") if replaces else ("visits", "")
+    write(
+        workspace,
+        f'op.create_view_with_history("{name}", "SELECT toDate(at) AS day, count() AS visits FROM '
+        f'events GROUP BY day", history=op.History("at", columns="{columns}"), '
+        f'into=op.OwnTable("days_data"), replaces={replaces})',
+    )
+    with pytest.raises(StatementFailed, match="rows would be missing") as caught:
+        bm.upgrade(**workspace.options)
+    assert caught.value.index == 1
+
+
+@on_embedded
 @pytest.mark.parametrize("name", ["days_mv", "the `days` TO e", "days"], ids=str)
 def test_a_view_is_known_by_what_it_fills_and_not_by_its_names(
     workspace: Workspace, name: str

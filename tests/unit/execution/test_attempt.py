@@ -107,7 +107,7 @@ def test_a_refusal_that_left_something_names_the_two_ways_to_settle_it() -> None
     )
 
 
-@pytest.mark.parametrize("code", [15, 57, 60, 82, 201, 225])
+@pytest.mark.parametrize("code", [15, 57, 60, 82, 160, 201, 225])
 def test_some_refusals_have_a_hint_of_their_own(code: int) -> None:
     hint = progress().failure(refused(code), hidden).hint
     assert "Correct the statement" not in hint
