@@ -311,6 +311,7 @@ def _every_literal(text: str, start: int) -> Iterator[Secret]:
 
 def _after_keys(pieces: Sequence[Piece]) -> Iterator[Span]:
     """Yield the values of ``PASSWORD value`` and its like in a dictionary's source."""
+    closes = _closes(pieces)
     for at, key in enumerate(pieces[:-1]):
         following = pieces[at + 1]
         if key.kind != "name" or key.text.upper().strip('`"') not in _SECRET_KEYS:
@@ -320,11 +321,7 @@ def _after_keys(pieces: Sequence[Piece]) -> Iterator[Span]:
         elif following.kind == "name":
             end = at + 1
             if at + 2 < len(pieces) and pieces[at + 2].text == "(":
-                depth = 0
-                for end in range(at + 2, len(pieces)):
-                    depth += (pieces[end].kind == "open") - (pieces[end].kind == "close")
-                    if not depth:
-                        break
+                end = closes.get(at + 2, len(pieces) - 1)
             yield following.start, pieces[end].end
 
 
