@@ -17,7 +17,7 @@ from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.registry import expand
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
-from budeval_migrations.sql.chunked import joins, shadowed
+from budeval_migrations.sql.chunked import joins, merges_partitions, shadowed
 
 
 @Operations.register_operation("execute_file")
@@ -186,6 +186,13 @@ def _check_chunks(select: str, source: str, by: str) -> None:
             "op.backfill: the SELECT reads several tables, and the partitions of "
             f"{source} cannot be told from theirs.",
             hint='Say by which column the rows are cut into chunks: by="s.id".',
+        )
+    if by == "partition" and merges_partitions(select):
+        raise RevisionCompileError(
+            "op.backfill: the SELECT reads FINAL, and a chunk is a partition: a row that a row of "
+            "another partition replaces would be copied too.",
+            hint='Say by which column the rows are cut into chunks: by="id". If all rows of a key '
+            "are in one partition: SETTINGS do_not_merge_across_partitions_select_final = 1.",
         )
     name = shadowed(select, by)
     if name:

@@ -15,6 +15,15 @@ def joins(select: str) -> bool:
     return any(each.word == "JOIN" for each in found) or _has_comma_join(found, select)
 
 
+def merges_partitions(select: str) -> bool:
+    """Return whether a row of one partition may be taken for an older one of another (FINAL).
+
+    https://clickhouse.com/docs/sql-reference/statements/select/from#final-modifier
+    """
+    words = {each.word for each in lexemes(select)}
+    return "FINAL" in words and "DO_NOT_MERGE_ACROSS_PARTITIONS_SELECT_FINAL" not in words
+
+
 def shadowed(select: str, by: str) -> str:
     """Return a name in the expression of the chunks that the SELECT gives to something else.
 

@@ -610,6 +610,7 @@ def test_a_source_that_is_not_there_is_an_error(workspace: Workspace) -> None:
         ("SELECT p, k, v AS `k` FROM source WHERE {chunk}", {"by": "`k`"}, "something else k"),
         ("SELECT p, k, v FROM source AS a JOIN b USING p WHERE {chunk}", {}, "several tables"),
         ("SELECT p, k, v FROM source AS a, b WHERE {chunk}", {}, "several tables"),
+        ("SELECT p, k, v FROM source FINAL WHERE {chunk}", {}, "reads FINAL, and a chunk is a"),
     ],
 )
 def test_a_condition_that_is_not_about_the_source_is_refused(
@@ -618,6 +619,33 @@ def test_a_condition_that_is_not_about_the_source_is_refused(
     write(workspace, select, **options)
     with pytest.raises(RevisionCompileError, match=words):
         bm.upgrade(**workspace.options)
+
+
+@engines
+@pytest.mark.parametrize(
+    ("by", "partition", "settings"),
+    [
+        ("k", "number % 7", ""),  # versions of a key are in several partitions
+        ("partition", "number % 3", "do_not_merge_across_partitions_select_final = 1"),
+    ],
+)
+def test_replaced_rows_are_not_copied(
+    workspace: Workspace, by: str, partition: str, settings: str
+) -> None:
+    workspace.prepare(
+        *PREPARE[:2],
+        "CREATE TABLE versions (p UInt8, k Int64, v String, n UInt64) "
+        "ENGINE = ReplacingMergeTree(n) PARTITION BY p ORDER BY k",
+        f"INSERT INTO versions SELECT {partition}, number % 30, toString(number), number "
+        "FROM numbers(100)",
+    )
+    select = "SELECT p, k, v FROM versions FINAL WHERE {chunk}"
+    select += f" SETTINGS {settings}" if settings else ""
+    write(workspace, select, source="versions", by=by, chunk_rows=7)
+    bm.upgrade(**workspace.options)
+
+    latest = "SELECT p, k, v FROM versions FINAL ORDER BY k"
+    assert workspace.rows("SELECT p, k, v FROM target ORDER BY k") == workspace.rows(latest)
 
 
 @engines
