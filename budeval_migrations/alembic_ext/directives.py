@@ -17,7 +17,7 @@ from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.registry import expand
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
-from budeval_migrations.sql.chunked import joins, merges_partitions, shadowed
+from budeval_migrations.sql.chunked import joins_source, merges_partitions, shadowed
 
 
 @Operations.register_operation("execute_file")
@@ -181,7 +181,7 @@ def _check_chunks(select: str, source: str, by: str) -> None:
             "of a chunk goes.",
             hint="SELECT … FROM source WHERE {chunk}",
         )
-    if by == "partition" and joins(select):
+    if by == "partition" and joins_source(select):
         raise RevisionCompileError(
             "op.backfill: the SELECT reads several tables, and the partitions of "
             f"{source} cannot be told from theirs.",

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from budeval_migrations.sql.reader import NAMES, OPERANDS, Lexeme, Reader, lexemes
+from budeval_migrations.model import Backfill
+from budeval_migrations.sql.reader import END, NAMES, OPERANDS, Lexeme, Reader, lexemes
 
 _BEFORE_VALUE = ("SELECT", "DISTINCT")
+_ENDS_FROM = ("WHERE", "PREWHERE", "GROUP", "ORDER", "SELECT", "ARRAY")
 
 
 def joins(select: str) -> bool:
-    """Return whether a SELECT reads several tables side by side."""
-    found = lexemes(select)
-    return any(each.word == "JOIN" for each in found) or _has_comma_join(found, select)
+    """Return whether a SELECT, or one in it, reads several tables side by side."""
+    return _joins(lexemes(select), select)
+
+
+def joins_source(select: str) -> bool:
+    """Return whether the SELECT that the condition of a chunk is in reads several tables."""
+    return _joins(_around_chunk(lexemes(select), select), select)
 
 
 def merges_partitions(select: str) -> bool:
@@ -51,13 +58,26 @@ def _is_alias(reader: Reader, at: int) -> bool:
     return not (alone and reader.identifier(value) == reader.identifier(each))
 
 
-def _has_comma_join(found: Sequence[Lexeme], select: str) -> bool:
-    depth = -1
-    for each in found:
+def _joins(found: Sequence[Lexeme], select: str) -> bool:
+    """Find JOIN, but for ARRAY JOIN, and a comma between FROM and what follows it."""
+    froms: list[int] = []  # the depths at which tables are listed
+    for before, each in pairwise([END, *found]):
+        if each.word == "JOIN" and before.word != "ARRAY":
+            return True
         if each.word == "FROM":
-            depth = each.depth
-        elif each.depth == depth and each.word in ("WHERE", "PREWHERE", "GROUP", "ORDER", "SELECT"):
-            depth = -1
-        elif each.depth == depth and select[each.start : each.end] == ",":
+            froms.append(each.depth)
+        elif each.depth in froms and each.word in _ENDS_FROM:
+            froms.remove(each.depth)
+        elif each.depth in froms and select[each.start : each.end] == ",":
             return True
     return False
+
+
+def _around_chunk(found: Sequence[Lexeme], select: str) -> Sequence[Lexeme]:
+    """Return what stands in the same brackets as the condition of a chunk, and in no others."""
+    offset = select.find(Backfill.PLACEHOLDER)
+    at = next((n for n, each in enumerate(found) if each.start == offset), 0)
+    depth = found[at].depth if found else 0
+    begin = next((n for n in range(at, -1, -1) if found[n].depth < depth), -1) + 1
+    end = next((n for n in range(at, len(found)) if found[n].depth < depth), len(found))
+    return [each for each in found[begin:end] if each.depth == depth]
