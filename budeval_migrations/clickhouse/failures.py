@@ -138,7 +138,9 @@ _PREFIX = re.compile(r"^.*?\bCode:\s*\d+[.,]?\s*(?:e\.displayText\(\)\s*=\s*)?",
 _REPEATED = re.compile(r"^(?:DB::(?:Net)?Exception:\s*)+")
 _SUFFIX = re.compile(
     r"(?:[.,]?\s*Stack trace:.*|,\s*e\.what\(\) = .*"
-    r"|\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)(?:\s*\(for url \S+\))?\s*)$",
+    r"|\s*\(version [^()]*(?:\([^()]*\)[^()]*)*\)(?:\s*\(for url \S+\))?\s*"
+    # The author of throwIf has said it all.
+    r"|: [Ww]hile executing 'FUNCTION throwIf\(.*)$",
     re.S,
 )
 

@@ -141,6 +141,16 @@ def test_a_clean_sentence_is_not_cleaned_further(message: str) -> None:
     assert server_message(message) == message
 
 
+@pytest.mark.parametrize("word", ["while", "While"])
+def test_what_the_author_of_throwif_has_said_stands_alone(word: str) -> None:
+    text = (
+        f"Code: 395. DB::Exception: a is empty. Nothing was done: {word} executing 'FUNCTION "
+        "throwIf(equals(count(), 0_UInt8) :: 3, 'a is empty. Nothing was done'_String :: 2) -> "
+        "throwIf(…) UInt8 : 1'. (FUNCTION_THROW_IF_VALUE_IS_NON_ZERO) (version 26.9.2.1)"
+    )
+    assert server_message(text) == "a is empty. Nothing was done"
+
+
 def test_a_code_that_came_beside_the_text_counts() -> None:
     error = server_error("Syntax error: failed at position 1", _as_it_is, 62)
 
