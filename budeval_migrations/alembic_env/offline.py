@@ -9,9 +9,9 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import ConfigError, RevisionError
 from budeval_migrations.model import PARAMETER, Operation, Statement, Step
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.script import terminated
 from budeval_migrations.sql.session_settings import Carrier
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state import schema
 from budeval_migrations.state.stored_statements import stored_statements
 from budeval_migrations.version import __version__
@@ -65,7 +65,7 @@ def _check(step: Step) -> None:
             revision=step.revision,
         )
     for statement in step.work.statements:
-        if classify(statement.text).to_the_end:
+        if parse(statement.text).rows_to_the_end:
             raise RevisionError(
                 f"{step.revision} has rows after FORMAT ({statement.file}:{statement.line}), "
                 "and each version of clickhouse-client ends them elsewhere in a script.",

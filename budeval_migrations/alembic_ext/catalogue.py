@@ -27,7 +27,7 @@ from budeval_migrations.revisions.directory import shown_path
 from budeval_migrations.revisions.script import add_strangers, load_graph
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
-from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.stored_statements import read_stored_downgrades
 
 
@@ -85,7 +85,7 @@ class Catalogue:
             name.name: statement.reach
             for revision in self.graph
             for statement in self.compiled(revision, Direction.UP).statements
-            if (found := effect(statement.text)).kind is not Kind.INSERT
+            if (found := parse(statement.text).effect).kind is not Kind.INSERT
             for name in found.targets
         }
 

@@ -27,11 +27,10 @@ from budeval_migrations.errors import MigrationError, RevisionCompileError, Stat
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import Redactor, redact, secrets_in
 from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.sql.splitter import split
+from budeval_migrations.sql.statement import parse
 
 # ``alembic.op`` is one for the whole process: two threads that ran revisions at once
 # would get each other's statements.
@@ -94,7 +93,7 @@ class RevisionSink:
         if self._block is None:
             self._emit(statement)
             return
-        for name in {target.name for target in effect(statement.text).targets}:
+        for name in {target.name for target in parse(statement.text).effect.targets}:
             other = self._block.setdefault(name, statement)
             if other is not statement:
                 raise RevisionCompileError(
@@ -182,7 +181,7 @@ class RevisionSink:
 
 def _check_probe(probe: str) -> None:
     """Raise where a probe would do more than ask, or would have no answer to be read."""
-    asked = [classify(piece.text).kind for piece in split(probe)]
+    asked = [parse(piece.text).kind for piece in split(probe)]
     if len(asked) != 1 or asked[0] not in (Kind.SELECT, Kind.SHOW):
         raise RevisionCompileError(
             f"op.execute_unless(): the probe is not one SELECT: {redact(' '.join(probe.split()))}",

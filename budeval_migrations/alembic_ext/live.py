@@ -16,8 +16,8 @@ from sqlalchemy.engine import Engine
 from budeval_migrations.alembic_ext.impl import Sink, undoubled
 from budeval_migrations.errors import RevisionCompileError, StatementSyntaxError
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.splitter import split
+from budeval_migrations.sql.statement import parse
 
 _READS = {Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK}
 # See :class:`sqlalchemy.events.DialectEvents`.
@@ -59,6 +59,6 @@ def led_to(sink: Sink, engine: Engine) -> Iterator[None]:
 
 def _only_reads(text: str) -> bool:
     try:
-        return all(classify(piece.text).kind in _READS for piece in split(text))
+        return all(parse(piece.text).kind in _READS for piece in split(text))
     except StatementSyntaxError:
         return False  # whoever takes it says where

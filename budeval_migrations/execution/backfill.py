@@ -36,7 +36,8 @@ from budeval_migrations.execution.task import Task
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Backfill
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.effects import Name, effect
+from budeval_migrations.sql.effects import Name
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, Recorded, filled
 
 _PREFIX = "budeval_backfill_"
@@ -331,7 +332,7 @@ class Backfiller:
 
 
 def _name(text: str) -> Name:
-    targets = effect(f"INSERT INTO {text} SELECT 1").targets
+    targets = parse(f"INSERT INTO {text} SELECT 1").effect.targets
     if not targets:
         raise EngineError(
             f"op.backfill moves rows between tables, and {text} is not the name of one.",

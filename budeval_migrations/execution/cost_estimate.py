@@ -11,7 +11,7 @@ from budeval_migrations.model.previews import Cost, Touched
 from budeval_migrations.sql.alter import Clause
 from budeval_migrations.sql.alteration import column_of, read_alteration
 from budeval_migrations.sql.changes import Change, Effect, Kind, Name
-from budeval_migrations.sql.effects import effect
+from budeval_migrations.sql.statement import parse
 
 _QUERIES = frozenset({Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK})
 _MOVES = frozenset(
@@ -30,7 +30,7 @@ class CostEstimate:
 
     def of(self, statement: Statement) -> tuple[Cost, tuple[Touched, ...]]:
         """Return what a statement has the server do, and the tables that it goes through."""
-        found = effect(statement.text)
+        found = parse(statement.text).effect
         cost = Cost.MOVEMENT if statement.backfill else cost_of(statement.text, found)
         if cost in (Cost.METADATA, Cost.QUERY):
             return cost, ()
@@ -56,7 +56,7 @@ def cost_of(text: str, found: Effect) -> Cost:
     """Return what a statement has the server do.
 
     Args:
-        found: What :func:`effect` says of it.
+        found: What `ParsedStatement.effect` says of it.
 
     """
     if found.kind in _QUERIES:

@@ -20,9 +20,9 @@ from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Name
-from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.lock.lock import Lock
 from budeval_migrations.state.unfinished import JournalEntry
 
@@ -83,7 +83,7 @@ def left_to_do(
     session: Session, hosts: Hosts, statement: str, intent: JournalEntry | None
 ) -> list[Mutation]:
     """Return unfinished mutations that a statement may have made, since its intent; read-only."""
-    changes = effect(statement)
+    changes = parse(statement).effect
     if not changes.mutation or not changes.targets:
         return []
     name = _real_table(session, changes.targets[0])

@@ -25,13 +25,13 @@ from budeval_migrations.model import (
 )
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import joined
-from budeval_migrations.sql.effects import Name, effect
+from budeval_migrations.sql.effects import Effect, Name
 from budeval_migrations.sql.on_cluster import is_of_server, is_on_cluster, put_on_cluster
 from budeval_migrations.sql.protected import Protected
 from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.replicated import engine_of, replicate, server_chooses_engine
 from budeval_migrations.sql.stand_in import stand_in
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state import schema
 
 # Rows that one host is given reach the others.
@@ -84,8 +84,8 @@ class Placement:
                 return statement
             text = self._text(step, position, statement)
             if self._gives_rows(statement):
-                for one in joined(statement.text):
-                    self._check_rows(one)
+                for one in parse(statement.text).joined:
+                    self._check_rows(one.effect)
         except RevisionError as error:
             where = f" ({statement.file}:{statement.line})" if statement.file else ""
             raise RevisionError(
@@ -128,8 +128,8 @@ class Placement:
             text = replicate(text, path, topology.replica)
         if topology.on_cluster:
             return put_on_cluster(text, topology.cluster)
-        for one in joined(text):
-            self._check_in_database(one)
+        for one in parse(text).joined:
+            self._check_in_database(one.text)
         return text
 
     def _path(self, step: Step, position: int, statement: Statement) -> str:
@@ -138,7 +138,7 @@ class Placement:
         A table that is renamed away leaves its path; so the statement that makes a
         table is in it, not the table's name alone.
         """
-        names = effect(statement.text).targets
+        names = parse(statement.text).effect.targets
         if not names:
             return ""
         database, table = self._pair(names[0])
@@ -150,7 +150,7 @@ class Placement:
         """Refuse what a Replicated database does not replicate: it is not in a database."""
         if not is_of_server(text) or is_on_cluster(text):
             return
-        if {name.name for name in effect(text).targets} == {self._database}:
+        if {name.name for name in parse(text).effect.targets} == {self._database}:
             return  # it is there, or the run would not have come here
         raise RevisionError(
             f"Only one host would run it: a Replicated database replicates what is in it, and "
@@ -164,9 +164,8 @@ class Placement:
         everywhere = statement.reach is not Reach.HERE and statement.backfill is None
         return everywhere and bool(self._topology.hosts)
 
-    def _check_rows(self, text: str) -> None:
+    def _check_rows(self, found: Effect) -> None:
         """Refuse rows that would be on one host, or in one shard, and look inserted."""
-        found = effect(text)
         if found.kind is not Kind.INSERT or not found.targets:
             return
         engine = self._engine(self._pair(found.targets[0]))
@@ -187,7 +186,7 @@ class Placement:
 
     def _remember(self, text: str) -> None:
         """Note what a statement makes of the engines that are known."""
-        found = effect(text)
+        found = parse(text).effect
         pairs = [self._pair(name) for name in found.targets]
         made = engine_of(text)
         if made and pairs:
@@ -232,7 +231,7 @@ def check_own_tables(text: str, database: str) -> None:
 
 def _require_engine(text: str) -> None:
     """Refuse a table whose engine the server would choose: it would not be replicated."""
-    if any(server_chooses_engine(one) for one in joined(text)):
+    if any(server_chooses_engine(one.text) for one in parse(text).joined):
         raise RevisionError(
             "The table has no ENGINE: each host would make one that does not share its rows.",
             hint="Write the engine, say ENGINE = MergeTree, which is replicated here. To send "

@@ -14,7 +14,7 @@ from budeval_migrations.clickhouse.failures import UNKNOWN_FUNCTION
 from budeval_migrations.errors import EngineError, StatementSyntaxError, Unsupported
 from budeval_migrations.model import Statement, Step
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.classify import classify
+from budeval_migrations.sql.statement import parse
 
 # A query of ours must stay below the server's default max_query_size (256 KiB).
 _BATCH_BYTES = 100_000
@@ -55,8 +55,7 @@ def check_syntax(session: Session, steps: Iterable[Step]) -> None:
         for step in steps
         if step.work is not None
         for statement in step.work.statements
-        if not classify(statement.text).inline_data
-        and session.redact(statement.text) == statement.text
+        if not parse(statement.text).has_rows and session.redact(statement.text) == statement.text
     ]
     try:
         for batch in _batches(pending):

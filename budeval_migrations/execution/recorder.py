@@ -27,7 +27,8 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.clickhouse.fingerprint import key, take
 from budeval_migrations.execution.reconcile.reconciler import BACKFILL, REPEATABLE
 from budeval_migrations.execution.task import Task
-from budeval_migrations.sql.access_set import NOTHING, reads
+from budeval_migrations.sql.access_set import NOTHING
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.lock.lock import Lock
@@ -134,7 +135,7 @@ class Recorder:
         self._unsure = self._unsure or not task.quick
         self._changed |= self._touched(task)
         if task.reads_again:
-            self._read |= reads(task.statement.text)
+            self._read |= parse(task.statement.text).reads
         # The Python between two statements of a dynamic revision may take long.
         if self._prompt or self._old() or task.total is None:
             self.flush()

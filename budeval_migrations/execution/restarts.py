@@ -18,9 +18,7 @@ from budeval_migrations.execution.resume import repair_command, short
 from budeval_migrations.execution.task import Task
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind, Name
-from budeval_migrations.sql.classify import joined
-from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.reader import lexemes
+from budeval_migrations.sql.statement import ParsedStatement, parse
 from budeval_migrations.state.unfinished import Recorded
 
 # A Buffer is written to its table when a server stops in order, and is lost in a kill.
@@ -56,7 +54,7 @@ def check_restart(
     if not held:
         return
     started = _started(session)
-    moved = any(effect(p).kind in _MOVING for each in applied for p in _parts(_text(*each)))
+    moved = any(p.effect.kind in _MOVING for each in applied for p in _parts(_text(*each)))
     for recorded, task, found in held:
         if recorded.last.at and _is_before(recorded, recorded.last.at, started):
             lost = _lost(session, found, moved) if isinstance(found, Name) else found
@@ -77,8 +75,8 @@ def _text(recorded: Recorded, task: Task | None) -> str:
 def _in_process(text: str) -> Iterator[Name | str]:
     """Yield the tables whose rows may be in the server's process alone, or else what is there."""
     for part in _parts(text):
-        found = effect(part)
-        words = [lx.word for lx in lexemes(part)] if found.kind in _READ_BY_WORDS else []
+        found = part.effect
+        words = [lx.word for lx in part.lexemes] if found.kind in _READ_BY_WORDS else []
         if found.kind is Kind.DETACH and "PERMANENTLY" not in words[3:]:
             yield "what it detached is attached again"
         if found.kind is Kind.SYSTEM and words[1:2] in (["STOP"], ["PAUSE"]):
@@ -89,10 +87,10 @@ def _in_process(text: str) -> Iterator[Name | str]:
             yield found.targets[0] if found.targets else Name("")
 
 
-def _parts(text: str) -> Sequence[str]:
+def _parts(text: str) -> Sequence[ParsedStatement]:
     """Return what PARALLEL WITH joins; nothing of a text that cannot be read."""
     with suppress(StatementSyntaxError):
-        return joined(text)
+        return parse(text).joined
     return ()
 
 

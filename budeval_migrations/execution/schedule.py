@@ -14,7 +14,8 @@ from itertools import islice
 
 from budeval_migrations.execution.task import Task
 from budeval_migrations.model import Statement, Step
-from budeval_migrations.sql.access_set import NOTHING, AccessSet, access_set, reads
+from budeval_migrations.sql.access_set import NOTHING, AccessSet
+from budeval_migrations.sql.statement import parse
 
 # How many statements that are not done are looked at for one that may pass the others.
 _AHEAD = 200
@@ -124,11 +125,11 @@ def _access_set(statement: Statement) -> AccessSet:
     """Return what a statement may touch: itself, its probe, and what its chunks are cut by."""
     backfill = statement.backfill
     beside = (backfill.source, backfill.by) if backfill else ()
-    found = access_set(statement.text)
+    found = parse(statement.text).access_set
     if any("select" in value.lower() for _, value in statement.settings):
         return AccessSet(unclear=True)  # such as additional_table_filters
     for text in (*beside, *([statement.unless] if statement.unless else ())):
-        found |= reads(text)
+        found |= parse(text).reads
     return found
 
 

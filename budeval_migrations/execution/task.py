@@ -11,8 +11,9 @@ from budeval_migrations.model import Direction, Statement, Step
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.checksum import statements_checksum
-from budeval_migrations.sql.effects import Effect, Watch, effect
+from budeval_migrations.sql.effects import Effect, Watch
 from budeval_migrations.sql.redact import HIDDEN, Redactor, secrets_in
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.ledger_state import LedgerState
 from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
@@ -59,7 +60,7 @@ class Task:
     @cached_property
     def effect(self) -> Effect:
         """What the statement changes."""
-        return effect(self.statement.text)
+        return parse(self.statement.text).effect
 
     @cached_property
     def hash(self) -> str:
@@ -139,13 +140,13 @@ def effect_of(entry: JournalEntry, *, on_one_host: bool = False) -> Effect:
 
     Where its text is not known any more, what was hidden may have said something else.
     """
-    if entry.text:
-        return effect(entry.text, on_one_host=on_one_host)
+    said = parse(entry.sql)
     try:
-        found = effect(entry.statement, on_one_host=on_one_host)
+        found = said.effect_on_one_host if on_one_host else said.effect
     except StatementSyntaxError:
         return Effect(Kind.OTHER, repeatable=False)
-    return replace(found, repeatable=found.repeatable and HIDDEN not in entry.statement)
+    sure = bool(entry.text) or HIDDEN not in entry.statement
+    return replace(found, repeatable=found.repeatable and sure)
 
 
 def redactor_of(statement: Statement) -> Redactor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.alter import Clause
 from budeval_migrations.sql.alteration import Alteration, column_of
@@ -22,6 +21,7 @@ from budeval_migrations.sql.definition import (
 )
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader, lexemes
+from budeval_migrations.sql.statement import ParsedStatement
 
 # Who made something: a revision, and which way it went.
 Maker = tuple[str, Direction]
@@ -111,7 +111,7 @@ class Tables:
         """Return what is known of a table."""
         return self._found.get(self._key(name))
 
-    def after(self, read: Reading, maker: Maker) -> Tables:
+    def after(self, read: ParsedStatement, maker: Maker) -> Tables:
         """Return the tables as they are when a statement ran."""
         changes, definition = read.effect, read.definition
         if definition is not None:
@@ -149,10 +149,10 @@ class Tables:
         left.update((self._key(name), table) for name, table in new.items())
         return Tables(self.home, left)
 
-    def _created(self, definition: Definition, read: Reading, maker: Maker) -> Tables:
+    def _created(self, definition: Definition, read: ParsedStatement, maker: Maker) -> Tables:
         words = read.words
         replaces = words[0] == "REPLACE" or words[1:3] == ["OR", "REPLACE"]
-        if read.temporary or (self.get(definition.name) and not replaces):
+        if read.is_temporary or (self.get(definition.name) and not replaces):
             return self
         columns = {column.name: column for each in definition.columns for column in nested(each)}
         source = _copied(definition)
@@ -198,7 +198,7 @@ class Tables:
             table = applied(table, clause, maker)
         return self._with({altered.table: table}) if table else self
 
-    def _with_rows_moved(self, read: Reading) -> Tables:
+    def _with_rows_moved(self, read: ParsedStatement) -> Tables:
         """Count a table that gets another one's rows as made by who made that one."""
         assert read.alteration is not None
         if not any(clause.head[0] == "MOVE" for clause in read.alteration.clauses):

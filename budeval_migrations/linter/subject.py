@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from budeval_migrations.linter.known import Maker, Table, Tables
-from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import CompiledRevision, Direction, Statement
 from budeval_migrations.sql.changes import Kind, Name
-from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.reader import Reader
+from budeval_migrations.sql.statement import ParsedStatement, parse
 
 
 @dataclass(frozen=True)
-class Said(Reading):
+class Said(ParsedStatement):
     """One statement of a revision, read.
 
     Attributes:
@@ -40,9 +40,12 @@ class Said(Reading):
         return self.maker[1]
 
     @property
-    def kind(self) -> Kind:
-        """What kind of statement it is."""
-        return self.effect.kind
+    def optimized(self) -> tuple[Name | None, list[str]]:
+        """The table of an OPTIMIZE, None where it is a parameter; and the words behind it."""
+        reader = Reader(self.text, self.lexemes)
+        reader.at = 1
+        reader.accept("TABLE")
+        return reader.name(), reader.outer()
 
     def makes(self, table: Table | None) -> bool:
         """Tell whether the revision that this statement is of created a table itself."""
@@ -101,7 +104,7 @@ def read_statements(compiled: CompiledRevision, tables: Tables) -> tuple[tuple[S
 
 def _parts(statement: Statement) -> Iterator[Statement]:
     """Yield what PARALLEL WITH joins, each at its line; any other statement as it is."""
-    if classify(statement.text).kind is not Kind.PARALLEL:
+    if parse(statement.text).kind is not Kind.PARALLEL:
         yield statement
         return
     found = parts(statement.text)

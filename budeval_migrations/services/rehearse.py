@@ -35,8 +35,8 @@ from budeval_migrations.shadow.engine import ShadowEngine
 from budeval_migrations.shadow.replay_cache import remembered
 from budeval_migrations.shadow.schema import Schema
 from budeval_migrations.shadow.source import Source, read_source
-from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.stand_in import stand_in
+from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
@@ -223,7 +223,7 @@ def _made_elsewhere(catalogue: Catalogue, revisions: Sequence[str]) -> frozenset
         (name.database, name.name)
         for revision in revisions
         for statement in catalogue.compiled(revision, Direction.UP).statements
-        for name in effect(statement.text).targets
+        for name in parse(statement.text).effect.targets
         if name.database
     )
 

@@ -24,10 +24,9 @@ from budeval_migrations.shadow.schema import Schema, read_schema
 from budeval_migrations.shadow.source import Source
 from budeval_migrations.sql import quote
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
-from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.redact import excerpt
 from budeval_migrations.sql.stand_in import stand_in
+from budeval_migrations.sql.statement import parse
 
 # A macro that only a shadow engine has: a revision that waits for other writers may ask for it.
 MARK = "migrations_stage"
@@ -104,7 +103,7 @@ class ShadowEngine:
         for name in sorted(os.listdir(files)) if os.path.isdir(files) else ():
             with open(os.path.join(files, name), encoding="utf-8") as file:
                 texts.append(file.read().strip())
-        return {effect(text).targets[0].name: text for text in texts}
+        return {parse(text).effect.targets[0].name: text for text in texts}
 
     def clear(self) -> None:
         """Make the database empty again, and forget the functions."""
@@ -167,7 +166,7 @@ class ShadowEngine:
         ]
         functions = [_Wanted(*each) for each in schema.functions.items()]
         # Rows first, then the views that would take them in once more.
-        first = [each for each in wanted if classify(each.text).kind is Kind.CREATE_TABLE]
+        first = [each for each in wanted if parse(each.text).kind is Kind.CREATE_TABLE]
         left = self._make([*functions, *first], notes)
         for sample in self._source.samples:
             notes += self._put(sample)

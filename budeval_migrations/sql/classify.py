@@ -14,6 +14,7 @@ from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.insert import INPUT, InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.parallel_with import parts
+from budeval_migrations.sql.remembered import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ _BY_FIRST_WORD = {
 _Tokens = Iterator[tuple[TokenKind, int, int]]
 
 
+@remembered
 def classify(text: str) -> Classified:
     """Return the kind of one statement.
 

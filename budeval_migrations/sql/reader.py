@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from budeval_migrations.sql.changes import Name
 from budeval_migrations.sql.insert import InsertData, InsertHead
 from budeval_migrations.sql.lexer import INSIGNIFICANT, TokenKind, scan
+from budeval_migrations.sql.remembered import remembered
 
 
 class Lexeme(NamedTuple):
@@ -22,12 +22,12 @@ class Lexeme(NamedTuple):
     depth: int
 
 
-_SHORT = 1 << 14  # characters; what is remembered stays below some MB
 NAMES = frozenset({TokenKind.WORD, TokenKind.QUOTED_IDENTIFIER})
 # What an operand can end with.
 OPERANDS = frozenset({*NAMES, TokenKind.NUMBER, TokenKind.STRING, TokenKind.CLOSE})
 
 
+@remembered
 def lexemes(text: str) -> tuple[Lexeme, ...]:
     """Return the significant tokens of the first statement; brackets lie outside themselves.
 
@@ -35,8 +35,7 @@ def lexemes(text: str) -> tuple[Lexeme, ...]:
         StatementSyntaxError: A quote, a comment or a heredoc is not closed.
 
     """
-    # One statement is read for many questions, one after the other.
-    return _remembered(text) if len(text) <= _SHORT else tuple(walk(text))
+    return tuple(walk(text))
 
 
 def walk(text: str) -> Iterator[Lexeme]:
@@ -51,11 +50,6 @@ def walk(text: str) -> Iterator[Lexeme]:
         word = text[start:end].upper() if kind is TokenKind.WORD else ""
         yield Lexeme(kind, start, end, word, depth)
         depth += kind is TokenKind.OPEN
-
-
-@lru_cache(maxsize=64)
-def _remembered(text: str) -> tuple[Lexeme, ...]:
-    return tuple(walk(text))
 
 
 def read_head(text: str) -> tuple[list[Lexeme], InsertData]:

@@ -21,6 +21,7 @@ from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.insert import InsertData
 from budeval_migrations.sql.lexer import WHITESPACE, TokenKind, scan
 from budeval_migrations.sql.reader import NAMES, Lexeme, lexemes, read_head, value_of
+from budeval_migrations.sql.remembered import remembered
 from budeval_migrations.sql.secret_calls import STEMS, before_of, is_clause, secret_arguments
 from budeval_migrations.sql.secret_text import PATTERNS, SENSITIVE
 
@@ -62,7 +63,7 @@ def redact(text: str) -> str:
     """
     parts: list[str] = []
     at = 0
-    for start, end, replacement in _merged(text):
+    for start, end, replacement in _spans(text):
         parts += [text[at:start], replacement]
         at = end
     return "".join((*parts, text[at:]))
@@ -75,7 +76,7 @@ def excerpt(text: str) -> str:
 
 def holds_secret(text: str) -> bool:
     """Return True when `redact` would change ``text``."""
-    return next(iter(_merged(text)), None) is not None
+    return bool(_spans(text))
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def secrets_in(text: str) -> tuple[str, ...]:
     For a `Redactor`: a server may quote a statement from the middle on, where
     nothing says any more that what follows is a password, and in a spelling of its own.
     """
-    hidden = [text[start:end] for start, end, _ in _merged(text)]
+    hidden = [text[start:end] for start, end, _ in _spans(text)]
     # The server may quote a part of an expression that is hidden as a whole.
     literals = chain(hidden, (found[0] for each in hidden for found in _ANY_LITERAL.finditer(each)))
     found = dict.fromkeys(form for each in literals for form in (_content(each), _meant(each)))
@@ -148,8 +149,13 @@ class Redactor:
         return "Redactor(...)"
 
 
+@remembered
+def _spans(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what to replace, in order and without overlaps."""
+    return tuple(_merged(text))
+
+
 def _merged(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield what to replace, in order and without overlaps."""
     found = sorted(_found(text), key=lambda item: (item[0], -item[1]))
     at = 0
     while at < len(found):

@@ -28,7 +28,8 @@ from budeval_migrations.sql import quote
 from budeval_migrations.sql.alteration import Alteration, column_of, read_alteration
 from budeval_migrations.sql.changes import Kind
 from budeval_migrations.sql.definition import read_definition
-from budeval_migrations.sql.effects import Watch, effect
+from budeval_migrations.sql.effects import Watch
+from budeval_migrations.sql.statement import parse
 
 # Makes the server answer as soon as the entry is in the queue: 0 is "do not wait" (18.16: tried;
 # https://clickhouse.com/docs/operations/settings/settings#distributed_ddl_task_timeout).
@@ -275,7 +276,7 @@ def _said_by(query: str, database: str) -> tuple[object, ...]:
         database: Where a name without one is.
 
     """
-    found = effect(query)
+    found = parse(query).effect
     if _GLOBAL & {*found.watches}:
         database = ""
     names = ((name.database or database, name.name) for name in found.targets)

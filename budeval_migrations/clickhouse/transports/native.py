@@ -158,9 +158,9 @@ class NativeTransport:
 
 
 def _has_inline_data(sql: str) -> bool:
-    from budeval_migrations.sql.classify import classify  # a start-up at head classifies nothing
+    from budeval_migrations.sql.statement import parse  # a start-up at head parses nothing
 
-    return classify(sql).inline_data
+    return parse(sql).has_rows
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from budeval_migrations.errors import StatementSyntaxError
-from budeval_migrations.sql.alteration import read_alteration
 from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.classify import classify
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
+from budeval_migrations.sql.statement import parse
 
 
 def may_have_made(statement: str, command: str) -> bool:
@@ -54,10 +53,11 @@ _SPELLINGS = {"<>": "!=", "!=": "!=", "==": "="}
 
 def is_one_change(text: str) -> bool:
     """Tell whether a statement makes one change, so that an error of its analysis means none."""
-    kind = classify(text).kind
+    said = parse(text)
+    kind = said.kind
     if kind is Kind.PARALLEL:
         return False
     if kind is not Kind.ALTER:
         return True
-    alteration = read_alteration(text)
+    alteration = said.alteration
     return alteration is not None and len(alteration.clauses) == 1

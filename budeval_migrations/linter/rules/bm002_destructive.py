@@ -66,7 +66,7 @@ def _losses(said: Said) -> Iterator[str]:
 
 def _is_unnamed(said: Said) -> bool:
     """Tell whether it may drop, empty or replace something whose name is a parameter."""
-    if said.effect.targets or said.kind not in _LOSING or said.temporary:
+    if said.effect.targets or said.kind not in _LOSING or said.is_temporary:
         return False
     by_parameter = any(said.text[lx.start : lx.end] == "{" for lx in said.lexemes)
     return by_parameter and bool(_LOSING[said.kind] & set(said.words))
@@ -83,7 +83,7 @@ def _emptied(said: Said) -> Iterator[str]:
     for name in said.effect.targets:
         if not _is_own(said, said.before.get(name)):
             yield f"{_VERBS[said.kind]} {shown(name)}"
-    if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.temporary:
+    if said.kind is Kind.TRUNCATE and not said.effect.targets and not said.is_temporary:
         yield "truncates every table of a database"
 
 
@@ -111,7 +111,7 @@ def _replaced(said: Said) -> Iterator[str]:
     replaces = said.words[0] == "REPLACE" or said.words[1:3] == ["OR", "REPLACE"]
     # Of a table that no revision made, as of one that DROP names.
     holds = said.kind is Kind.CREATE_TABLE if table is None else table.holds_rows
-    if replaces and holds and not said.temporary and not said.makes(table):
+    if replaces and holds and not said.is_temporary and not said.makes(table):
         yield f"replaces the table {shown(said.definition.name)}, rows and all"
 
 
@@ -124,7 +124,7 @@ def _overwritten(said: Said) -> Iterator[str]:
 
 def _dropped(said: Said) -> Iterator[str]:
     words = said.words
-    if said.temporary or not (said.kind is Kind.DROP or _is_permanent(said)):
+    if said.is_temporary or not (said.kind is Kind.DROP or _is_permanent(said)):
         return
     verb = "drops" if said.kind is Kind.DROP else "detaches for good"
     if words[1:2] == ["DATABASE"]:

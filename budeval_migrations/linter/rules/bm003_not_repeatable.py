@@ -45,7 +45,7 @@ def _guard(said: Said) -> str:
     if said.kind is Kind.RENAME:
         names = said.effect.targets
         return "IF EXISTS" if names and len(set(names)) == len(names) else ""
-    if first != "CREATE" or said.temporary or said.words[1:2] == ["OR"]:
+    if first != "CREATE" or said.is_temporary or said.words[1:2] == ["OR"]:
         return ""
     filled = said.kind.value.startswith("create ") and not said.effect.atomic
     return "" if filled else "IF NOT EXISTS"

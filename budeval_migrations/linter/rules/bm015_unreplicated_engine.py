@@ -22,7 +22,7 @@ def _check(subject: Subject) -> Iterator[Spot]:
         if definition is None or said.statement.reach is not Reach.EVERYWHERE:
             continue
         table_like = definition.kind in (Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW)
-        if table_like and definition.engine in _LOCAL and not said.temporary:
+        if table_like and definition.engine in _LOCAL and not said.is_temporary:
             yield Spot(
                 f"{shown(definition.name)} is a {definition.engine} table: each host of "
                 f"{subject.cluster} has rows of its own",

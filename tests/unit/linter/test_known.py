@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from budeval_migrations.linter.known import Table, Tables
-from budeval_migrations.linter.reading import Reading
 from budeval_migrations.model import Direction
 from budeval_migrations.sql.changes import Name
+from budeval_migrations.sql.statement import ParsedStatement
 
 MAKER = ("001", Direction.UP)
 T = "CREATE TABLE t (a Int8, b String DEFAULT 'x', n Nested(x Int8, y String)) ENGINE = MergeTree ORDER BY (a, `b`)"
@@ -16,7 +16,7 @@ T = "CREATE TABLE t (a Int8, b String DEFAULT 'x', n Nested(x Int8, y String)) E
 def after(*statements: str) -> Tables:
     tables = Tables("home")
     for statement in statements:
-        tables = tables.after(Reading(statement), MAKER)
+        tables = tables.after(ParsedStatement(statement), MAKER)
     return tables
 
 
@@ -133,8 +133,8 @@ def test_indices_and_projections_come_and_go() -> None:
 
 def test_branches_agree_on_what_only_one_of_them_changed_not() -> None:
     base = after(T, "CREATE TABLE u (z Int8) ENGINE = Log")
-    left = base.after(Reading("ALTER TABLE t ADD COLUMN left Int8"), MAKER)
-    right = base.after(Reading("CREATE TABLE w (z Int8) ENGINE = Log"), MAKER)
+    left = base.after(ParsedStatement("ALTER TABLE t ADD COLUMN left Int8"), MAKER)
+    right = base.after(ParsedStatement("CREATE TABLE w (z Int8) ENGINE = Log"), MAKER)
 
     both = left.common(right)
 
