@@ -1,4 +1,4 @@
-"""Lay a graph of revisions out in lanes, a row for every revision. Pure: no I/O."""
+"""Lay a graph of revisions out in tracks, a row for every revision. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Row:
     """What is drawn beside one revision; the rows stand children first.
 
     Attributes:
-        lane: Where its dot is, from 0.
-        past: Lanes that go by.
-        above: Lanes that end at the dot from above: its children are up there.
-        below: Lanes that begin at the dot and go down: to its parents.
+        track: Where its dot is, from 0.
+        past: Tracks that go by.
+        above: Tracks that end at the dot from above: its children are up there.
+        below: Tracks that begin at the dot and go down: to its parents.
 
     """
 
     revision: str
-    lane: int
+    track: int
     past: tuple[int, ...]
     above: tuple[int, ...]
     below: tuple[int, ...]
@@ -30,29 +30,29 @@ class Row:
 def lay_out(parents: Mapping[str, Sequence[str]]) -> list[Row]:
     """Return the rows of a graph, the last revision first.
 
-    A lane leads from children down to one parent; children of the same parent share it.
+    A track leads from children down to one parent; children of the same parent share it.
     Parents that are not in the graph have no line.
 
     Args:
         parents: Revision -> its parents; parents before children.
 
     """
-    awaited: list[str | None] = []  # by lane: the parent that it leads to
+    awaited: list[str | None] = []  # by track: the parent that it leads to
     rows = []
     drawn: set[str] = set()
     for revision in reversed(list(parents)):
         drawn.add(revision)
         above = tuple(n for n, wanted in enumerate(awaited) if wanted == revision)
-        lane = above[0] if above else _free(awaited)
-        awaited[lane] = None
+        track = above[0] if above else _free(awaited)
+        awaited[track] = None
         past = tuple(n for n, wanted in enumerate(awaited) if wanted is not None)
         below = []
         for parent in dict.fromkeys(parents[revision]):
             if parent in parents and parent not in drawn:
-                way = awaited.index(parent) if parent in awaited else _free(awaited, lane)
+                way = awaited.index(parent) if parent in awaited else _free(awaited, track)
                 awaited[way] = parent
                 below.append(way)
-        rows.append(Row(revision, lane, past, above, tuple(below)))
+        rows.append(Row(revision, track, past, above, tuple(below)))
     return rows
 
 
@@ -79,8 +79,8 @@ def parents_first(graph: Mapping[str, RevisionNode]) -> dict[str, RevisionNode]:
 
 
 def _free(awaited: list[str | None], liked: int = 0) -> int:
-    """Return a lane that leads nowhere: the one that is liked, else the first."""
-    free = [lane for lane, wanted in enumerate(awaited) if wanted is None]
+    """Return a track that leads nowhere: the one that is liked, else the first."""
+    free = [track for track, wanted in enumerate(awaited) if wanted is None]
     if not free:
         awaited.append(None)
         return len(awaited) - 1

@@ -18,7 +18,7 @@ def of(line):
 </head>
 <body>
 <h1>${o.status.database}</h1>
-<p id="standing">\
+<p id="summary">\
 % if o.status.at_head:
 <strong class="good">at head</strong>\
 % else:
@@ -41,7 +41,7 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 % for d in paths(row):
 <path d="${d}"/>\
 % endfor
-<circle cx="${x(row.lane)}" cy="${HEIGHT // 2}" r="5" class="${line.state.value}"/></svg></td>\
+<circle cx="${x(row.track)}" cy="${HEIGHT // 2}" r="5" class="${line.state.value}"/></svg></td>\
 <td>${row.revision}</td><td class="${line.state.value}">${line.state.value}</td><td class="${line.checksum.value}">${"" if line.checksum.value == "none" else line.checksum.value}</td>\
 <td class="spare">${when(line.executed_at)}</td><td class="right spare">${"" if line.execution_time_ms is None else line.execution_time_ms}</td>\
 <td class="right spare">${of(line)}</td><td class="doc faint spare" title="${o.graph[row.revision].doc}">${o.graph[row.revision].doc}</td></tr>
@@ -61,7 +61,7 @@ Read ${when(o.made_at)} by budeval-migrations ${o.tool_version}. Times are UTC.<
 % if found:
 <td class="text bad">${"\n".join(f"{d.table} {d.what}".strip() for d in found)}</td></tr>
 % else:
-<td class="good">level with the others</td></tr>
+<td class="good">in sync with the others</td></tr>
 % endif
 % endfor
 </table></div>

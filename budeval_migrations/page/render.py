@@ -16,7 +16,7 @@ from budeval_migrations.page.graph import Row, lay_out
 from budeval_migrations.page.overview import Overview
 from budeval_migrations.visible import visible
 
-LANE = 14  # pixels between two lanes
+TRACK = 14  # pixels between two tracks
 HEIGHT = 30  # of a revision's row, in pixels
 BAR = 400  # pixels of the longest run
 
@@ -64,7 +64,7 @@ def render(overview: Overview) -> str:
         rows=graph,
         lines={row.revision: row for row in graph},
         states={line.revision: line for line in overview.status.revisions},
-        width=LANE * (1 + max((n for row in graph for n in _lanes(row)), default=0)),
+        width=TRACK * (1 + max((n for row in graph for n in _tracks(row)), default=0)),
         runs=runs,
         longest=max((run.elapsed_ms for run in runs), default=0) or 1,
         failures=[row for row in reversed(overview.attempts) if row.failed],
@@ -88,14 +88,14 @@ def runs_of(attempts: Sequence[LedgerRow]) -> list[Run]:
     return [Run(tuple(run)) for run in reversed(runs)]
 
 
-def x(lane: int) -> int:
-    """Return where the middle of a lane is, in pixels."""
-    return LANE * lane + LANE // 2
+def x(track: int) -> int:
+    """Return where the middle of a track is, in pixels."""
+    return TRACK * track + TRACK // 2
 
 
 def paths(row: Row) -> list[str]:
     """Return the lines of a row, as the ``d`` of SVG paths."""
-    dot, middle = x(row.lane), HEIGHT // 2
+    dot, middle = x(row.track), HEIGHT // 2
     return [
         *(f"M{x(n)} 0V{HEIGHT}" for n in row.past),
         *(f"M{x(n)} 0Q{x(n)} {middle} {dot} {middle}" for n in row.above),
@@ -113,8 +113,8 @@ def bars(run: Run, longest: int) -> list[tuple[float, float, LedgerRow]]:
     return found
 
 
-def _lanes(row: Row) -> tuple[int, ...]:
-    return (row.lane, *row.past, *row.above, *row.below)
+def _tracks(row: Row) -> tuple[int, ...]:
+    return (row.track, *row.past, *row.above, *row.below)
 
 
 def _text(name: str) -> str:

@@ -19,7 +19,7 @@ from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Lexeme, Reader, lexemes
 
-# What these change is what they name first, and the tables that are tied to it.
+# What these change is what they name first, and the tables that depend on it.
 _CLEAR = frozenset(
     {Kind.CREATE_TABLE, Kind.INSERT, Kind.ALTER, Kind.DELETE, Kind.UPDATE, Kind.TRUNCATE}
 )

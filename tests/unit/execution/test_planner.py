@@ -218,7 +218,7 @@ def dags(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> tuple[dict[str, tuple[str, ...]], set[str], set[str]]:
+def ledgers(draw: st.DrawFn) -> tuple[dict[str, tuple[str, ...]], set[str], set[str]]:
     """Return a graph, the names that are applied, and the names that have files."""
     dag = draw(dags())
     names = st.sets(st.sampled_from(sorted(dag))) if dag else st.just(set())
@@ -247,11 +247,11 @@ def stand(
     return position(rows, kept)
 
 
-@given(standings())
+@given(ledgers())
 def test_heads_are_applied_and_no_parent_of_an_applied_revision(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, up, _ = standing
+    dag, up, _ = ledger
 
     expected = {n for n in up if not any(n in dag[other] for other in up)}
 
@@ -267,11 +267,11 @@ def test_a_database_with_everything_applied_has_the_heads_of_the_files(
     assert (full.heads, full.pending) == (full.target_heads, ())
 
 
-@given(standings())
+@given(ledgers())
 def test_pending_is_what_is_not_applied_with_parents_first(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, up, _ = standing
+    dag, up, _ = ledger
 
     pending = stand(dag, up).pending
 
@@ -280,11 +280,11 @@ def test_pending_is_what_is_not_applied_with_parents_first(
         assert not set(dag[name]) & set(pending[n:])
 
 
-@given(standings())
+@given(ledgers())
 def test_ancestors_are_the_closure_with_parents_first(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, some, _ = standing
+    dag, some, _ = ledger
 
     found = stand(dag, set()).ancestors(some)
 
@@ -294,21 +294,21 @@ def test_ancestors_are_the_closure_with_parents_first(
         assert set(dag[name]) <= set(found[:n])
 
 
-@given(standings())
+@given(ledgers())
 def test_ancestors_of_ancestors_are_the_same(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, some, _ = standing
+    dag, some, _ = ledger
     here = stand(dag, set())
 
     assert here.ancestors(here.ancestors(some)) == here.ancestors(some)
 
 
-@given(standings())
+@given(ledgers())
 def test_a_head_of_another_tool_means_its_closure(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, some, _ = standing
+    dag, some, _ = ledger
 
     here = position((), dag, foreign_heads=tuple(sorted(some)))
 
@@ -316,11 +316,11 @@ def test_a_head_of_another_tool_means_its_closure(
     assert set(here.heads) == {n for n in some if n not in below(dag, some - {n})}
 
 
-@given(standings())
+@given(ledgers())
 def test_what_has_no_file_is_missing_under_known_revisions_and_else_ahead(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, roots, known = standing
+    dag, roots, known = ledger
     up = below(dag, roots)
     here = stand(dag, up, known)
 
@@ -330,11 +330,11 @@ def test_what_has_no_file_is_missing_under_known_revisions_and_else_ahead(
     assert set(here.ahead) == (up - known) - needed
 
 
-@given(standings())
+@given(ledgers())
 def test_where_names_and_checksums_sum_up_to_the_same_nothing_is_to_be_done(
-    standing: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
+    ledger: tuple[dict[str, tuple[str, ...]], set[str], set[str]],
 ) -> None:
-    dag, up, known = standing
+    dag, up, known = ledger
     here = stand(dag, up, known)
     assume(here.files or up)  # nothing at all is told
 

@@ -25,13 +25,13 @@ def test_every_line_that_leaves_a_revision_ends_at_its_parent(graph: dict[str, l
     rows = lay_out(graph)
     assert [row.revision for row in rows] == list(reversed(graph))
     for n, row in enumerate(rows):
-        ends = {_end(rows[n + 1 :], lane) for lane in row.below}
+        ends = {_end(rows[n + 1 :], track) for track in row.below}
         assert ends == set(graph[row.revision])
 
 
 @given(graphs())
 def test_no_dot_stands_on_a_line_that_goes_by(graph: dict[str, list[str]]) -> None:
-    assert all(row.lane not in row.past for row in lay_out(graph))
+    assert all(row.track not in row.past for row in lay_out(graph))
 
 
 def test_two_branches_stand_side_by_side_until_they_meet() -> None:
@@ -55,5 +55,5 @@ def test_a_revision_without_a_file_comes_before_its_child_and_a_circle_is_cut() 
     assert len(lay_out({name: node.parents for name, node in nodes.items()})) == 4
 
 
-def _end(rows: list[Row], lane: int) -> str:
-    return next(row.revision for row in rows if lane in row.above)
+def _end(rows: list[Row], track: int) -> str:
+    return next(row.revision for row in rows if track in row.above)
