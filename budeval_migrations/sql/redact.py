@@ -348,7 +348,7 @@ def _secret_columns(text: str, head: Sequence[Lexeme]) -> set[int]:
 
 def _is_secret_name(name: str) -> bool:
     found = _NAME_PART.search(name)
-    return found is not None and not _ABOUT.search(found[0].strip('`"'))
+    return found is not None and not _ABOUT.search(found[0])
 
 
 def _content(literal: str) -> str:

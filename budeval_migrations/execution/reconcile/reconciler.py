@@ -360,8 +360,7 @@ class Reconciler:
         """Make sure that the new mutation is this statement's and nobody else's."""
         name = effect_of(intent).targets[0]
         database = name.database or self._session.database
-        known = before.mutations.get(table, ())
-        made = queries.mutations(self._session, database, name.name, known)
+        made = queries.mutations(self._session, database, name.name, before.mutations[table])
         if made and all(may_have_made(intent.sql, mutation.command) for mutation in made):
             return evidence
         return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")

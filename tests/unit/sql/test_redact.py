@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from budeval_migrations.sql import secret_calls
 from budeval_migrations.sql.effects import effect
 from budeval_migrations.sql.lexer import tokenize
-from budeval_migrations.sql.redact import HIDDEN, Redactor, holds_secret, redact, secrets_in
+from budeval_migrations.sql.redact import (
+    HIDDEN,
+    Redactor,
+    excerpt,
+    holds_secret,
+    redact,
+    secrets_in,
+)
 
 # The word hunter2 is the secret in each of them.
 LEAKS = (
@@ -456,6 +463,58 @@ def test_no_text_takes_for_ever(text: str) -> None:
 )
 def test_what_is_said_of_a_secret_is_none(text: str) -> None:
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (
+            "INSERT INTO t (name, password) VALUES ('a', 'hunter2'), ('b', 'x')",
+            "INSERT INTO t (name, password) VALUES ('a', '[HIDDEN]'), ('b', '[HIDDEN]')",
+        ),
+        (
+            "INSERT INTO t (`password`, name) VALUES ('hunter2', 'a')",
+            "INSERT INTO t (`password`, name) VALUES ('[HIDDEN]', 'a')",
+        ),
+        (
+            "INSERT INTO t (`token_type`, n) VALUES ('bearer', 'a')",
+            "INSERT INTO t (`token_type`, n) VALUES ('bearer', 'a')",
+        ),
+    ],
+)
+def test_values_are_hidden_by_the_names_of_their_columns(text: str, hidden: str) -> None:
+    assert redact(text) == hidden
+
+
+@pytest.mark.parametrize(
+    "literal",
+    ["x'68756e74'", "X'68756e74'", f"b'{b'hunt'[0]:08b}'", f"B'{ord('h'):08b}'"],
+)
+def test_a_secret_is_known_as_written_and_as_what_it_stands_for(literal: str) -> None:
+    meant = "hunt" if literal[0] in "xX" else "h"
+    assert secrets_in(f"CREATE NAMED COLLECTION c AS k = {literal}") == (literal[2:-1], meant)
+
+
+def test_an_excerpt_is_one_line_of_eighty_characters() -> None:
+    assert excerpt("SELECT\n  'a'\t" + "b" * 100) == "SELECT 'a' " + "b" * 69
+    assert excerpt("CREATE USER u IDENTIFIED BY 'hunter2'") == (
+        "CREATE USER u IDENTIFIED BY '[HIDDEN]'"
+    )
+
+
+def test_a_secret_is_hidden_as_it_is_escaped_by_hand() -> None:
+    hidden = Redactor(["a'b\\\nc d"])
+    assert hidden("at a\\'b\\\\\nc d end") == "at [HIDDEN] end"
+    assert hidden("at a''b\\\nc d end") == "at [HIDDEN] end"
+    assert hidden("at a%27b%5C%0Ac%20d end") == "at [HIDDEN] end"
+    assert hidden("at a%27b%5C%0Ac+d end") == "at [HIDDEN] end"
+
+
+def test_what_was_cut_off_is_found_wherever_it_begins() -> None:
+    assert Redactor(["wJalrXUt"])("wJalr... end") == "[HIDDEN]... end"
+    assert Redactor(["aaaabcd"])("aaaaab... end") == "a[HIDDEN]... end"
+    twice = Redactor(["abcdabcd" + "z" * 20])
+    assert twice("abcd-abcdabcd... end") == "abcd-[HIDDEN]... end"
 
 
 def test_the_beginning_of_a_secret_is_hidden_where_a_server_cuts_it_off() -> None:
