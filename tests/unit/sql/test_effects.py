@@ -918,6 +918,12 @@ def test_a_name_in_with_may_be_a_keyword(statement: str) -> None:
     assert effect(statement).targets == (t,)
 
 
+def test_statements_that_are_joined_are_one_of_a_kind_of_its_own() -> None:
+    assert effect("DROP TABLE a PARALLEL WITH DROP TABLE b") == Effect(
+        Kind.PARALLEL, repeatable=False, targets=(Name("a"), Name("b")), atomic=False
+    )
+
+
 def test_what_removes_rows_that_came_in_between_is_not_repeatable() -> None:
     assert not effect("OPTIMIZE TABLE t FINAL DEDUPLICATE BY a, b").repeatable
     assert not effect(

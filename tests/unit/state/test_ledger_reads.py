@@ -22,6 +22,7 @@ from budeval_migrations.state.journal import entry_of
 from budeval_migrations.state.ledger import Ledger
 from budeval_migrations.state.ledger_state import Ground, LedgerState
 from budeval_migrations.state.unfinished import JournalEvent
+from budeval_migrations.version import __version__
 
 NO_COLUMN = EngineError("Missing columns", code=min(NOT_AS_OURS))
 BUSY = EngineError("Too many simultaneous queries", code=202)
@@ -285,5 +286,19 @@ def test_a_row_of_the_journal_that_nobody_can_read_is_named(
 ) -> None:
     with pytest.raises(LedgerError) as caught:
         entry_of(journal_row(**values), "d")
-    assert "The journal in d holds a row about 001_a statement 3 that this" in caught.value.message
+    assert caught.value.message.startswith(
+        "The journal in d holds a row about 001_a statement 3 that this package "
+        f"({__version__}) cannot read: "
+    )
     assert said in caught.value.message
+    assert caught.value.hint == "Use the version of budeval-migrations that wrote it."
+
+
+def test_a_newer_format_of_the_journal_is_named() -> None:
+    with pytest.raises(LedgerError) as caught:
+        entry_of(journal_row(event="merged/12"), "d")
+    assert caught.value.message == (
+        f"The journal in d has format 12; this package ({__version__}) knows formats up to 1."
+    )
+    assert caught.value.hint == schema.USE_THE_NEWER
+    assert caught.value.details["journal_format"] == 12

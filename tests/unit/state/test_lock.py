@@ -109,8 +109,16 @@ def test_a_lock_that_keeps_no_claim_is_told_with_its_newest_generation(
     )
 
 
+def test_without_a_lock_a_run_is_alone_from_when_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks.clock, "now", lambda: 12.5)
+    lock = locks.NoLock()
+    lock.acquire()
+    assert (lock.alone_since, lock.generation, lock.fence) == (12.5, 0, "")
+
+
 def test_a_lock_that_was_never_taken_holds_nothing() -> None:
     lock = LeaseLock(session_of(), ignore)
+    lock.release()
 
     assert (lock.generation, lock.fence) == (0, "")
     with pytest.raises(LockError):
