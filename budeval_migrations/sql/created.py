@@ -85,7 +85,7 @@ def fills(kind: Kind, reader: Reader) -> bool:
     if kind is not Kind.CREATE_TABLE:
         return False
     for index, word in enumerate(words):
-        if word == "AS" and index + 1 < len(words):
+        if word == "AS":
             before = words[index - 1] if index else ""
             if begins_query(outer[index + 1 :]):
                 return before != "EMPTY" or not _ends_operand(outer[: index - 1])

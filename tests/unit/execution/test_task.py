@@ -237,7 +237,9 @@ def test_the_effect_of_an_entry_is_that_of_its_text_or_of_what_is_shown_of_it() 
 def test_what_was_hidden_of_an_entry_may_have_said_that_it_cannot_be_repeated() -> None:
     entry = replace(task("SELECT 1").entry(JournalEvent.INTENT), text="")
     assert effect_of(entry).repeatable
-    assert not effect_of(replace(entry, statement="SELECT '[HIDDEN]'")).repeatable
+    hidden = replace(entry, statement="SELECT '[HIDDEN]'")
+    assert not effect_of(hidden).repeatable
+    assert effect_of(replace(hidden, text="SELECT 'secret'")).repeatable
     assert effect_of(replace(entry, statement="ALTER TABLE t UPDATE a = 'not closed")) == Effect(
         Kind.OTHER, False
     )

@@ -924,6 +924,18 @@ def test_statements_that_are_joined_are_one_of_a_kind_of_its_own() -> None:
     )
 
 
+@pytest.mark.parametrize("end", ["empty", "clone", "x"])
+def test_a_table_that_is_filled_at_once_is_not_the_same_twice(end: str) -> None:
+    found = effect(f"CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS {end}")
+    assert (found.repeatable, found.atomic) == (False, False)
+
+
+@pytest.mark.parametrize("kind", ["LIVE", "WINDOW"])
+def test_a_view_of_another_kind_is_a_view(kind: str) -> None:
+    again = Effect(Kind.CREATE_VIEW, True, (T,), (v,))
+    assert effect(f"CREATE {kind} VIEW IF NOT EXISTS v AS SELECT 1") == again
+
+
 def test_what_removes_rows_that_came_in_between_is_not_repeatable() -> None:
     assert not effect("OPTIMIZE TABLE t FINAL DEDUPLICATE BY a, b").repeatable
     assert not effect(

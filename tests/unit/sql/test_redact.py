@@ -477,6 +477,10 @@ def test_what_is_said_of_a_secret_is_none(text: str) -> None:
             "INSERT INTO t (`password`, name) VALUES ('[HIDDEN]', 'a')",
         ),
         (
+            "INSERT INTO t (a, b, c, password) VALUES ('a', 'b', 'c', 'hunter2')",
+            "INSERT INTO t (a, b, c, password) VALUES ('a', 'b', 'c', '[HIDDEN]')",
+        ),
+        (
             "INSERT INTO t (`token_type`, n) VALUES ('bearer', 'a')",
             "INSERT INTO t (`token_type`, n) VALUES ('bearer', 'a')",
         ),
