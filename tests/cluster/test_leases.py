@@ -10,6 +10,7 @@ import getpass
 import os
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -331,12 +332,15 @@ def test_every_row_is_compared_by_a_token_of_its_own(kept: Kept) -> None:
         kept.store.renew(kept.session, claim, "")
         kept.store.renew(kept.session, claim, "")
         kept.store.release(kept.session, claim, "")
+        kept.store.release(kept.session, claim, "")
+        assert isinstance(kept.store, TokenStore)
+        kept.store.move(kept.session, claim)
 
     tokens = [settings.pop("insert_deduplication_token") for settings in seen]
     assert tokens[0] == "generation-7"
-    assert len(set(tokens)) == 4
+    assert len({uuid.UUID(token) for token in tokens[1:]}) == 5
     compared = {"async_insert": "0", "insert_deduplicate": "1"}
-    assert seen == [{**compared, "deduplicate_insert": "enable"}, compared, compared, compared]
+    assert seen == [{**compared, "deduplicate_insert": "enable"}, *[compared] * 5]
 
 
 @only_tokens
