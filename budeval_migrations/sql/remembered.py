@@ -9,6 +9,7 @@ from typing import TypeVar
 _Read = TypeVar("_Read")
 _SHORT = 1 << 14  # characters; what is remembered stays below some MB
 _MOST = 256  # texts
+_forgets: list[Callable[[], None]] = []
 
 
 def remembered(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
@@ -19,9 +20,16 @@ def remembered(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
 
     """
     again = lru_cache(maxsize=_MOST)(read)
+    _forgets.append(again.cache_clear)
 
     @wraps(read)
     def call(text: str) -> _Read:
         return again(text) if len(text) <= _SHORT else read(text)
 
     return call
+
+
+def forget() -> None:
+    """Read every text again from here on; for whoever changes a reading function."""
+    for each in _forgets:
+        each()
