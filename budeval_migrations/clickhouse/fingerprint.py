@@ -135,7 +135,14 @@ _T = TypeVar("_T")
 
 def key(name: Name, session: Session) -> str:
     """Return the key of a table in a fingerprint."""
-    return ".".join(_pair(name, session))
+    return _key(*_pair(name, session))
+
+
+def _key(database: str, name: str) -> str:
+    """Return the key of a table: another one for `a.b`.`c` than for `a`.`b.c`."""
+    if "." in database + name:
+        return f"{quote.identifier(database)}.{quote.identifier(name)}"
+    return f"{database}.{name}"
 
 
 def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
@@ -150,14 +157,14 @@ def take(session: Session, effects: Sequence[Effect]) -> list[Fingerprint]:
     definitions = _definitions(session, _pairs(session, watched[Watch.TABLES]).union(*rows))
     objects = {name: found.mark for name, found in definitions.items()}
     moved, mutated = (
-        {pair for pair in pairs if "MergeTree" in objects.get(".".join(pair), "")} for pairs in rows
+        {pair for pair in pairs if "MergeTree" in objects.get(_key(*pair), "")} for pairs in rows
     )
     partitions = _partitions(session, moved)
     detached = _detached(session, moved)
     mutations = _mutations(session, mutated)
-    absent = {pair for pairs in rows for pair in pairs if ".".join(pair) not in objects}
+    absent = {pair for pairs in rows for pair in pairs if _key(*pair) not in objects}
     unlisted = _unlisted(session, {database for database, _ in absent})
-    missing = {".".join(pair) for pair in absent if pair[0] not in unlisted}
+    missing = {_key(*pair) for pair in absent if pair[0] not in unlisted}
     databases = _databases(session, _plain(watched[Watch.DATABASES]))
     functions = _functions(session, _plain(watched[Watch.FUNCTIONS]))
     found = []
@@ -236,7 +243,7 @@ def _definitions(session: Session, names: set[_Pair]) -> dict[str, _Definition]:
         f"WHERE {_where(names, 'name')}"
     )
     return {
-        f"{database}.{name}": _Definition(f"{engine} {uid} {_hash(str(text))}", str(text))
+        _key(database, name): _Definition(f"{engine} {uid} {_hash(str(text))}", str(text))
         for database, name, uid, text, engine in rows
     }
 
@@ -263,7 +270,7 @@ def _elements(
 
 
 def _partitions(session: Session, names: set[_Pair]) -> dict[str, dict[str, Partition]]:
-    found: dict[str, dict[str, Partition]] = {".".join(pair): {} for pair in names}
+    found: dict[str, dict[str, Partition]] = {_key(*pair): {} for pair in names}
     if not names:
         return found
     hashes = (
@@ -279,7 +286,7 @@ def _partitions(session: Session, names: set[_Pair]) -> dict[str, dict[str, Part
     )
     for database, table, partition, first, last, count, listed, value in rows:
         kept = tuple(sorted(listed)) if len(listed) <= _MOST_HASHES else ()
-        found[f"{database}.{table}"][str(partition)] = Partition(
+        found[_key(database, table)][str(partition)] = Partition(
             int(first), int(last), int(count), kept, str(value)
         )
     return found
@@ -297,7 +304,7 @@ def _detached(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]
 def _mutations(session: Session, names: set[_Pair]) -> dict[str, tuple[str, ...]]:
     if not names:
         return {}
-    none: dict[str, tuple[str, ...]] = {".".join(pair): () for pair in names}
+    none: dict[str, tuple[str, ...]] = {_key(*pair): () for pair in names}
     rows = session.query(
         "SELECT DISTINCT database, table, mutation_id FROM system.mutations "
         f"WHERE {_where(names, 'table')}"
@@ -340,7 +347,7 @@ def _where(names: Iterable[_Pair], column: str) -> str:
 def _listed(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for database, table, value in rows:
-        found.setdefault(f"{database}.{table}", []).append(str(value))
+        found.setdefault(_key(str(database), str(table)), []).append(str(value))
     return {name: tuple(sorted(values)) for name, values in found.items()}
 
 

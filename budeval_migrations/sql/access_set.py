@@ -31,6 +31,17 @@ _FAR_READING = frozenset(
 )
 # These take the name of a table, or of a dictionary, as a text that may be made up.
 _BY_TEXT = re.compile(r"(?i)(?:joinget|dictget|dicthas|dictis|hascolumnintable|dictionary)\w*")
+# These read files, other servers, or parts of a table that an expression names.
+_OUTSIDE = re.compile(
+    r"(?i)(?:file|url|s3|gcs|oss|cosn|azureblobstorage|hdfs|hive|iceberg|deltalake|hudi|paimon|mysql"
+    r"|postgresql|mongodb|redis|sqlite|odbc|jdbc|ytsaurus|arrowflight|prometheus|timeseries"
+    r"|mergetree|filesystem|executable)\w*"
+)
+# Tables of these engines have rows of their own, or name in their DDL where they have them.
+_KNOWN_ENGINES = re.compile(
+    r"\w*MergeTree|(Stripe|Tiny)?Log|Memory|Null|Set|Join|EmbeddedRocksDB|GenerateRandom"
+    r"|\w*View|Dictionary|Function|Alias|Buffer|Distributed|"
+)
 # What a materialized view keeps its rows in: in Ordinary databases, and in Atomic ones by UUID.
 _INNER, _INNER_ID = ".inner.", ".inner_id."
 _STRINGS = frozenset({TokenKind.STRING, TokenKind.HEREDOC})
@@ -157,7 +168,8 @@ def dependencies_of(tables: Iterable[tuple[str, str, str]]) -> Dependencies:
             named.add(name.removeprefix(_INNER))
         for other in named & lots.keys():
             lots[lot(other)] = lot(name)
-        if engine == "Merge" or name.startswith(_INNER_ID) or _reads_far(named):
+        known = _KNOWN_ENGINES.fullmatch(engine) and not _reads_outside(engine, text)
+        if not known or name.startswith(_INNER_ID) or _reads_far(named):
             unclear.add(name)
     return Dependencies({name: lot(name) for name in lots}, frozenset(map(lot, unclear)))
 
@@ -166,14 +178,26 @@ def _reads_far(names: Iterable[str]) -> bool:
     return any(name.lower() in _FAR_READING for name in names)
 
 
+def _reads_outside(engine: str, text: str) -> bool:
+    """Tell whether a view or a function reads what no name tells."""
+    try:
+        return ("View" in engine or engine == "Function") and _names_made_up(text)
+    except StatementSyntaxError:
+        return True
+
+
 def _names_made_up(text: str) -> bool:
-    """Tell whether a table's name may be a parameter, or the result of an expression."""
+    """Tell whether what is read may be a parameter, the result of an expression, or a file."""
     found = lexemes(text)
     for at, lexeme in enumerate(found):
         if text[lexeme.start : lexeme.end] == "{" and lexeme.kind is TokenKind.OPEN:
             return True
-        called = lexeme.kind in NAMES and _BY_TEXT.fullmatch(text[lexeme.start : lexeme.end])
-        if called and not _is_literal(found[at + 1 : at + 4]):
+        word = text[lexeme.start : lexeme.end] if lexeme.kind in NAMES else ""
+        if _BY_TEXT.fullmatch(word) and not _is_literal(found[at + 1 : at + 4]):
+            return True
+        called = found[at + 1 : at + 2] and found[at + 1].kind is TokenKind.OPEN
+        before = text[found[at - 1].start : found[at - 1].end].upper()
+        if called and _OUTSIDE.fullmatch(word) and before not in ("ENGINE", "="):
             return True
     return False
 

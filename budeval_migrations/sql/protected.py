@@ -20,10 +20,12 @@ _TAKES_AWAY = (Kind.DROP, Kind.DETACH, Kind.RENAME)
 # They read, or change nothing that is in a table.
 _READS = frozenset(
     {Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK, Kind.SET}
-    | {Kind.USE, Kind.EMPTY, Kind.KILL, Kind.CREATE_VIEW, Kind.CREATE_FUNCTION}
+    | {Kind.USE, Kind.EMPTY, Kind.KILL, Kind.CREATE_FUNCTION}
     | {Kind.CREATE_DATABASE, Kind.CREATE_NAMED_COLLECTION, Kind.BACKUP}
 )
-_CREATES = frozenset({Kind.CREATE_TABLE, Kind.CREATE_MATERIALIZED_VIEW, Kind.CREATE_DICTIONARY})
+_CREATES = frozenset(
+    {Kind.CREATE_TABLE, Kind.CREATE_VIEW, Kind.CREATE_MATERIALIZED_VIEW, Kind.CREATE_DICTIONARY}
+)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Evidence]
 
 
 # What an Alias passes on to its table.
+_MOVES = frozenset({Kind.RENAME, Kind.EXCHANGE})
+_GONE = frozenset({Kind.DROP, Kind.DETACH})
 _PASSED_ON = frozenset({Kind.ALTER, Kind.CREATE_INDEX})
 
 
@@ -68,12 +70,22 @@ def _things(names: Iterable[str], before: _Found, now: _Found) -> Outcome:
 def _read_tables(
     effect: Effect, keys: list[str], before: Fingerprint, now: Fingerprint
 ) -> Evidence:
-    if effect.kind is Kind.RENAME and len(keys) > 2:
-        return _read_renames(keys, _uuids(before.objects), _uuids(now.objects))
+    was, is_now = _uuids(before.objects), _uuids(now.objects)
+    known = "" not in (*was.values(), *is_now.values())
+    if effect.kind in _MOVES and (known or (effect.kind is Kind.RENAME and len(keys) > 2)):
+        return _read_moves(effect.kind, keys, was, is_now)
     outcome = _things(keys, before.objects, now.objects)
     if outcome is not Outcome.NOT_APPLIED and keys[0] in before.elements.keys() & now.elements:
         return _read_elements(effect, keys[0], before.elements[keys[0]], now.elements[keys[0]])
     shown = ", ".join(dict.fromkeys(keys))
+    same = known and was == is_now
+    if outcome is Outcome.APPLIED and effect.kind in _GONE and is_now:
+        # The server itself changes a table that a view refreshes.
+        if same:
+            return Evidence(Outcome.NOT_APPLIED, f"{shown} is still there")
+        return Evidence(Outcome.UNKNOWN, f"{shown} is there, and not as it was before")
+    if outcome is Outcome.APPLIED and effect.kind is Kind.ALTER and not same and known:
+        return Evidence(Outcome.UNKNOWN, f"{shown} is another table than before")
     if outcome is Outcome.NOT_APPLIED and effect.undoes:
         return Evidence(Outcome.UNKNOWN, f"{shown} is as it was before, and would be afterwards")
     if outcome is Outcome.NOT_APPLIED:
@@ -111,11 +123,13 @@ def _uuids(found: _Found) -> _Found:
     return {name: match[0].strip() if match else "" for name, match in uuids.items()}
 
 
-def _read_renames(names: Sequence[str], before: _Found, now: _Found) -> Evidence:
-    """Judge several renames, which the server does one by one, by where each thing is now."""
+def _read_moves(kind: Kind, names: Sequence[str], before: _Found, now: _Found) -> Evidence:
+    """Judge renames or exchanges, which the server does one by one, by where each thing is now."""
     after = dict(before)
     for old, new in zip(names[::2], names[1::2], strict=True):
-        if old in after:
+        if kind is Kind.EXCHANGE and {old, new} <= after.keys():
+            after[old], after[new] = after[new], after[old]
+        elif kind is Kind.RENAME and old in after:
             after[new] = after.pop(old)
     shown = ", ".join(dict.fromkeys(names))
     if "" in (*before.values(), *now.values()):
@@ -126,16 +140,17 @@ def _read_renames(names: Sequence[str], before: _Found, now: _Found) -> Evidence
         after, before, now = (dict.fromkeys(found, "") for found in (after, before, now))
     if now == after != before:
         return Evidence(Outcome.APPLIED, f"{shown} are where it puts them")
-    if now == before != after:
+    if now == before:
         return Evidence(Outcome.NOT_APPLIED, f"{shown} are where they were before")
-    return Evidence(Outcome.UNKNOWN, f"only some of {shown} were renamed")
+    moved = "exchanged" if kind is Kind.EXCHANGE else "renamed"
+    return Evidence(Outcome.UNKNOWN, f"only some of {shown} were {moved}")
 
 
 def _read_named(kind: str, effect: Effect, before: _Found, now: _Found) -> Evidence:
     """Judge what has one name for the whole server."""
     names = [name.name for name in effect.targets]
     if effect.kind is Kind.RENAME and len(names) > 2:
-        return _read_renames(names, before, now)
+        return _read_moves(effect.kind, names, before, now)
     outcome = _things(names, before, now)
     return Evidence(outcome, f"{kind} {', '.join(names)}: {outcome.value}")
 

@@ -40,6 +40,8 @@ CHAIN = "RENAME TABLE u TO x, t TO u"
 APART = "RENAME TABLE t TO x, u TO y"
 ONE_UUID = "Log 11111111-1111-4111-8111-111111111111 a"
 TWO_UUID = "Log 22222222-2222-4222-8222-222222222222 b"
+THREE_UUID = "Log 33333333-3333-4333-8333-333333333333 a"
+FOUR_UUID = "Log 44444444-4444-4444-8444-444444444444 b"
 FILLED = "CREATE TABLE t ENGINE = Log AS SELECT 1"
 SOME = objects(t="one")
 NONE = objects()
@@ -61,7 +63,58 @@ TABLES = {
     "another name dropped": (DROP, objects(t="Alias x y"), NONE, APPLIED),
     "dropped": (DROP, SOME, NONE, APPLIED),
     "not dropped": (DROP, SOME, SOME, NOT_APPLIED),
-    "dropped and made anew by another": (DROP, SOME, objects(t="new"), APPLIED),
+    "dropped and made anew by another": (DROP, SOME, objects(t="new"), UNKNOWN),
+    "not dropped, and altered by another": (
+        DROP,
+        objects(t=ONE_UUID),
+        objects(t=f"{ONE_UUID}2"),
+        NOT_APPLIED,
+    ),
+    "not dropped, and refreshed by the server": (
+        DROP,
+        objects(t=ONE_UUID),
+        objects(t=TWO_UUID),
+        UNKNOWN,
+    ),
+    "not detached, and refreshed by the server": (
+        "DETACH TABLE t PERMANENTLY",
+        objects(t=ONE_UUID),
+        objects(t=TWO_UUID),
+        UNKNOWN,
+    ),
+    "altered, and the same table": (
+        "ALTER TABLE t REMOVE TTL",
+        objects(t=ONE_UUID),
+        objects(t=f"{ONE_UUID}2"),
+        APPLIED,
+    ),
+    "not altered, and refreshed by the server": (
+        "ALTER TABLE t REMOVE TTL",
+        objects(t=ONE_UUID),
+        objects(t=TWO_UUID),
+        UNKNOWN,
+    ),
+    "exchanged by UUID": (EXCHANGE, PAIR, objects(t=TWO_UUID, u=ONE_UUID), APPLIED),
+    "not exchanged by UUID": (EXCHANGE, PAIR, PAIR, NOT_APPLIED),
+    "not exchanged, and both refreshed by the server": (
+        EXCHANGE,
+        PAIR,
+        objects(t=THREE_UUID, u=FOUR_UUID),
+        UNKNOWN,
+    ),
+    "renamed by UUID": (RENAME, objects(t=ONE_UUID), objects(u=ONE_UUID), APPLIED),
+    "renamed, and another one is there": (
+        RENAME,
+        objects(t=ONE_UUID),
+        objects(u=TWO_UUID),
+        UNKNOWN,
+    ),
+    "view replaced by UUID": (
+        "CREATE OR REPLACE VIEW t AS SELECT 2",
+        objects(t=ONE_UUID),
+        objects(t=TWO_UUID),
+        APPLIED,
+    ),
     "renamed": (RENAME, SOME, objects(u="one"), APPLIED),
     "not renamed": (RENAME, SOME, SOME, NOT_APPLIED),
     "renamed in part": (RENAME, SOME, objects(t="one", u="one"), UNKNOWN),

@@ -85,6 +85,9 @@ def test_statements_about_one_table_are_not_apart(one: str, other: str) -> None:
         "INSERT INTO a SELECT * FROM remote('127.0.0.1', 'd', 'b')",
         "INSERT INTO a SELECT * FROM cluster('c', d, b)",
         "INSERT INTO a SELECT * FROM executable('x.py', TSV, 'k Int8')",
+        "INSERT INTO a SELECT * FROM file('y.csv', 'CSV', 'a UInt64')",
+        "INSERT INTO a SELECT * FROM s3Cluster('c', 'https://b/x.csv')",
+        "INSERT INTO a SELECT * FROM mergeTreeIndex(currentDatabase(), char(97))",
         "CREATE TEMPORARY TABLE a (k Int8)",
         "INSERT INTO a FORMAT CSV\n1,'",
         "GRANT SELECT ON a TO u",
@@ -140,6 +143,28 @@ def test_what_reads_by_pattern_is_apart_from_nothing() -> None:
     dependencies = dependencies_of([("a", "Log", ""), ("c", "Log", ""), ("o", "Merge", merge)])
     assert not are_apart("INSERT INTO a SELECT k FROM o", "INSERT INTO c SELECT 1", dependencies)
     assert are_apart("INSERT INTO a SELECT 1", "INSERT INTO c SELECT 1", dependencies)
+
+
+@pytest.mark.parametrize("engine", ["File", "URL", "S3", "KeeperMap", "MySQL", "SomethingNew"])
+def test_tables_over_what_no_name_tells_are_apart_from_nothing(engine: str) -> None:
+    tied = dependencies_of([("f1", engine, ""), ("f2", engine, ""), ("b", "MergeTree", "")])
+    first, second = access_set("INSERT INTO f1 SELECT 1"), access_set("INSERT INTO b SELECT 1")
+    assert not tied.apart(first, access_set("INSERT INTO b SELECT * FROM f2"))
+    assert tied.apart(second, access_set("INSERT INTO c SELECT 1"))
+
+
+def test_a_view_of_a_file_is_apart_from_nothing() -> None:
+    view = "CREATE VIEW v AS SELECT * FROM file('x.csv')"
+    tied = dependencies_of([("v", "View", view), ("a", "Log", ""), ("b", "Log", "")])
+    assert not tied.apart(
+        access_set("INSERT INTO a SELECT 1"), access_set("INSERT INTO b SELECT * FROM v")
+    )
+
+
+def test_a_column_that_is_called_like_a_table_function_is_no_call() -> None:
+    one = "CREATE TABLE t (url String, file String) ENGINE = MergeTree() ORDER BY url"
+    assert not access_set(one).unclear
+    assert not access_set("INSERT INTO t SELECT url, domain(file) FROM s").unclear
 
 
 def test_a_view_that_is_fed_and_reads_by_pattern_makes_its_source_unclear() -> None:
