@@ -17,7 +17,7 @@ from budeval_migrations.recipes.rebuild_table import rebuild_table
 from budeval_migrations.recipes.registry import expand
 from budeval_migrations.recipes.view_history import view_with_history
 from budeval_migrations.recipes.view_parts import History, InnerTable, OwnTable
-from budeval_migrations.sql.chunked import joins_source, merges_partitions, shadowed
+from budeval_migrations.sql.chunked import joins_source, merges_partitions, not_by_chunks, shadowed
 
 
 @Operations.register_operation("execute_file")
@@ -180,6 +180,13 @@ def _check_chunks(select: str, source: str, by: str) -> None:
             "op.backfill: the SELECT must hold {chunk} exactly once, where the condition "
             "of a chunk goes.",
             hint="SELECT … FROM source WHERE {chunk}",
+        )
+    wrong = not_by_chunks(select)
+    if wrong:
+        raise RevisionCompileError(
+            f"op.backfill: {wrong}.",
+            hint="Each chunk is copied by itself, so every row must come out by itself: "
+            "SELECT … FROM source WHERE (a OR b) AND {chunk}",
         )
     if by == "partition" and joins_source(select):
         raise RevisionCompileError(

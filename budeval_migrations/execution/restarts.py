@@ -109,6 +109,9 @@ def _lost(session: Session, table: Name, moved: bool) -> str:
     [(held, kept)] = [(int(r[2]), int(r[3])) for r in rows if int(r[1])] or [(0, 0)]
     if held:
         return f"the rows of {table.name} are lost, which were in memory"
+    if table.name and not moved and not any(int(row[1]) for row in rows):
+        # Such as one of a database with ENGINE = Memory.
+        return f"there is no table {table.name} any more"
     if in_memory and (moved or not kept):
         return f"rows may be lost with those of {in_memory[0]}, which were in memory"
     return ""

@@ -9,6 +9,8 @@ from budeval_migrations.model import Backfill
 from budeval_migrations.sql.reader import END, NAMES, OPERANDS, Lexeme, Reader, lexemes
 
 _BEFORE_VALUE = ("SELECT", "DISTINCT")
+# What says something of all rows together.
+_OF_ALL = ("LIMIT", "OFFSET", "DISTINCT", "UNION", "EXCEPT", "INTERSECT", "QUALIFY", "FILL", "OVER")
 _ENDS_FROM = ("WHERE", "PREWHERE", "GROUP", "ORDER", "SELECT", "ARRAY")
 
 
@@ -20,6 +22,30 @@ def joins(select: str) -> bool:
 def joins_source(select: str) -> bool:
     """Return whether the SELECT that the condition of a chunk is in reads several tables."""
     return _joins(_around_chunk(lexemes(select), select), select)
+
+
+def not_by_chunks(select: str) -> str:
+    """Return why a SELECT says something else of each chunk than of all rows; empty if it does not.
+
+    Looks at the SELECT that the condition of a chunk stands in: it has to be one of the
+    conditions that are joined by AND, and every row must come out by itself. A GROUP BY may
+    stand there: what its groups come to in several chunks is the target's to merge.
+    """
+    whole = lexemes(select)
+    found = _around_chunk(whole, select)
+    at = next((n for n, each in enumerate(found) if _is_chunk(each, select)), 0)
+    before = found[at - 1].word if at else ""
+    if before not in ("WHERE", "PREWHERE", "AND"):
+        return "{chunk} must stand behind WHERE or AND"
+    words = [each.word for each in found]
+    for word in ("OR", "XOR"):
+        if word in words:
+            return f"{word} beside {{chunk}} lets rows into every chunk; put brackets around it"
+    if before == "PREWHERE" and "FINAL" in words:
+        return "{chunk} in PREWHERE is asked before FINAL; put it into WHERE"
+    return next(
+        (f"{word} would hold for each chunk alone" for word in _OF_ALL if word in words), ""
+    )
 
 
 def merges_partitions(select: str) -> bool:
@@ -73,10 +99,13 @@ def _joins(found: Sequence[Lexeme], select: str) -> bool:
     return False
 
 
+def _is_chunk(lexeme: Lexeme, select: str) -> bool:
+    return lexeme.start == select.find(Backfill.PLACEHOLDER)
+
+
 def _around_chunk(found: Sequence[Lexeme], select: str) -> Sequence[Lexeme]:
     """Return what stands in the same brackets as the condition of a chunk, and in no others."""
-    offset = select.find(Backfill.PLACEHOLDER)
-    at = next((n for n, each in enumerate(found) if each.start == offset), 0)
+    at = next((n for n, each in enumerate(found) if _is_chunk(each, select)), 0)
     depth = found[at].depth if found else 0
     begin = next((n for n in range(at, -1, -1) if found[n].depth < depth), -1) + 1
     end = next((n for n in range(at, len(found)) if found[n].depth < depth), len(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.chunked import joins, joins_source, merges_partitions
+from budeval_migrations.sql.chunked import joins, joins_source, merges_partitions, not_by_chunks
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,36 @@ def test_final_takes_a_row_of_one_partition_for_an_older_one_of_another(
     select: str, merges: bool
 ) -> None:
     assert merges_partitions(select) is merges
+
+
+@pytest.mark.parametrize(
+    ("select", "why"),
+    [
+        ("SELECT a FROM s WHERE {chunk}", ""),
+        ("SELECT a FROM s WHERE b AND {chunk}", ""),
+        ("SELECT a FROM s WHERE {chunk} AND (b OR c)", ""),
+        ("SELECT a FROM s WHERE (b OR c) AND {chunk} AND d", ""),
+        ("SELECT a, sum(b) FROM s WHERE {chunk} GROUP BY a HAVING sum(b) > 1 ORDER BY a", ""),
+        ("SELECT a FROM (SELECT a FROM s WHERE {chunk}) WHERE b OR c", ""),
+        ("SELECT a FROM s WHERE a IN (SELECT DISTINCT a FROM u LIMIT 5) AND {chunk}", ""),
+        ("SELECT a FROM s PREWHERE {chunk}", ""),
+        ("SELECT a FROM s WHERE b OR c AND {chunk}", "OR beside {chunk} lets"),
+        ("SELECT a FROM s WHERE {chunk} OR b", "OR beside {chunk} lets"),
+        ("SELECT a FROM s WHERE {chunk} XOR b", "XOR beside {chunk} lets"),
+        ("SELECT a FROM s WHERE NOT {chunk}", "must stand behind WHERE or AND"),
+        ("SELECT {chunk} FROM s", "must stand behind WHERE or AND"),
+        ("SELECT a FROM s GROUP BY a HAVING {chunk}", "must stand behind WHERE or AND"),
+        ("SELECT a FROM s WHERE {chunk} LIMIT 5", "LIMIT would hold for each chunk"),
+        ("SELECT a FROM s WHERE {chunk} LIMIT 1 BY b", "LIMIT would hold for each chunk"),
+        ("SELECT DISTINCT a FROM s WHERE {chunk}", "DISTINCT would hold for each chunk"),
+        ("SELECT a FROM s WHERE {chunk} UNION ALL SELECT 1", "UNION would hold for each chunk"),
+        ("SELECT row_number() OVER (ORDER BY a) FROM s WHERE {chunk}", "OVER would hold for"),
+        ("SELECT a FROM s WHERE {chunk} QUALIFY row_number() OVER w = 1", "QUALIFY would hold"),
+        ("SELECT a FROM s WHERE {chunk} ORDER BY a WITH FILL FROM 0 TO 9", "FILL would hold for"),
+        ("SELECT a FROM s FINAL PREWHERE {chunk}", "in PREWHERE is asked before FINAL"),
+    ],
+)
+def test_what_says_something_else_of_a_chunk_than_of_all_rows_is_named(
+    select: str, why: str
+) -> None:
+    assert why in not_by_chunks(select) and bool(why) is bool(not_by_chunks(select))
