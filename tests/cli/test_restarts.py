@@ -84,6 +84,14 @@ def test_a_table_that_a_new_process_attaches_again_is_told(embedded: Project) ->
         ),
         (["CREATE TABLE n ENGINE = Memory AS FROM numbers(3)"], "rows of n"),
         (
+            [
+                "CREATE DATABASE g2 ENGINE = Memory",
+                "CREATE TABLE g2.g (a Int8) ENGINE = Memory",
+                "INSERT INTO g2.g VALUES (1)",
+            ],
+            "there is no table g any more",
+        ),
+        (
             ["SET param_x = 'm'", "INSERT INTO {x:Identifier} VALUES (1)"],
             "rows may be lost with those of m, which were in memory",
         ),
