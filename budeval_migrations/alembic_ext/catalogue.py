@@ -11,7 +11,6 @@ from budeval_migrations.alembic_ext.compile import ONE_AT_A_TIME, Compiler, has_
 from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import MissingRevision, RevisionError
 from budeval_migrations.execution.planner import Position
-from budeval_migrations.execution.task import statement_hash
 from budeval_migrations.model import (
     CompiledRevision,
     Direction,
@@ -69,14 +68,14 @@ class Catalogue:
             return ""
         return statements_checksum(part for s in compiled.statements for part in s.parts())
 
-    def statement_hash(self, revision: str, direction: Direction, position: int) -> str:
-        """Return the hash of a statement as its file has it now; empty where it has none."""
+    def statement(self, revision: str, direction: Direction, position: int) -> Statement | None:
+        """Return a statement as its file has it now; None where it has none."""
         if revision not in self.graph:
-            return ""
+            return None
         if direction is Direction.DOWN and not has_downgrade(self.script(revision)):
-            return ""
+            return None
         statements = self.compiled(revision, direction).statements
-        return statement_hash(statements[position - 1]) if position <= len(statements) else ""
+        return statements[position - 1] if position <= len(statements) else None
 
     @cached_property
     def reaches(self) -> dict[str, Reach]:

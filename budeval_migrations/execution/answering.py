@@ -16,7 +16,8 @@ from budeval_migrations.errors import RevisionError
 from budeval_migrations.events import Listener, Notice, Notices
 from budeval_migrations.execution.mutations import left_to_do
 from budeval_migrations.execution.planner import Files, Graph, Position
-from budeval_migrations.model import Direction, LedgerRow, Operation, Report
+from budeval_migrations.execution.task import statement_hash
+from budeval_migrations.model import Direction, LedgerRow, Operation, Report, Statement
 from budeval_migrations.sql import quote
 from budeval_migrations.state.journal import Journal
 from budeval_migrations.state.ledger import Attempt, Ledger
@@ -33,14 +34,14 @@ class RepairAnswer:
     Attributes:
         position: The statement's number in its revision, from 1.
         applied: It took effect; otherwise it did not, or was reverted.
-        hash_now: Hashes a statement as its file has it now.
+        now: Returns a statement as its file has it now.
 
     """
 
     revision: str
     position: int
     applied: bool
-    hash_now: Callable[[str, Direction, int], str]
+    now: Callable[[str, Direction, int], Statement | None]
 
 
 def record_answer(
@@ -67,7 +68,7 @@ def record_answer(
         told = last.outcome(
             JournalEvent.APPLIED if answer.applied else JournalEvent.FAILED,
             f"{ANSWERED}{holder_name()}",
-            hash=answer.hash_now(last.revision, last.direction, last.position) or last.hash,
+            hash=_hash(session, answer, last),
             run_id=run_id,
             lock_generation=lock.generation,
         )
@@ -87,6 +88,19 @@ def record_answer(
         run_id=run_id,
         notices=tuple(notices.messages),
     )
+
+
+def _hash(session: Session, answer: RepairAnswer, last: JournalEntry) -> str:
+    """Return the hash of the statement that the answer is about: of what the person was shown.
+
+    The file may have it with another secret by now, or another statement in its place.
+    """
+    now = answer.now(last.revision, last.direction, last.position)
+    # What is shown of a cluster's statement has ON CLUSTER in it.
+    same = now is not None and (
+        bool(session.topology.hosts) or session.redact(now.sent) == last.statement
+    )
+    return statement_hash(now) if now is not None and same else last.hash
 
 
 def _check_not_running(session: Session, recorded: Recorded) -> None:

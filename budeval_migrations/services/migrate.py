@@ -220,7 +220,7 @@ def answer(
     name = revision
     if revision not in {name for name, _ in Ledger(session).read_state().unfinished_runs}:
         name = resolve_revision(catalogue.directory, revision)
-    answer = RepairAnswer(name, statement, applied, catalogue.statement_hash)
+    answer = RepairAnswer(name, statement, applied, catalogue.statement)
     return record_answer(session, emit, answer, catalogue.files, catalogue.graph)
 
 

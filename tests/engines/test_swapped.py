@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import budeval_migrations as bm
-from budeval_migrations.errors import StatementOutcomeUnknown
+from budeval_migrations.errors import ChecksumMismatch, StatementOutcomeUnknown
 from tests.engines.workspace import Workspace
 from tests.support.project import REPOSITORY
 from tests.support.targets import engine_parameters
@@ -110,3 +110,38 @@ def test_tables_whose_names_differ_by_a_dot_are_two(workspace: Workspace, when: 
         assert workspace.rows("SELECT a FROM `b.c` ORDER BY a") == [(1,), (2,)]
     finally:
         workspace.prepare(f"DROP DATABASE `{database}`")
+
+
+@over_http
+@pytest.mark.parametrize(
+    "edited",
+    [
+        ["INSERT INTO n SELECT 5", "INSERT INTO n SELECT 2"],
+        ["INSERT INTO n SELECT 2", "INSERT INTO n SELECT 1"],
+    ],
+    ids=["another statement", "swapped"],
+)
+def test_what_a_person_says_is_about_the_statement_that_was_shown(
+    workspace: Workspace, edited: list[str]
+) -> None:
+    workspace.prepare("CREATE TABLE m (a Int64) ENGINE = MergeTree ORDER BY a")
+    # A table that keeps nothing tells nothing.
+    workspace.prepare("CREATE TABLE n (a Int64) ENGINE = Null")
+    workspace.prepare("CREATE MATERIALIZED VIEW v TO m AS SELECT a FROM n")
+    first = "INSERT INTO n SELECT 1"
+    workspace.project.write_revision("001_a", None, [first, "INSERT INTO n SELECT 2"])
+    kill(workspace, first, "after")
+    with pytest.raises(StatementOutcomeUnknown) as unknown:
+        bm.upgrade(**workspace.options)
+    assert first in str(unknown.value)
+    workspace.project.write_revision("001_a", None, edited)
+    bm.repair_statement("001_a", 1, applied=True, **workspace.options)
+
+    with pytest.raises(ChecksumMismatch, match=r"It took effect on .* and was edited afterwards"):
+        bm.upgrade(**workspace.options)
+
+    workspace.project.write_revision("001_a", None, [first, *edited])
+    bm.upgrade(**workspace.options)
+    assert workspace.rows("SELECT a FROM m ORDER BY a") == sorted(
+        [(1,), *((int(text[-1]),) for text in edited)]
+    )
