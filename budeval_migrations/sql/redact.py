@@ -36,7 +36,10 @@ _NAME_PART = re.compile(rf"(?i){SENSITIVE}[\w.\-]*")
 _ABOUT = re.compile(r"(?i)_(?:type|at|count|length)\Z")
 _ANY_LITERAL = re.compile(_LITERAL)
 _NAME_START = re.compile(r"[\w.\-]*\Z")
-_EQUALS_VALUE = re.compile(rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?P<v>{_LITERAL})")
+# In brackets and calls too: password = hex(SHA256('x')).
+_EQUALS_VALUE = re.compile(
+    rf"{GAP}(?:={{1,2}}|:=|=>|:){GAP}(?:\w{{0,40}}\({GAP}){{0,5}}(?P<v>{_LITERAL})"
+)
 _SPACE_VALUE = re.compile(rf"(?=[{WHITESPACE}/\-#]){GAP}(?P<v>{_LITERAL})")
 _JSON_VALUE = re.compile(r'\s*:\s*\\*"(?P<v>(?:[^"\\]|\\[^"])*)')
 _XML_VALUE = re.compile(r">(?P<v>[^<]+)")

@@ -200,6 +200,15 @@ def test_what_is_no_secret_is_left_alone(text: str) -> None:
         ),
         ("s3('u', 'k', 's', 'CSV')", "s3('u', '[HIDDEN]', '[HIDDEN]', 'CSV')"),
         ("password = $a$x$a$, b = 'c'", "password = '[HIDDEN]', b = 'c'"),
+        (
+            "ALTER TABLE u UPDATE password = hex(SHA256('x')) WHERE a = 'b'",
+            "ALTER TABLE u UPDATE password = hex(SHA256('[HIDDEN]')) WHERE a = 'b'",
+        ),
+        (
+            "ALTER TABLE u UPDATE password = ( /* a */ 'x') WHERE a = f('b')",
+            "ALTER TABLE u UPDATE password = ( /* a */ '[HIDDEN]') WHERE a = f('b')",
+        ),
+        ("UPDATE u SET `password`=upper('x')", "UPDATE u SET `password`=upper('[HIDDEN]')"),
         ("http://u:p@h:1/d?a=b", "http://u:[HIDDEN]@h:1/d?a=b"),
         ("f(\\'x\\', password=\\'y\\')", "f(\\'x\\', password=\\'[HIDDEN]\\')"),
         ("AccountName=a;AccountKey=b==;X=y", "AccountName=a;AccountKey=[HIDDEN];X=y"),
