@@ -231,5 +231,6 @@ def _failed(
         outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
         "the next run waits for it again.",
         hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
-        "Parts that were changed already stay changed.",
+        "Parts that were changed already stay changed, and the corrected statement changes them "
+        "again.",
     )
