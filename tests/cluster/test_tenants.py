@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.aim import aim, drop_database, patiently
 from tests.support.cluster import Cluster
-from tests.support.project import REPOSITORY, Project
+from tests.support.killed_run import kill
+from tests.support.project import Project
 
 pytestmark = [pytest.mark.old, pytest.mark.timeout(600)]
 
 CREATE = "CREATE TABLE c (a UInt32) ENGINE = MergeTree ORDER BY a"
 ALTER = "ALTER TABLE c ADD COLUMN b UInt8"
 COLUMNS = "SELECT count() FROM system.columns WHERE database = '{0}' AND table = 'c' AND name = 'b'"
-# Runs an upgrade that is killed before it sends a statement with certain words.
-KILLED = """
-import os, sys
-import budeval_migrations as bm
-from budeval_migrations.clickhouse.connection import Session
-
-send = Session.execute
-
-def execute(self, sql, **options):
-    if options.get("query_id") and sys.argv[3] in sql:
-        os._exit(9)
-    return send(self, sql, **options)
-
-Session.execute = execute
-bm.upgrade(config=sys.argv[1], versions=[sys.argv[2]])
-"""
 
 
 @pytest.fixture
@@ -56,15 +38,8 @@ def columns(pair: Cluster, database: str) -> list[str]:
 
 def kill_before(project: Project, words: str) -> None:
     """Run an upgrade that is killed after the intent of a statement, and before it is sent."""
-    files = [str(project.path / "alembic.ini"), str(project.versions)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *files, words],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 9, done.stderr
+    config = str(project.path / "alembic.ini")
+    kill({"config": config, "versions": [str(project.versions)]}, words)
 
 
 def test_what_another_database_has_done_is_not_taken_for_ours(

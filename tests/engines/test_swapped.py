@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 
 import budeval_migrations as bm
 from budeval_migrations.errors import ChecksumMismatch, StatementOutcomeUnknown
 from tests.engines.workspace import Workspace
-from tests.support.project import REPOSITORY
+from tests.support.killed_run import kill
 from tests.support.targets import engine_parameters
 
 over_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
-# Runs an upgrade that is killed after the intent of a statement, before or after it is sent.
-KILLED = """
-import json, os, sys
-import budeval_migrations as bm
-from budeval_migrations.clickhouse.connection import Session
-
-send = Session.execute
-
-def execute(self, sql, **options):
-    last = options.get("query_id") and sql == sys.argv[2]
-    if not last or sys.argv[3] == "after":
-        found = send(self, sql, **options)
-    if last:
-        os._exit(9)
-    return found
-
-Session.execute = execute
-bm.upgrade(**json.loads(sys.argv[1]))
-"""
 T = "(a Int64, d DateTime) ENGINE = MergeTree ORDER BY a TTL d + INTERVAL 1 YEAR"
 # As a refreshable view does with its table.
 SWAP = ["CREATE TABLE t2 AS t", "INSERT INTO t2 SELECT * FROM t", "EXCHANGE TABLES t AND t2"]
 SWAP += ["DROP TABLE t2"]
 
 
-def kill(workspace: Workspace, sql: str, when: str = "before") -> None:
-    options = json.dumps({**workspace.options, "lock_lease": 5.0})
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, options, sql, when],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 9, done.stderr
+def killed(workspace: Workspace, statement: str, when: str = "before") -> None:
+    kill({**workspace.options, "lock_lease": 5.0}, statement, when)
 
 
 @over_http
@@ -72,7 +41,7 @@ def test_a_table_that_was_swapped_for_another_leaves_the_outcome_unknown(
         f"CREATE TABLE t {T}", f"CREATE TABLE u {T}", "INSERT INTO t VALUES (1, now())"
     )
     workspace.project.write_revision("001_a", None, statement)
-    kill(workspace, statement)
+    killed(workspace, statement)
     workspace.prepare(*SWAP)
 
     with pytest.raises(StatementOutcomeUnknown):
@@ -87,7 +56,7 @@ def test_a_drop_that_was_not_sent_is_sent_though_somebody_has_altered_the_table(
 ) -> None:
     workspace.prepare(f"CREATE TABLE t {T}")
     workspace.project.write_revision("001_a", None, "DROP TABLE t")
-    kill(workspace, "DROP TABLE t")
+    killed(workspace, "DROP TABLE t")
     workspace.prepare("ALTER TABLE t ADD COLUMN b Int8")
 
     assert bm.upgrade(**workspace.options).applied == ("001_a",)
@@ -105,7 +74,7 @@ def test_tables_whose_names_differ_by_a_dot_are_two(workspace: Workspace, when: 
         workspace.prepare(f"INSERT INTO `{database}`.c VALUES (1, 2)")
         statement = f"ALTER TABLE `b.c` ATTACH PARTITION 1 FROM `{database}`.c"
         workspace.project.write_revision("001_a", None, statement)
-        kill(workspace, statement, when)
+        killed(workspace, statement, when)
         bm.upgrade(**workspace.options)
         assert workspace.rows("SELECT a FROM `b.c` ORDER BY a") == [(1,), (2,)]
     finally:
@@ -130,7 +99,7 @@ def test_what_a_person_says_is_about_the_statement_that_was_shown(
     workspace.prepare("CREATE MATERIALIZED VIEW v TO m AS SELECT a FROM n")
     first = "INSERT INTO n SELECT 1"
     workspace.project.write_revision("001_a", None, [first, "INSERT INTO n SELECT 2"])
-    kill(workspace, first, "after")
+    killed(workspace, first, "after")
     with pytest.raises(StatementOutcomeUnknown) as unknown:
         bm.upgrade(**workspace.options)
     assert first in str(unknown.value)
