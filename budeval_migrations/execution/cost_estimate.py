@@ -9,9 +9,9 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.model import Statement
 from budeval_migrations.model.previews import Cost, Touched
 from budeval_migrations.sql.alter import Clause
-from budeval_migrations.sql.alteration import column_of, read_alteration
-from budeval_migrations.sql.changes import Change, Effect, Kind, Name
-from budeval_migrations.sql.statement import parse
+from budeval_migrations.sql.alteration import column_of
+from budeval_migrations.sql.changes import Change, Kind, Name
+from budeval_migrations.sql.statement import ParsedStatement, parse
 
 _QUERIES = frozenset({Kind.SELECT, Kind.SHOW, Kind.DESCRIBE, Kind.EXISTS, Kind.EXPLAIN, Kind.CHECK})
 _MOVES = frozenset(
@@ -30,11 +30,11 @@ class CostEstimate:
 
     def of(self, statement: Statement) -> tuple[Cost, tuple[Touched, ...]]:
         """Return what a statement has the server do, and the tables that it goes through."""
-        found = parse(statement.text).effect
-        cost = Cost.MOVEMENT if statement.backfill else cost_of(statement.text, found)
+        said = parse(statement.text)
+        cost = Cost.MOVEMENT if statement.backfill else cost_of(said)
         if cost in (Cost.METADATA, Cost.QUERY):
             return cost, ()
-        names = {self._pair(name) for name in found.targets}
+        names = {self._pair(name) for name in said.effect.targets}
         return cost, tuple(self._sizes[pair] for pair in sorted(names) if pair in self._sizes)
 
     def _pair(self, name: Name) -> tuple[str, str]:
@@ -52,13 +52,9 @@ class CostEstimate:
         }
 
 
-def cost_of(text: str, found: Effect) -> Cost:
-    """Return what a statement has the server do.
-
-    Args:
-        found: What `ParsedStatement.effect` says of it.
-
-    """
+def cost_of(said: ParsedStatement) -> Cost:
+    """Return what a statement has the server do."""
+    found = said.effect
     if found.kind in _QUERIES:
         return Cost.QUERY
     if found.kind is Kind.INSERT or found.change in _MOVES:
@@ -68,7 +64,7 @@ def cost_of(text: str, found: Effect) -> Cost:
     if found.kind in (Kind.DELETE, Kind.UPDATE):
         return Cost.MUTATION
     if found.kind is Kind.ALTER:
-        return max(_of_clauses(text), key=_ORDER.index, default=Cost.METADATA)
+        return max(_of_clauses(said), key=_ORDER.index, default=Cost.METADATA)
     if found.kind.value.startswith("create") and not found.atomic and found.watches:
         return Cost.MOVEMENT  # it is filled by the same statement
     return Cost.METADATA
@@ -77,9 +73,8 @@ def cost_of(text: str, found: Effect) -> Cost:
 _ORDER = [Cost.METADATA, Cost.MUTATION, Cost.REWRITE, Cost.MOVEMENT]
 
 
-def _of_clauses(text: str) -> Iterator[Cost]:
-    altered = read_alteration(text)
-    for clause in altered.clauses if altered else ():
+def _of_clauses(said: ParsedStatement) -> Iterator[Cost]:
+    for clause in said.alteration.clauses if said.alteration else ():
         yield _of_clause(clause)
 
 

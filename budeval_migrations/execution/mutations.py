@@ -15,7 +15,7 @@ from budeval_migrations.counting import counted
 from budeval_migrations.errors import MutationFailed, Unsupported
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.reconcile.commands import may_have_made
-from budeval_migrations.execution.reconcile.reconciler import REPEATABLE
+from budeval_migrations.execution.reconcile.reconciler import may_run_twice
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
@@ -34,7 +34,6 @@ _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # Settings that say whether the server waits for a mutation, and the values with which it does.
 _WAITING = ("alter_sync", "lightweight_deletes_sync", "mutations_sync")
 _WAITS = ("1", "2", "3")
-_SOMEBODY = "somebody else has sent the same"
 
 
 def check(task: Task) -> None:
@@ -199,7 +198,7 @@ def _twice(intent: JournalEntry, table: str, answers: Mapping[str, Collection[Mu
 
     Two old hosts may both carry out one ON CLUSTER ALTER of a replicated table (18.16, seen).
     """
-    if intent.note == REPEATABLE or effect_of(intent).repeatable:
+    if may_run_twice(intent):
         return ""
     for made in answers.values():
         names: dict[str, set[str]] = {}
@@ -209,7 +208,10 @@ def _twice(intent: JournalEntry, table: str, answers: Mapping[str, Collection[Mu
         for found in names.values():
             if len(found) > 1:
                 both = ", ".join(sorted(found))
-                return f"{both} of {table} have its command: it ran twice, or {_SOMEBODY}"
+                return (
+                    f"{both} of {table} have its command: it ran twice, or somebody else has sent "
+                    "the same"
+                )
     return ""
 
 

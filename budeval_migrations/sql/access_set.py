@@ -39,8 +39,8 @@ _OUTSIDE = re.compile(
 )
 # Tables of these engines have rows of their own, or name in their DDL where they have them.
 _KNOWN_ENGINES = re.compile(
-    r"\w*MergeTree|(Stripe|Tiny)?Log|Memory|Null|Set|Join|EmbeddedRocksDB|GenerateRandom"
-    r"|\w*View|Dictionary|Function|Alias|Buffer|Distributed|"
+    rf"{_OWN_ROWS.pattern}|EmbeddedRocksDB|GenerateRandom|\w*View|Dictionary|Function|Alias|Buffer"
+    "|Distributed|"
 )
 # What a materialized view keeps its rows in: in Ordinary databases, and in Atomic ones by UUID.
 _INNER, _INNER_ID = ".inner.", ".inner_id."

@@ -31,9 +31,8 @@ def not_by_chunks(select: str) -> str:
     conditions that are joined by AND, and every row must come out by itself. A GROUP BY may
     stand there: what its groups come to in several chunks is the target's to merge.
     """
-    whole = lexemes(select)
-    found = _around_chunk(whole, select)
-    at = next((n for n, each in enumerate(found) if _is_chunk(each, select)), 0)
+    found = _around_chunk(lexemes(select), select)
+    at = _place_of_chunk(found, select)
     before = found[at - 1].word if at else ""
     if before not in ("WHERE", "PREWHERE", "AND"):
         return "{chunk} must stand behind WHERE or AND"
@@ -99,13 +98,14 @@ def _joins(found: Sequence[Lexeme], select: str) -> bool:
     return False
 
 
-def _is_chunk(lexeme: Lexeme, select: str) -> bool:
-    return lexeme.start == select.find(Backfill.PLACEHOLDER)
+def _place_of_chunk(found: Sequence[Lexeme], select: str) -> int:
+    offset = select.find(Backfill.PLACEHOLDER)
+    return next((n for n, each in enumerate(found) if each.start == offset), 0)
 
 
 def _around_chunk(found: Sequence[Lexeme], select: str) -> Sequence[Lexeme]:
     """Return what stands in the same brackets as the condition of a chunk, and in no others."""
-    at = next((n for n, each in enumerate(found) if _is_chunk(each, select)), 0)
+    at = _place_of_chunk(found, select)
     depth = found[at].depth if found else 0
     begin = next((n for n in range(at, -1, -1) if found[n].depth < depth), -1) + 1
     end = next((n for n in range(at, len(found)) if found[n].depth < depth), len(found))

@@ -13,10 +13,9 @@ from functools import cached_property
 from budeval_migrations.sql.access_set import AccessSet, access_set, reads
 from budeval_migrations.sql.alteration import Alteration, read_alteration
 from budeval_migrations.sql.changes import Effect, Kind
-from budeval_migrations.sql.classify import Classified, classify
+from budeval_migrations.sql.classify import Classified, classify, joined
 from budeval_migrations.sql.definition import Definition, read_definition
 from budeval_migrations.sql.effects import effect
-from budeval_migrations.sql.parallel_with import parts
 from budeval_migrations.sql.reader import Lexeme, is_temporary, lexemes
 from budeval_migrations.sql.remembered import remembered
 
@@ -53,9 +52,8 @@ class ParsedStatement:
     @cached_property
     def joined(self) -> tuple[ParsedStatement, ...]:
         """The statements that PARALLEL WITH joins in one; where it joins none, the one."""
-        if self.kind is not Kind.PARALLEL:
-            return (self,)
-        return tuple(ParsedStatement(part.text) for part in parts(self.text))
+        texts = joined(self.text)
+        return tuple(map(parse, texts)) if len(texts) > 1 else (self,)
 
     @cached_property
     def effect(self) -> Effect:

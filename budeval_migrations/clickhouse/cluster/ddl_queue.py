@@ -25,11 +25,9 @@ from budeval_migrations.clickhouse.connection import Session
 from budeval_migrations.errors import EngineError
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
-from budeval_migrations.sql.alteration import Alteration, column_of, read_alteration
-from budeval_migrations.sql.changes import Kind
-from budeval_migrations.sql.definition import read_definition
+from budeval_migrations.sql.alteration import column_of
 from budeval_migrations.sql.effects import Watch
-from budeval_migrations.sql.statement import parse
+from budeval_migrations.sql.statement import ParsedStatement, parse
 
 # Makes the server answer as soon as the entry is in the queue: 0 is "do not wait" (18.16: tried;
 # https://clickhouse.com/docs/operations/settings/settings#distributed_ddl_task_timeout).
@@ -276,25 +274,25 @@ def _said_by(query: str, database: str) -> tuple[object, ...]:
         database: Where a name without one is.
 
     """
-    found = parse(query).effect
+    said = parse(query)
+    found = said.effect
     if _GLOBAL & {*found.watches}:
         database = ""
     names = ((name.database or database, name.name) for name in found.targets)
     elements = sorted((element.key, element.appears) for element in found.elements)
     # Of mutations, which change no elements, the verbs at least.
-    altered = read_alteration(query) if found.kind is Kind.ALTER else None
+    altered = said.alteration
     verbs = [c.head[0] for c in altered.clauses if c.head[0] in _MUTATES] if altered else []
-    return (found.kind, *names, *elements, *verbs, *_types(query, altered))
+    return (found.kind, *names, *elements, *verbs, *_types(said))
 
 
-def _types(query: str, altered: Alteration | None) -> list[tuple[str, str]]:
+def _types(said: ParsedStatement) -> list[tuple[str, str]]:
     """Return the columns that a statement declares, with the first word of their types.
 
     The server may write the rest of a type in another way.
     """
-    if altered is not None:
-        declared = [column for c in altered.clauses if (column := column_of(c)) is not None]
+    if said.alteration is not None:
+        declared = [column for c in said.alteration.clauses if (column := column_of(c)) is not None]
     else:
-        definition = read_definition(query)
-        declared = [*definition.columns] if definition else []
+        declared = [*said.definition.columns] if said.definition else []
     return [(column.name, _FIRST_WORD.split(column.type, 1)[0].lower()) for column in declared]

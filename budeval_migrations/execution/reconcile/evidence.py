@@ -27,9 +27,9 @@ _Found = Mapping[str, str]
 _Reading = Callable[[Effect, list[str], Fingerprint, Fingerprint], Evidence]
 
 
-# What an Alias passes on to its table.
 _MOVES = frozenset({Kind.RENAME, Kind.EXCHANGE})
 _GONE = frozenset({Kind.DROP, Kind.DETACH})
+# What an Alias passes on to its table.
 _PASSED_ON = frozenset({Kind.ALTER, Kind.CREATE_INDEX})
 
 

@@ -343,7 +343,7 @@ class Reconciler:
         if intent.note == BACKFILL:
             why = "it goes on after its last finished chunk"
             return Reconciled(Outcome.NOT_APPLIED, why, repeatable=True)
-        if intent.note == REPEATABLE or effect_of(intent).repeatable:
+        if may_run_twice(intent):
             return Reconciled(Outcome.NOT_APPLIED, "it may be run twice", repeatable=True)
         return None
 
@@ -364,6 +364,11 @@ class Reconciler:
         if made and all(may_have_made(intent.sql, mutation.command) for mutation in made):
             return evidence
         return Evidence(Outcome.UNKNOWN, f"{table} has a new mutation, which is not surely its own")
+
+
+def may_run_twice(intent: JournalEntry) -> bool:
+    """Return whether a statement may be run again without harm: by its probe or by its kind."""
+    return intent.note == REPEATABLE or effect_of(intent).repeatable
 
 
 def _queue(intent: JournalEntry) -> str:
