@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from budeval_migrations.clickhouse import queries
@@ -16,6 +17,7 @@ from budeval_migrations.errors import MutationFailed, Unsupported
 from budeval_migrations.events import Listener, StatementWaiting
 from budeval_migrations.execution.reconcile.commands import may_have_made
 from budeval_migrations.execution.reconcile.reconciler import may_run_twice
+from budeval_migrations.execution.resume import repair_command
 from budeval_migrations.execution.task import Task, effect_of
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.sql import quote
@@ -24,11 +26,15 @@ from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import JournalEntry
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
 
 _LONGEST_POLL = 2.0
 # How long a mutation may fail before we stop waiting for it, in seconds.
 _PATIENCE = 10.0
+# After which time of waiting, in seconds, the journal says what is waited for.
+_NOTED_AFTER = 1.0
+# How the note of such an entry begins; the mutations follow, by host and name, as JSON.
+_NOTED = "its mutations were not done: "
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # Settings that say whether the server waits for a mutation, and the values with which it does.
@@ -119,66 +125,100 @@ def _real_table(session: Session, name: Name) -> Name:
     return Name(said[-1], said[0] if len(said) > 1 else database) if said else name
 
 
-def wait(
-    session: Session,
-    hosts: Hosts,
-    lock: Lock,
-    emit: Listener,
-    intent: JournalEntry,
-    total: int | None,
-) -> str:
-    """Poll until the mutations that a statement made are done.
+def noted(entry: JournalEntry) -> set[tuple[str, str]]:
+    """Return the mutations, by host and name, that a run waited for; empty where it noted none."""
+    if not entry.note.startswith(_NOTED):
+        return set()
+    return {(host, name) for host, name in json.loads(entry.note[len(_NOTED) :])}
 
-    Returns:
-        Why it has not run once: a mutation was killed, or there are two; empty where it has.
 
-    Raises:
-        MutationFailed: One fails again and again; it is still in the server's queue.
+class MutationWait:
+    """Waits for the mutations that the statements of a run make.
+
+    A mutation that is killed leaves no trace, so the journal says in time what is waited for.
+
+    Args:
+        write: Writes an entry to the journal.
 
     """
-    changes = effect_of(intent)
-    if not changes.mutation or not changes.targets:
-        return ""
-    name = changes.targets[0]
-    seen = Fingerprint.from_json(intent.before).mutations
-    if key(name, session) not in seen:  # of those that have mutations of their own
-        name = _real_table(session, name)
-    database = name.database or session.database
-    table = key(name, session)
-    # Each shard numbers its own.
-    known = seen.get(table) if session.topology.shards <= 1 else None
-    began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
-    awaited = set[tuple[str, str]]()
-    while True:
+
+    def __init__(
+        self,
+        session: Session,
+        hosts: Hosts,
+        lock: Lock,
+        emit: Listener,
+        write: Callable[[JournalEntry], None],
+    ) -> None:
+        self._session = session
+        self._hosts = hosts
+        self._lock = lock
+        self._emit = emit
+        self._write = write
+
+    def wait(
+        self, intent: JournalEntry, total: int | None, last: JournalEntry | None = None
+    ) -> str:
+        """Poll until the mutations that a statement made are done.
+
+        Args:
+            last: The last entry that an earlier run wrote of it.
+
+        Returns:
+            Why it has not run once: a mutation was killed, or there are two; empty where it has.
+
+        Raises:
+            MutationFailed: One fails again and again; it is still in the server's queue.
+
+        """
+        changes = effect_of(intent)
+        if not changes.mutation or not changes.targets:
+            return ""
+        name = changes.targets[0]
+        seen = Fingerprint.from_json(intent.before).mutations
+        if key(name, self._session) not in seen:  # of those that have mutations of their own
+            name = _real_table(self._session, name)
+        database = name.database or self._session.database
+        table = key(name, self._session)
+        # Each shard numbers its own.
+        known = seen.get(table) if self._session.topology.shards <= 1 else None
+        awaited = noted(last) if last is not None else set()
+        forgotten = ", or is too old to be listed" if awaited else ""
+        to_note = not awaited
+        began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
         look = partial(queries.mutations, database=database, table=name.name, known=known or ())
-        answers = {str(host): made for host, made in hosts.ask(look)}
-        found = {(host, m.name): m for host, made in answers.items() for m in made}
-        if gone := _killed(awaited, answers.keys(), found):
-            return f"{gone} of {table} was killed before it was done"
-        awaited = {each for each, mutation in found.items() if not mutation.done}
-        if not awaited:
-            return _twice(intent, table, answers) if known is not None else ""
-        left = [found[each] for each in sorted(awaited)]
-        lock.check()
-        now, parts = time.monotonic(), sum(m.parts for m in left)
-        most = max(most, parts)
-        failing = next((m for m in left if m.reason), None)
-        failing_since = (failing_since or now) if failing else 0.0
-        if failing and now - failing_since >= _PATIENCE:
-            raise _failed(intent, total, failing, database, name.name)
-        emit(
-            StatementWaiting(
-                intent.revision,
-                intent.position,
-                f"{left[0].name} of {table}: {counted(parts, 'part')} to do"
-                + (", and the last try failed" if failing else ""),
-                int((now - began) * 1000),
-                most - parts,
-                most,
+        while True:
+            answers = {str(host): made for host, made in self._hosts.ask(look)}
+            found = {(host, m.name): m for host, made in answers.items() for m in made}
+            if gone := _killed(awaited, answers.keys(), found):
+                return f"{gone} of {table} was killed before it was done{forgotten}"
+            awaited = {each for each, mutation in found.items() if not mutation.done}
+            if not awaited:
+                return _twice(intent, table, answers) if known is not None else ""
+            left = {each: found[each] for each in sorted(awaited)}
+            self._lock.check()
+            now, parts = time.monotonic(), sum(m.parts for m in left.values())
+            most = max(most, parts)
+            failing = next((m for m in left.values() if m.reason), None)
+            failing_since = (failing_since or now) if failing else 0.0
+            if to_note and (failing or now - began >= _NOTED_AFTER):
+                self._note(intent, left)
+                to_note = False
+            if failing and now - failing_since >= _PATIENCE:
+                raise _failed(intent, total, failing, database, name.name)
+            what = f"{next(iter(left.values())).name} of {table}: {counted(parts, 'part')} to do"
+            what += ", and the last try failed" if failing else ""
+            took = int((now - began) * 1000)
+            self._emit(
+                StatementWaiting(intent.revision, intent.position, what, took, most - parts, most)
             )
-        )
-        interrupts.sleep(pause)
-        pause = min(pause * 2, _LONGEST_POLL)
+            interrupts.sleep(pause)
+            pause = min(pause * 2, _LONGEST_POLL)
+
+    def _note(self, intent: JournalEntry, left: Mapping[tuple[str, str], Mutation]) -> None:
+        own = [each for each, m in left.items() if may_have_made(intent.sql, m.command)]
+        if own:
+            self._write(intent.outcome(JournalEvent.DOUBTFUL, f"{_NOTED}{json.dumps(own)}"))
 
 
 def _killed(
@@ -222,6 +262,7 @@ def _failed(
         f"KILL MUTATION WHERE database = {quote.string(database)} "
         f"AND table = {quote.string(table)} AND mutation_id = {quote.string(mutation.name)}"
     )
+    undone = repair_command(intent.revision, intent.position, "--not-applied")
     return MutationFailed(
         revision=intent.revision,
         index=intent.position,
@@ -232,7 +273,7 @@ def _failed(
         line=None,
         outcome=f"The server goes on trying it, with {counted(mutation.parts, 'part')} to do; "
         "the next run waits for it again.",
-        hint=f"If it can never succeed: {kill} — then correct the statement and run again. "
-        "Parts that were changed already stay changed, and the corrected statement changes them "
-        "again.",
+        hint=f"If it can never succeed: {kill} — then look at the data, correct the statement, "
+        f"and run: {undone} — and again what stopped here. Parts that were changed already stay "
+        "changed, and the corrected statement changes them again.",
     )

@@ -98,7 +98,12 @@ class Refused(Exception):
 
 
 class Sender:
-    """Sends the statements of one run, one after another."""
+    """Sends the statements of one run, one after another.
+
+    Attributes:
+        mutations: Waits for the mutations that they make.
+
+    """
 
     def __init__(
         self, run: Run, recorder: Recorder, reconciler: Reconciler, barrier: Barrier
@@ -110,6 +115,9 @@ class Sender:
         self._recorder = recorder
         self._reconciler = reconciler
         self._barrier = barrier
+        self.mutations = mutations.MutationWait(
+            run.session, run.hosts, run.lock, run.emit, recorder.write
+        )
 
     def send(self, task: Task) -> JournalEntry:
         """Send a statement, wait for its work on the server, and return its outcome.
@@ -292,14 +300,10 @@ class Sender:
             raise unknown(intent, task.total, reconciled, task.statement) from stop
 
     def _wait_for_mutations(self, task: Task, intent: JournalEntry) -> None:
-        killed = self.wait_for_mutations(intent, task.total)
+        killed = self.mutations.wait(intent, task.total)
         if killed:
             why = "parts that it had changed stay changed"
             raise Refused(EngineError(killed), task, intent, clean=False, why=why)
-
-    def wait_for_mutations(self, intent: JournalEntry, total: int | None) -> str:
-        """See :func:`.mutations.wait`."""
-        return mutations.wait(self._session, self._hosts, self._lock, self._emit, intent, total)
 
 
 def said_of(task: Task, error: EngineError) -> str:

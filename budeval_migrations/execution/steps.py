@@ -19,6 +19,7 @@ from budeval_migrations.events import (
     StatementFinished,
 )
 from budeval_migrations.execution.attempt import Progress
+from budeval_migrations.execution.mutations import noted
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
@@ -135,7 +136,9 @@ class Steps:
         intent = recorded.intent or recorded.last
         if task is not None and task.is_of(intent):
             intent = replace(intent, text=task.statement.sent)
-        if recorded.last.event is JournalEvent.DOUBTFUL:
+        if noted(recorded.last):
+            reconciled = Reconciled(Outcome.APPLIED, "the server has done what it had taken")
+        elif recorded.last.event is JournalEvent.DOUBTFUL:
             # The server has said how it ended; no count of rows makes that good.
             reconciled = Reconciled(
                 Outcome.UNKNOWN,
@@ -153,7 +156,7 @@ class Steps:
                 self._recorder.record(failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
-        killed = self._worker.sender.wait_for_mutations(intent, total)
+        killed = self._worker.sender.mutations.wait(intent, total, recorded.last)
         if killed:
             stopped = Reconciled(Outcome.UNKNOWN, killed)
             raise unknown(intent, total, stopped, task.statement if task else None)

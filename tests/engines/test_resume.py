@@ -589,9 +589,63 @@ def test_a_mutation_that_cannot_succeed_is_told_and_can_be_replaced(
     workspace.prepare(error.hint[error.hint.index("KILL") :].split(" — ")[0])
     good = "ALTER TABLE t UPDATE v = 'y' WHERE 1"
     workspace.project.write_revision("001_a", None, [LOG, table, rows, good, note(1)])
+    with pytest.raises(StatementOutcomeUnknown, match="was killed before it was done"):
+        bm.upgrade(**workspace.options)
+    assert "repair --revision 001_a --statement 4 --not-applied" in error.hint
+    bm.repair_statement("001_a", 4, applied=False, **workspace.options)
     assert bm.upgrade(**workspace.options).applied == ("001_a",)
     assert workspace.rows("SELECT DISTINCT v FROM t") == [("y",)]
     assert logged(workspace) == [1]
+
+
+@modern
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "left"])
+def test_a_mutation_that_is_killed_while_no_run_waits_is_not_forgotten(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, jobs: int, *, killed: bool
+) -> None:
+    monkeypatch.setattr("budeval_migrations.execution.mutations._NOTED_AFTER", 0.0)
+    workspace.prepare(f"CREATE TABLE t {PARTS}", "INSERT INTO t VALUES (1, 'a')")
+    workspace.project.write_revision(
+        "001_a", None, "ALTER TABLE t UPDATE v = concat(v, 'x') WHERE 1"
+    )
+    workspace.prepare("SYSTEM STOP MERGES t")
+
+    def stop(*_: object) -> str:
+        raise RuntimeError("the run ends here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("budeval_migrations.execution.mutations.counted", stop)
+        with pytest.raises(StatementFailed, match="the run ends here"):
+            bm.upgrade(jobs=jobs, **workspace.options)
+    assert state(workspace, "001_a") == "unknown"
+    if killed:
+        workspace.prepare("KILL MUTATION WHERE database = currentDatabase()")
+    workspace.prepare("SYSTEM START MERGES t")
+
+    if killed:
+        for _ in range(2):
+            with pytest.raises(StatementOutcomeUnknown, match="was killed before it was done, or"):
+                bm.upgrade(jobs=jobs, **workspace.options)
+        return
+    assert bm.upgrade(jobs=jobs, **workspace.options).applied == ("001_a",)
+    assert workspace.rows("SELECT v FROM t") == [("ax",)]
+
+
+@modern
+def test_a_type_that_the_data_does_not_fit_is_not_called_applied_once_its_mutation_is_killed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budeval_migrations.execution.mutations._PATIENCE", 0.5)
+    workspace.prepare(f"CREATE TABLE t {PARTS}", "INSERT INTO t VALUES (1, 'a')")
+    workspace.project.write_revision("001_a", None, "ALTER TABLE t MODIFY COLUMN v Int64")
+    with pytest.raises(MutationFailed):
+        bm.upgrade(**workspace.options)
+
+    workspace.prepare("KILL MUTATION WHERE database = currentDatabase()")
+
+    with pytest.raises(StatementOutcomeUnknown, match="was killed before it was done, or"):
+        bm.upgrade(**workspace.options)
 
 
 SECRET = "S3cr3tS3cr3t"
