@@ -27,6 +27,7 @@ from budeval_migrations.errors import MigrationError, RevisionCompileError, Stat
 from budeval_migrations.model import Backfill, CompiledRevision, Direction, Reach, Statement
 from budeval_migrations.revisions.directory import read_text, shown_path, sql_files
 from budeval_migrations.sql.changes import Kind
+from budeval_migrations.sql.chunked import varying
 from budeval_migrations.sql.redact import Redactor, redact, secrets_in
 from budeval_migrations.sql.session_settings import Carrier
 from budeval_migrations.sql.splitter import split
@@ -89,6 +90,14 @@ class RevisionSink:
             self._block = None
 
     def _take(self, statement: Statement) -> None:
+        backfill = statement.backfill
+        name = varying(backfill.by) if backfill else ""
+        if backfill and name:
+            raise RevisionCompileError(
+                f"The rows are cut into chunks by {backfill.by}, and {name} does not give a row "
+                "one value that stays: it would be copied twice, or never.",
+                hint='Name a column of the source, or an expression of its columns: by="id".',
+            )
         statement = self._carrier.take(statement)
         if self._block is None:
             self._emit(statement)

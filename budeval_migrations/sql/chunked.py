@@ -11,6 +11,15 @@ from budeval_migrations.sql.reader import END, NAMES, OPERANDS, Lexeme, Reader, 
 _BEFORE_VALUE = ("SELECT", "DISTINCT")
 # What says something of all rows together.
 _OF_ALL = ("LIMIT", "OFFSET", "DISTINCT", "UNION", "EXCEPT", "INTERSECT", "QUALIFY", "FILL", "OVER")
+# How functions begin that do not give a row the same value each time, or one value: those that
+# ``system.functions`` calls not deterministic (26.9) and that read nothing but themselves.
+_VARYING = (
+    *("arrayjoin", "arraypartialshuffle", "arrayrandomsample", "arrayshuffle", "block", "curdate"),
+    *("current_date", "current_query", "current_timestamp", "currentquery", "fuzzbits", "generate"),
+    *("initial_query", "initialquery", "localtime", "neighbor", "now", "query_id", "queryid"),
+    *("rand", "rownumberin", "running", "today", "unnest", "uptime", "utc_timestamp"),
+    *("utctimestamp", "yesterday"),
+)
 _ENDS_FROM = ("WHERE", "PREWHERE", "GROUP", "ORDER", "SELECT", "ARRAY")
 
 
@@ -54,6 +63,21 @@ def merges_partitions(select: str) -> bool:
     """
     words = {each.word for each in lexemes(select)}
     return "FINAL" in words and "DO_NOT_MERGE_ACROSS_PARTITIONS_SELECT_FINAL" not in words
+
+
+def varying(by: str) -> str:
+    """Return a function in the expression of the chunks that may put a row into another chunk.
+
+    Such as ``rand``; a row would be copied twice or not at all. Empty where there is none.
+    """
+    reader = Reader(by)
+    for at, each in enumerate(reader.rest):
+        name = reader.identifier(each) if each.kind in NAMES else ""
+        after = reader.peek(at + 1)
+        called = by[after.start : after.end] == "("
+        if called and name.lower().startswith(_VARYING):
+            return name
+    return ""
 
 
 def shadowed(select: str, by: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from io import StringIO
 from typing import Any
 
@@ -12,12 +13,18 @@ from hypothesis import strategies as st
 
 import budeval_migrations as bm
 from budeval_migrations.clickhouse.connection import Session
-from budeval_migrations.errors import ChecksumMismatch, RevisionCompileError, StatementFailed
+from budeval_migrations.errors import (
+    ChecksumMismatch,
+    EngineError,
+    RevisionCompileError,
+    StatementFailed,
+)
 from budeval_migrations.events import BackfillProgress, Event
 from budeval_migrations.execution.chunks import from_json, plan_chunks, to_json
 from budeval_migrations.model import Backfill
 from budeval_migrations.settings import Settings
 from budeval_migrations.sql import quote
+from budeval_migrations.sql.chunked import varying
 from budeval_migrations.sql.effects import Name
 from budeval_migrations.sql.splitter import split
 from tests.engines.workspace import Workspace
@@ -611,6 +618,8 @@ def test_a_source_that_is_not_there_is_an_error(workspace: Workspace) -> None:
         ("SELECT p, k, v FROM source AS a JOIN b USING p WHERE {chunk}", {}, "several tables"),
         ("SELECT p, k, v FROM source AS a, b WHERE {chunk}", {}, "several tables"),
         ("SELECT p, k, v FROM source FINAL WHERE {chunk}", {}, "reads FINAL, and a chunk is a"),
+        (ALL, {"by": "rand() % 5"}, "rand does not give a row one value that stays"),
+        (ALL, {"by": "k + toUnixTimestamp(NOW())"}, "NOW does not give a row one value"),
     ],
 )
 def test_a_condition_that_is_not_about_the_source_is_refused(
@@ -703,3 +712,28 @@ def test_points_with_a_nan_are_moved(workspace: Workspace) -> None:
     write(workspace, "SELECT k, at FROM source WHERE {chunk}", by="at", chunk_rows=100)
     bm.upgrade(**workspace.options)
     assert workspace.rows("SELECT count(), uniqExact(k) FROM target") == [(1000, 1000)]
+
+
+@pytest.mark.parametrize("engine_url", engine_parameters("embedded"), indirect=True)
+def test_functions_that_give_a_row_two_values_are_refused_by_name(workspace: Workspace) -> None:
+    workspace.prepare("SELECT 1")
+    names = [str(n) for (n,) in workspace.rows("SELECT name FROM system.functions ORDER BY name")]
+    changed = set[str]()
+
+    def values(session: Session, name: str) -> list[Any]:
+        rows = session.query(f"SELECT toString({name}()) FROM numbers(2)")
+        return sorted(str(value) for (value,) in rows)
+
+    with workspace.session() as session:
+        for name in names:
+            try:
+                first = values(session, name)
+                time.sleep(0.002)
+                second = values(session, name)
+            except EngineError:
+                continue  # it takes arguments, or is an aggregate
+            if first != second or (len(set(first)) > 1):
+                changed.add(name)
+
+    assert {"generateUUIDv4", "rand", "rand64", "rowNumberInAllBlocks"} <= changed
+    assert {name for name in changed if not varying(f"{name}()")} == set()

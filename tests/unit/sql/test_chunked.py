@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from budeval_migrations.sql.chunked import joins, joins_source, merges_partitions, not_by_chunks
+from budeval_migrations.sql.chunked import (
+    joins,
+    joins_source,
+    merges_partitions,
+    not_by_chunks,
+    varying,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +90,23 @@ def test_what_says_something_else_of_a_chunk_than_of_all_rows_is_named(
     select: str, why: str
 ) -> None:
     assert why in not_by_chunks(select) and bool(why) is bool(not_by_chunks(select))
+
+
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        ("id", ""),
+        ("now", ""),
+        ("rand + 1", ""),
+        ("intDiv(id, 1000)", ""),
+        ("toYYYYMM(created_at)", ""),
+        ("rand()", "rand"),
+        ("id % Rand32 (id)", "Rand32"),
+        ("cityHash64(generateUUIDv4())", "generateUUIDv4"),
+        ("arrayJoin(tags)", "arrayJoin"),
+        ("dateDiff('day', created_at, `today`())", "today"),
+        ("runningDifference(id)", "runningDifference"),
+    ],
+)
+def test_a_function_that_may_put_a_row_into_another_chunk_is_named(by: str, name: str) -> None:
+    assert varying(by) == name
