@@ -250,6 +250,8 @@ class Steps:
         assert entry is not None
         if entry.note == PROBED:
             self.skip(progress, task, PROBED)
+            where = f"{task.step.revision} statement {task.position}"
+            self._emit(Notice(f"{where} was not sent: {PROBED}."))
             return
         progress.applied += 1
         self._emit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -13,12 +14,11 @@ _BEFORE_VALUE = ("SELECT", "DISTINCT")
 _OF_ALL = ("LIMIT", "OFFSET", "DISTINCT", "UNION", "EXCEPT", "INTERSECT", "QUALIFY", "FILL", "OVER")
 # How functions begin that do not give a row the same value each time, or one value: those that
 # ``system.functions`` calls not deterministic (26.9) and that read nothing but themselves.
-_VARYING = (
-    *("arrayjoin", "arraypartialshuffle", "arrayrandomsample", "arrayshuffle", "block", "curdate"),
-    *("current_date", "current_query", "current_timestamp", "currentquery", "fuzzbits", "generate"),
-    *("initial_query", "initialquery", "localtime", "neighbor", "now", "query_id", "queryid"),
-    *("rand", "rownumberin", "running", "today", "unnest", "uptime", "utc_timestamp"),
-    *("utctimestamp", "yesterday"),
+_VARYING = re.compile(
+    "arrayjoin|arraypartialshuffle|arrayrandomsample|arrayshuffle|block|curdate|current_date|"
+    "current_?query|current_timestamp|filesystem|fuzzbits|generate|initial_?query|localtime|"
+    "neighbor|now|query_?id|rand|rownumberin|running|today|unnest|uptime|utc_?timestamp|yesterday",
+    re.IGNORECASE,
 )
 _ENDS_FROM = ("WHERE", "PREWHERE", "GROUP", "ORDER", "SELECT", "ARRAY")
 
@@ -75,7 +75,7 @@ def varying(by: str) -> str:
         name = reader.identifier(each) if each.kind in NAMES else ""
         after = reader.peek(at + 1)
         called = by[after.start : after.end] == "("
-        if called and name.lower().startswith(_VARYING):
+        if called and _VARYING.match(name):
             return name
     return ""
 

@@ -374,8 +374,9 @@ def test_execute_unless_does_not_send_what_the_probe_finds_done(workspace: Works
             op.execute_unless(PROBE, "RENAME TABLE old TO new")
         ''',
     )
-    bm.upgrade(**workspace.options)
+    report = bm.upgrade(**workspace.options)
     assert workspace.tables() == {"new"}
+    assert "001_guard statement 4 was not sent: its probe finds it done." in report.notices
 
 
 def test_stamp_and_purge_are_rows_and_run_nothing(workspace: Workspace) -> None:
