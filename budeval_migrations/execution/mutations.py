@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -26,15 +25,18 @@ from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
+from budeval_migrations.state.unfinished import (
+    JournalEntry,
+    JournalEvent,
+    mutations_note,
+    mutations_of,
+)
 
 _LONGEST_POLL = 2.0
 # How long a mutation may fail before we stop waiting for it, in seconds.
 _PATIENCE = 10.0
 # After which time of waiting, in seconds, the journal says what is waited for.
 _NOTED_AFTER = 1.0
-# How the note of such an entry begins; the mutations follow, by host and name, as JSON.
-_NOTED = "its mutations were not done: "
 # Settings with which an ALTER … UPDATE or a DELETE writes patch parts.
 _LIGHTWEIGHT = ("alter_update_mode", "lightweight_delete_mode")
 # Settings that say whether the server waits for a mutation, and the values with which it does.
@@ -125,13 +127,6 @@ def _real_table(session: Session, name: Name) -> Name:
     return Name(said[-1], said[0] if len(said) > 1 else database) if said else name
 
 
-def noted(entry: JournalEntry) -> set[tuple[str, str]]:
-    """Return the mutations, by host and name, that a run waited for; empty where it noted none."""
-    if not entry.note.startswith(_NOTED):
-        return set()
-    return {(host, name) for host, name in json.loads(entry.note[len(_NOTED) :])}
-
-
 class MutationWait:
     """Waits for the mutations that the statements of a run make.
 
@@ -182,7 +177,7 @@ class MutationWait:
         table = key(name, self._session)
         # Each shard numbers its own.
         known = seen.get(table) if self._session.topology.shards <= 1 else None
-        awaited = noted(last) if last is not None else set()
+        awaited = mutations_of(last.note) if last is not None else set()
         forgotten = ", or is too old to be listed" if awaited else ""
         to_note = not awaited
         began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
@@ -218,7 +213,7 @@ class MutationWait:
     def _note(self, intent: JournalEntry, left: Mapping[tuple[str, str], Mutation]) -> None:
         own = [each for each, m in left.items() if may_have_made(intent.sql, m.command)]
         if own:
-            self._write(intent.outcome(JournalEvent.DOUBTFUL, f"{_NOTED}{json.dumps(own)}"))
+            self._write(intent.outcome(JournalEvent.DOUBTFUL, mutations_note(own)))
 
 
 def _killed(

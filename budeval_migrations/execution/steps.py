@@ -19,7 +19,6 @@ from budeval_migrations.events import (
     StatementFinished,
 )
 from budeval_migrations.execution.attempt import Progress
-from budeval_migrations.execution.mutations import noted
 from budeval_migrations.execution.placement import placement_on
 from budeval_migrations.execution.reconcile.outcome import Outcome
 from budeval_migrations.execution.reconcile.reconciled import Reconciled
@@ -34,7 +33,12 @@ from budeval_migrations.execution.worker import StatementResult, Worker
 from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import LedgerRow, Statement, Step
 from budeval_migrations.state.ledger import Attempt
-from budeval_migrations.state.unfinished import JournalEvent, Recorded, UnfinishedRun
+from budeval_migrations.state.unfinished import (
+    JournalEvent,
+    Recorded,
+    UnfinishedRun,
+    mutations_of,
+)
 
 
 class Steps:
@@ -136,7 +140,7 @@ class Steps:
         intent = recorded.intent or recorded.last
         if task is not None and task.is_of(intent):
             intent = replace(intent, text=task.statement.sent)
-        if noted(recorded.last):
+        if mutations_of(recorded.last.note):
             reconciled = Reconciled(Outcome.APPLIED, "the server has done what it had taken")
         elif recorded.last.event is JournalEvent.DOUBTFUL:
             # The server has said how it ended; no count of rows makes that good.

@@ -26,7 +26,7 @@ from budeval_migrations.interrupts import interrupts
 from budeval_migrations.model import Direction
 from budeval_migrations.sql import quote
 from budeval_migrations.state import quorum, schema
-from budeval_migrations.state.unfinished import JournalEntry, JournalEvent
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, mutations_of
 from budeval_migrations.version import __version__
 
 # How long a server may be away before bookkeeping is given up, in seconds.
@@ -197,6 +197,7 @@ def entry_of(row: Row, database: str) -> JournalEntry:
         value["direction"] = Direction(value["direction"])
         value["event"] = JournalEvent(event)
         Fingerprint.from_json(value["before"])
+        mutations_of(value["note"])
         if value["event"] is JournalEvent.CHUNK and not isinstance(json.loads(value["note"]), dict):
             raise ValueError(f"{value['note'][:80]!r} is no state of a chunk")
     except ValueError as error:

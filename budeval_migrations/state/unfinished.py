@@ -122,6 +122,31 @@ def filled(chunks: Iterable[JournalEntry]) -> list[tuple[JournalEntry, dict[str,
     return [(e, state) for e in chunks if "staging" in (state := json.loads(e.note))]
 
 
+# How the note begins where a run noted the mutations that it waits for.
+_MUTATIONS = "its mutations were not done: "
+
+
+def mutations_note(mutations: Iterable[tuple[str, str]]) -> str:
+    """Return the note that names mutations, by host and name."""
+    return f"{_MUTATIONS}{json.dumps(sorted(mutations))}"
+
+
+def mutations_of(note: str) -> set[tuple[str, str]]:
+    """Return the mutations that a note names, by host and name; empty where it names none.
+
+    Raises:
+        ValueError: Nothing of this package has written it.
+
+    """
+    if not note.startswith(_MUTATIONS):
+        return set()
+    named = json.loads(note[len(_MUTATIONS) :])
+    try:
+        return {(host + "", name + "") for host, name in named}
+    except TypeError as error:
+        raise ValueError(f"{note[:80]!r} names no mutations") from error
+
+
 # How the note begins where a person said what became of a statement.
 ANSWERED = "repair by "
 

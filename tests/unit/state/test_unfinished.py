@@ -18,6 +18,8 @@ from budeval_migrations.state.unfinished import (
     Recorded,
     filled,
     fold,
+    mutations_note,
+    mutations_of,
 )
 
 INTENT, APPLIED, FAILED = JournalEvent.INTENT, JournalEvent.APPLIED, JournalEvent.FAILED
@@ -323,3 +325,17 @@ def test_an_abandoned_intent_leaves_nothing_in_doubt(
     ]
 
     assert not any(unfinished.doubtful for unfinished in fold([*entries, *told]).values())
+
+
+@pytest.mark.parametrize("named", [{("h:1", "0000000001"), ("h:2", "0000000002")}, {("None", "m")}])
+def test_a_note_names_the_mutations_that_it_was_made_of(named: set[tuple[str, str]]) -> None:
+    assert mutations_of(mutations_note(named)) == named
+    assert mutations_of("interrupted") == mutations_of("") == set()
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "{", "5", "[5]", '["a"]', '[["a"]]', '[["a", 5]]', "[[[], []]]"]
+)
+def test_a_note_that_names_no_mutations_is_refused(odd: str) -> None:
+    with pytest.raises(ValueError):
+        mutations_of(f"its mutations were not done: {odd}")
