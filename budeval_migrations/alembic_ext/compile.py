@@ -90,14 +90,8 @@ class RevisionSink:
             self._block = None
 
     def _take(self, statement: Statement) -> None:
-        backfill = statement.backfill
-        name = varying(backfill.by) if backfill else ""
-        if backfill and name:
-            raise RevisionCompileError(
-                f"The rows are cut into chunks by {backfill.by}, and {name} does not give a row "
-                "one value that stays: it would be copied twice, or never.",
-                hint='Name a column of the source, or an expression of its columns: by="id".',
-            )
+        if statement.backfill is not None:
+            _check_chunks_stay(statement.backfill.by)
         statement = self._carrier.take(statement)
         if self._block is None:
             self._emit(statement)
@@ -186,6 +180,17 @@ class RevisionSink:
         for piece in pieces:
             line = locate(piece.line, piece.column)
             self._take(Statement(piece.text, shown, line, unless, reach=reach))
+
+
+def _check_chunks_stay(by: str) -> None:
+    """Raise where a row may get into another chunk of a backfill each time."""
+    name = varying(by)
+    if name:
+        raise RevisionCompileError(
+            f"The rows are cut into chunks by {by}, and {name} does not give a row one value that "
+            "stays: it would be copied twice, or never.",
+            hint='Name a column of the source, or an expression of its columns: by="id".',
+        )
 
 
 def _check_probe(probe: str) -> None:

@@ -25,12 +25,7 @@ from budeval_migrations.sql.lexer import TokenKind
 from budeval_migrations.sql.reader import NAMES, Reader
 from budeval_migrations.sql.statement import parse
 from budeval_migrations.state.lock.lock import Lock
-from budeval_migrations.state.unfinished import (
-    JournalEntry,
-    JournalEvent,
-    mutations_note,
-    mutations_of,
-)
+from budeval_migrations.state.unfinished import JournalEntry, JournalEvent, mutations_note
 
 _LONGEST_POLL = 2.0
 # How long a mutation may fail before we stop waiting for it, in seconds.
@@ -152,12 +147,15 @@ class MutationWait:
         self._write = write
 
     def wait(
-        self, intent: JournalEntry, total: int | None, last: JournalEntry | None = None
+        self,
+        intent: JournalEntry,
+        total: int | None,
+        noted: Collection[tuple[str, str]] = (),
     ) -> str:
         """Poll until the mutations that a statement made are done.
 
         Args:
-            last: The last entry that an earlier run wrote of it.
+            noted: Those that an earlier run noted, by host and name.
 
         Returns:
             Why it has not run once: a mutation was killed, or there are two; empty where it has.
@@ -177,9 +175,8 @@ class MutationWait:
         table = key(name, self._session)
         # Each shard numbers its own.
         known = seen.get(table) if self._session.topology.shards <= 1 else None
-        awaited = mutations_of(last.note) if last is not None else set()
-        forgotten = ", or is too old to be listed" if awaited else ""
-        to_note = not awaited
+        awaited, to_note = {*noted}, not noted
+        forgotten = ", or is too old to be listed" if noted else ""
         began, failing_since, pause, most = time.monotonic(), 0.0, 0.01, 0
         look = partial(queries.mutations, database=database, table=name.name, known=known or ())
         while True:

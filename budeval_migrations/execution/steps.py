@@ -140,7 +140,8 @@ class Steps:
         intent = recorded.intent or recorded.last
         if task is not None and task.is_of(intent):
             intent = replace(intent, text=task.statement.sent)
-        if mutations_of(recorded.last.note):
+        noted = mutations_of(recorded.last.note)
+        if noted:
             reconciled = Reconciled(Outcome.APPLIED, "the server has done what it had taken")
         elif recorded.last.event is JournalEvent.DOUBTFUL:
             # The server has said how it ended; no count of rows makes that good.
@@ -160,7 +161,7 @@ class Steps:
                 self._recorder.record(failed)
             return
         # Only what is done to its end counts: a mutation may still fail.
-        killed = self._worker.sender.mutations.wait(intent, total, recorded.last)
+        killed = self._worker.sender.mutations.wait(intent, total, noted)
         if killed:
             stopped = Reconciled(Outcome.UNKNOWN, killed)
             raise unknown(intent, total, stopped, task.statement if task else None)
