@@ -227,7 +227,7 @@ def read_ini(path: Path) -> dict[str, str]:
     inherited = parser.defaults()
     options = {k: v for k, v in _items(parser, path).items() if k not in inherited}
     for name in options.keys() - {_PREFIX}:
-        _known(name, f"option in [{SECTION}] of {path.name}")
+        _known(name, f"option in [{SECTION}] of {path.name}:")
     return options
 
 

@@ -14,7 +14,12 @@ from budeval_migrations.clickhouse import own_settings
 from budeval_migrations.clickhouse.capabilities import Features
 from budeval_migrations.clickhouse.drivers import find_driver
 from budeval_migrations.clickhouse.engine import check_settings, make_transport
-from budeval_migrations.clickhouse.failures import UNKNOWN_DATABASE, UNKNOWN_TABLE, nothing_changed
+from budeval_migrations.clickhouse.failures import (
+    SESSIONS,
+    UNKNOWN_DATABASE,
+    UNKNOWN_TABLE,
+    nothing_changed,
+)
 from budeval_migrations.clickhouse.link import Link
 from budeval_migrations.clickhouse.server import Server, read_server
 from budeval_migrations.clickhouse.transports.base import NOTHING, Check, Counts, Row, Transport
@@ -83,7 +88,7 @@ class Session:
 
     def _name_settings(self, error: EngineError) -> None:
         """Name the settings of the user's profile beside a refusal that they may explain."""
-        if isinstance(error, ConnectionFailed):
+        if isinstance(error, ConnectionFailed) or error.code in SESSIONS:
             return
         names = own_settings.REFUSE.get(error.code, ())
         with suppress(EngineError):

@@ -33,6 +33,8 @@ VALUE_IS_NON_ZERO = 395
 QUERY_ID_IN_USE = 216
 SESSION_NOT_FOUND = 372
 SESSION_IS_LOCKED = 373
+# A request came twice, or late: no fault of what it says.
+SESSIONS = frozenset({QUERY_ID_IN_USE, SESSION_NOT_FOUND, SESSION_IS_LOCKED})
 # How a server says that a table of ours is not there, or is not ours yet.
 NOT_AS_OURS = frozenset({UNKNOWN_DATABASE, UNKNOWN_TABLE, UNKNOWN_IDENTIFIER, NO_SUCH_COLUMN})
 # This replica lacks rows that a majority has: REPLICA_IS_NOT_IN_QUORUM.
@@ -42,6 +44,7 @@ BEHIND = frozenset({289})
 # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
 NO_QUORUM = frozenset({NO_ZOOKEEPER, 242, 285, 286, 319, 999})
 ACCESS_DENIED = 497
+KEEPER_EXCEPTION = 999
 CANNOT_ASSIGN_ALTER = 517
 
 # The server did nothing, and may do it in a moment: TOO_MANY_SIMULTANEOUS_QUERIES,
@@ -95,12 +98,11 @@ STOPPED = frozenset({159, 341, 394})
 # QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING and those of sessions (something in between may
 # have repeated the request, and the answer is the second one's),
 # NO_ZOOKEEPER, UNKNOWN_STATUS_OF_INSERT, KEEPER_EXCEPTION.
-AMBIGUOUS = STOPPED | {QUERY_ID_IN_USE, SESSION_NOT_FOUND, SESSION_IS_LOCKED, 225, 319, 999}
+AMBIGUOUS = STOPPED | SESSIONS | {NO_ZOOKEEPER, 319, KEEPER_EXCEPTION}
 # A host of a cluster has answered, and the work goes on without it: those, and what 18.16
 # says where another replica of the shard does it (NO_AVAILABLE_REPLICA as NOT_IMPLEMENTED).
 UNFINISHED = AMBIGUOUS | {48}
 INVALID_STATE = 668
-KEEPER_EXCEPTION = 999
 # How a server says that it has no Keeper, or that Keeper has no such path.
 KEEPER_IS_GONE = frozenset({NO_ZOOKEEPER, INVALID_STATE, KEEPER_EXCEPTION})
 
@@ -119,6 +121,10 @@ _HINTS = {
     291: "Grant the user access to the database.",
     ACCESS_DENIED: "Grant the privilege that the server names.",
 }
+_LATE = (
+    "A request reached the server twice, or after its session had closed. "
+    "Look with: budeval-migrate status. Then run the command again."
+)
 _FIXED = (
     "A setting of the user's profile would falsify the answer, and readonly = 1 does not let us "
     "set it back. Take it out of the profile, or give the user readonly = 2."
@@ -130,6 +136,7 @@ _BROKEN = {
     210: "NETWORK_ERROR",
 }
 _SLOW = "Where the server is slow, raise read_timeout."
+_NOTHING = "Nothing was changed by it."
 _LOOK = "The statement may have run on the server. Look with: budeval-migrate status."
 # How clickhouse-connect (1.12) says so while it connects.
 _ANSWERED = re.compile(r"HTTP status (\d+), server response: (.*?)(?: \(for url [^)]*\))?$", re.S)
@@ -165,7 +172,7 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
     if code in _BROKEN:
         said = f"ClickHouse {code}: {message}"
         return ConnectionFailed(said, code=code, hint=_LOOK, sent=True, reason=message)
-    return EngineError(message, code=code)
+    return EngineError(message, code=code, hint=_LATE if code in SESSIONS else "")
 
 
 def error_code(text: str) -> int:
@@ -184,10 +191,13 @@ def server_message(text: str) -> str:
 
 
 def nothing_changed(error: ConnectionFailed) -> ConnectionFailed:
-    """Return an error about a question: whatever became of it, it changed nothing."""
+    """Return an error whose statement is a question, or is proved to have had no effect."""
     if error.details.get("sent"):
-        slow = f" {_SLOW}" if error.details.get("timeout") else ""
-        error.hint = f"Nothing was changed by it. Check the server, then try again.{slow}"
+        advice = error.hint.removeprefix(_LOOK).strip()
+        if advice == error.hint:  # what stands between us and the server is to be looked at
+            error.hint = f"{_NOTHING} {advice}"
+        else:
+            error.hint = f"{_NOTHING} Check the server, then try again. {advice}".strip()
         error.details["sent"] = False
     return error
 
@@ -243,7 +253,8 @@ def stranger(where: str, status: int, said: str) -> EngineError:
         said: The beginning of its body.
 
     """
-    message = f"{where} answered HTTP {status}, and not as ClickHouse does: {said}"
+    message = f"{where} answered HTTP {status}, and not as ClickHouse does"
+    message = f"{message}: {said}" if said else f"{message}; the answer is empty"
     hint = "Is this ClickHouse's HTTP port, and not a proxy or another service?"
     if status == 429:
         hint = "Something in front of the server limits requests. Try again later."

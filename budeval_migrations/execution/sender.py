@@ -18,6 +18,7 @@ from budeval_migrations.clickhouse.failures import (
     CANNOT_ASSIGN_ALTER,
     STOPPED,
     is_passing,
+    nothing_changed,
 )
 from budeval_migrations.clickhouse.fingerprint import Fingerprint
 from budeval_migrations.clickhouse.own_settings import without_shaping
@@ -280,6 +281,8 @@ class Sender:
             told = EngineError(reconciled.error, code=reconciled.code)
             raise Refused(told, task, intent, passing=is_passing(told)) from error
         again = error.code not in STOPPED
+        if isinstance(error, ConnectionFailed):
+            nothing_changed(error)
         raise Refused(error, task, intent, passing=again, why=reconciled.why) from error
 
     def _abandon(self, task: Task, intent: JournalEntry, stop: BaseException) -> None:

@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from budeval_migrations.clickhouse.failures import is_away, is_passing
 from budeval_migrations.clickhouse.url import parse_url
 from budeval_migrations.errors import (
     ConfigError,
-    ConnectionFailed,
+    EngineError,
     MigrationError,
     PendingRevisions,
 )
@@ -58,14 +59,15 @@ def lifespan(
         on_ahead: What to do with a database that is newer than the files:
             ``warn`` or ``error``.
         wait_timeout: Seconds that ``wait`` waits: for the revisions, and for a server that
-            is not there yet or does not answer.
+            is not there yet, does not answer, or is too busy.
         **settings: As for :func:`budeval_migrations.upgrade`.
 
     Raises:
         ConfigError: Unknown mode or setting, a bad value, or two that contradict each
             other; at once, not at start-up.
         PendingRevisions: At start-up, in ``check``, and in ``wait`` when the time is up.
-        ConnectionFailed: At start-up, in ``wait`` when the time is up.
+        EngineError: At start-up, in ``wait`` when the time is up and the server does not answer,
+            is too busy, or something in between answers in its place.
         MigrationError: At start-up, whatever the upgrade raises, without its causes, since
             frameworks print those; it is logged with its hint. The application does not start.
 
@@ -127,8 +129,11 @@ async def _until_applied(patience: float, on_ahead: str, settings: Given) -> Rep
         error: MigrationError
         try:
             report = await asyncio.to_thread(api.check, on_ahead=on_ahead, **settings)
-        except ConnectionFailed as away:
-            error = away
+        except EngineError as refused:
+            # A gateway that answers for the server, or a busy server, may let us pass in a moment.
+            if not (is_away(refused) or is_passing(refused)):
+                raise
+            error = refused
         else:
             if not report.pending:
                 return report

@@ -28,8 +28,10 @@ from litestar.testing import TestClient as LitestarClient
 
 import budeval_migrations as bm
 from budeval_migrations.errors import (
+    AccessDenied,
     ConfigError,
     ConnectionFailed,
+    EngineError,
     MigrationError,
     MissingRevision,
     PendingRevisions,
@@ -37,6 +39,7 @@ from budeval_migrations.errors import (
 )
 from tests.engines.workspace import Workspace
 from tests.support.project import Project
+from tests.support.proxy import Fault, How, RecordingProxy
 from tests.support.round_robin import RoundRobin
 from tests.support.server import HOST, free_port
 from tests.support.targets import engine_parameters
@@ -98,6 +101,37 @@ def test_wait_waits_for_a_server_that_is_not_up_yet_and_no_longer_than_it_was_to
     finally:
         late.join()
         balancer.__exit__()
+
+
+@on_http
+@pytest.mark.parametrize("status", [404, 429, 503])
+def test_wait_waits_while_something_in_between_answers_for_the_server(
+    workspace: Workspace, status: int
+) -> None:
+    workspace.write_three()
+    bm.upgrade(**workspace.options)
+    there = re.search(r":(\d+)/", workspace.options["url"])
+    assert there is not None
+    with RecordingProxy(int(there[1])) as proxy:
+        options = workspace.options | {
+            "url": workspace.options["url"].replace(there[1], str(proxy.port))
+        }
+        proxy.add(Fault(How.BALANCER_ALONE, "", 1000, status=status))
+        with pytest.raises(EngineError, match=f"answered HTTP {status}"):
+            start(mode="wait", wait_timeout=0.5, **options)
+        proxy.forget_faults()
+        gateway = proxy.add(Fault(How.BALANCER_ALONE, "", 2, status=status))
+        assert start(mode="wait", wait_timeout=60, **options).current == ("003_three",)
+        assert gateway.arrived.is_set()
+
+
+@on_http
+def test_wait_does_not_wait_for_what_the_server_refuses(workspace: Workspace) -> None:
+    workspace.write_three()
+    options = workspace.options | {"url": workspace.options["url"].replace("//", "//nobody:x@", 1)}
+    options["url"] = re.sub(r"nobody:x@[^@/]*@", "nobody:x@", options["url"])
+    with pytest.raises(AccessDenied):
+        start(mode="wait", wait_timeout=600, **options)
 
 
 @pytest.mark.parametrize("dialect", ["clickhouse+http", "clickhouse+native", "clickhousedb"])

@@ -246,3 +246,34 @@ def test_a_gateway_that_limits_requests_is_told_apart_from_a_wrong_statement(
     place.proxy.forget_faults()
     assert place.up(_ROWS) is None
     assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]
+
+
+def test_a_statement_that_never_reached_the_server_is_not_said_to_have_run_perhaps(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budeval_migrations.execution.sender._RETRIES", ())
+    place.proxy.add(Fault(How.SWALLOWED, _IT))
+    error = place.up(_ROWS)
+    assert isinstance(error, StatementFailed)
+    assert error.hint == "Nothing was changed by it. Check the server, then try again."
+    assert error.details["outcome"] == (
+        "0 statements of this revision took effect; the next run goes on at statement 1"
+    )
+    assert place.up(_ROWS) is None
+    assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]
+
+
+@pytest.mark.parametrize("code", [216, 372, 373])
+def test_a_request_of_ours_that_came_late_is_not_blamed_on_the_users_profile(
+    place: Place, code: int
+) -> None:
+    late = _exception(code, "Session not found.")
+    place.proxy.add(Fault(How.REWRITTEN, "CREATE VIEW", rewrite=late))
+    error = place.up(_ROWS)
+    assert error is not None
+    assert error.hint == (
+        "A request reached the server twice, or after its session had closed. "
+        "Look with: budeval-migrate status. Then run the command again."
+    )
+    assert place.up(_ROWS) is None
+    assert place.rows("SELECT count(), sum(x) FROM c") == ["3\t6"]

@@ -271,7 +271,7 @@ def test_an_unknown_option_of_the_file_is_refused_with_the_nearest(tmp_path: Pat
         load_settings(environ={})
 
     assert caught.value.message == (
-        "Unknown option in [budeval_migrations] of alembic.ini lock_leese."
+        "Unknown option in [budeval_migrations] of alembic.ini: lock_leese."
     )
     assert caught.value.hint == "Did you mean lock_lease?"
 

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from budeval_migrations.clickhouse.failures import (
     connection_error,
     is_passing,
+    nothing_changed,
     server_error,
     server_message,
+    stranger,
 )
 from budeval_migrations.errors import (
     AccessDenied,
@@ -198,6 +200,51 @@ def test_the_code_decides_on_the_class(
 @pytest.mark.parametrize("code", [code for code, kind, _ in CLASSES if kind is AccessDenied])
 def test_who_is_denied_is_told_what_to_do(code: int) -> None:
     assert server_error(f"Code: {code}. DB::Exception: no", _as_it_is).hint.endswith(".")
+
+
+@pytest.mark.parametrize("code", [216, 372, 373])
+def test_a_request_that_came_late_or_twice_is_not_the_statements_fault(code: int) -> None:
+    error = server_error(f"Code: {code}. DB::Exception: Session not found.", str)
+    assert error.hint == (
+        "A request reached the server twice, or after its session had closed. "
+        "Look with: budeval-migrate status. Then run the command again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (
+            connection_error(ConnectionResetError("reset"), WHERE, str),
+            "Nothing was changed by it. Check the server, then try again.",
+        ),
+        (
+            connection_error(TimeoutError("timed out"), WHERE, str, 30),
+            "Nothing was changed by it. Check the server, then try again. "
+            "Where the server is slow, raise read_timeout.",
+        ),
+        (
+            stranger(WHERE, 302, ""),
+            "Nothing was changed by it. Is this ClickHouse's HTTP port, "
+            "and not a proxy or another service?",
+        ),
+    ],
+)
+def test_what_changed_nothing_is_said_to_have_changed_nothing(
+    error: ConnectionFailed, hint: str
+) -> None:
+    assert nothing_changed(error).hint == hint
+    assert not error.details["sent"]
+    assert nothing_changed(error).hint == hint
+
+
+def test_an_empty_answer_is_called_empty() -> None:
+    assert stranger(WHERE, 302, "").message == (
+        f"{WHERE} answered HTTP 302, and not as ClickHouse does; the answer is empty"
+    )
+    assert stranger(WHERE, 200, "<html>").message == (
+        f"{WHERE} answered HTTP 200, and not as ClickHouse does: <html>"
+    )
 
 
 def test_what_the_server_says_is_shown_without_secrets() -> None:
