@@ -38,6 +38,11 @@ def insert_everything(database: Database) -> None:
     insert_jobs(database, 5, version=3, age=181)
 
 
+def move_on(database: Database, revision: str, direction: str = "upgrade") -> int:
+    """Move, and again while the INSERTs of other threads, into tables of the same names, forbid it."""
+    return again_while(is_refusal, partial(move, database, revision, direction))
+
+
 def prepared(revision: str, direction: str) -> Database:
     """A database with rows, just before the revision goes in this direction."""
     database = Database()
@@ -45,7 +50,7 @@ def prepared(revision: str, direction: str) -> Database:
     if at:
         move(database, REVISIONS[0])
         insert_everything(database)
-        move(database, REVISIONS[at - 1])
+        move_on(database, REVISIONS[at - 1])
     return database
 
 
@@ -84,12 +89,10 @@ def test_killed_again_and_again_and_run_again_it_ends_the_same(
 
 def killed_once(revision: str, direction: str, statements: int) -> tuple[object, ...]:
     database = prepared(revision, direction)
-    # Databases of other threads have tables of the same names, and INSERTs that take long.
-    move_on = partial(again_while, is_refusal, partial(move, database, revision, direction))
     with killed_after(statements):
-        move_on()
+        move_on(database, revision, direction)
     if not done(database, revision, direction):
-        move_on()
+        move_on(database, revision, direction)
     result = outcome(database)
     database.drop()
     return result
