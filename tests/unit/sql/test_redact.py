@@ -639,3 +639,41 @@ def test_a_part_of_a_hidden_expression_is_known_too() -> None:
     ):
         known = Redactor(secrets_in(f"SELECT 1 FROM {call}"))
         assert "hunter2" not in known("Syntax error: failed at position 37 ('hunter2'): 'hunter2')")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        # A name in a literal, behind a quote that is a part of it, has no value behind it.
+        ("SELECT 'not \\'password' = 'x'", "SELECT 'not \\'password' = 'x'"),
+        (
+            "SELECT 'not \\'password' = 'x', token = 'y'",
+            "SELECT 'not \\'password' = 'x', token = '[HIDDEN]'",
+        ),
+        ("'paspassword== 'x'", "'paspassword== 'x'"),
+        # What follows a name that has no value is read all the same.
+        ("token_type = 'a', password = 'x'", "token_type = 'a', password = '[HIDDEN]'"),
+        ("the password, password = 'x'", "the password, password = '[HIDDEN]'"),
+        ("'password' = 'x'", "'password' = '[HIDDEN]'"),
+        (r'\"password\": \"x\"', r'\"password\": \"[HIDDEN]\"'),
+        # A comment is a space.
+        ("SELECT a ORDER/**/BY 'x'", "SELECT a ORDER/**/BY 'x'"),
+        ("s3('http://x', 'a'password=, '", "s3('http://x', '[HIDDEN]'[HIDDEN] '"),
+        # The names of columns say something about VALUES alone, and about nothing before them.
+        (
+            "INSERT INTO t (password) SELECT * FROM remote('h', d, t, 'u')",
+            "INSERT INTO t (password) SELECT * FROM remote('h', d, t, 'u')",
+        ),
+        (
+            "INSERT INTO FUNCTION file('a.csv', 'CSV') (password) VALUES ('x')",
+            "INSERT INTO FUNCTION file('a.csv', 'CSV') (password) VALUES ('[HIDDEN]')",
+        ),
+        ("INSERT\nauth_header", "INSERT\nauth_header"),
+    ],
+)
+def test_a_secret_is_told_from_what_stands_beside_it(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_a_secret_in_curly_quotes_is_known_without_them() -> None:
+    assert secrets_in("CREATE USER u IDENTIFIED BY \u2018hunter2\u2019") == ("hunter2",)
