@@ -657,7 +657,7 @@ def test_a_part_of_a_hidden_expression_is_known_too() -> None:
         ("'password' = 'x'", "'password' = '[HIDDEN]'"),
         (r'\"password\": \"x\"', r'\"password\": \"[HIDDEN]\"'),
         # A comment is a space.
-        ("SELECT a ORDER/**/BY 'x'", "SELECT a ORDER/**/BY 'x'"),
+        ("ORDER/* */BY 'x'", "ORDER/* */BY 'x'"),
         ("s3('http://x', 'a'password=, '", "s3('http://x', '[HIDDEN]'[HIDDEN] '"),
         # The names of columns say something about VALUES alone, and about nothing before them.
         (
