@@ -655,7 +655,7 @@ def test_a_part_of_a_hidden_expression_is_known_too() -> None:
         ("token_type = 'a', password = 'x'", "token_type = 'a', password = '[HIDDEN]'"),
         ("the password, password = 'x'", "the password, password = '[HIDDEN]'"),
         ("'password' = 'x'", "'password' = '[HIDDEN]'"),
-        (r'\"password\": \"x\"', r'\"password\": \"[HIDDEN]\"'),
+        (r"\"password\": \"x\"", r"\"password\": \"[HIDDEN]\""),
         # A comment is a space.
         ("ORDER/* */BY 'x'", "ORDER/* */BY 'x'"),
         ("s3('http://x', 'a'password=, '", "s3('http://x', '[HIDDEN]'[HIDDEN] '"),
