@@ -630,7 +630,7 @@ def test_a_run_whose_lock_was_taken_over_writes_nothing_more(workspace: Workspac
                 assert stores.stores(session)[holder.store].claim(session, claim, "")
             found.extend(workspace.rows(rows))
 
-    with pytest.raises(LockLost, match="Another runner has taken the lock over|was taken away"):
+    with pytest.raises(LockLost, match=r"Another runner has taken the lock over|was taken away"):
         bm.upgrade(on_event=take_over, **workspace.options)
     assert workspace.rows(rows) == found
     assert workspace.rows("SELECT toString(count()) FROM t") == [("1",)]
