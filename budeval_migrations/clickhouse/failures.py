@@ -120,11 +120,12 @@ _HINTS = {
     READONLY: "Run upgrades with a user that may write; readers need no more than readonly = 1.",
     291: "Grant the user access to the database.",
     ACCESS_DENIED: "Grant the privilege that the server names.",
+    **dict.fromkeys(
+        SESSIONS,
+        "A request reached the server twice, or after its session had closed. "
+        "Look with: budeval-migrate status. Then run the command again.",
+    ),
 }
-_LATE = (
-    "A request reached the server twice, or after its session had closed. "
-    "Look with: budeval-migrate status. Then run the command again."
-)
 _FIXED = (
     "A setting of the user's profile would falsify the answer, and readonly = 1 does not let us "
     "set it back. Take it out of the profile, or give the user readonly = 2."
@@ -136,7 +137,6 @@ _BROKEN = {
     210: "NETWORK_ERROR",
 }
 _SLOW = "Where the server is slow, raise read_timeout."
-_NOTHING = "Nothing was changed by it."
 _LOOK = "The statement may have run on the server. Look with: budeval-migrate status."
 # How clickhouse-connect (1.12) says so while it connects.
 _ANSWERED = re.compile(r"HTTP status (\d+), server response: (.*?)(?: \(for url [^)]*\))?$", re.S)
@@ -172,7 +172,7 @@ def server_error(text: str, redact: Callable[[str], str], code: int = 0) -> Engi
     if code in _BROKEN:
         said = f"ClickHouse {code}: {message}"
         return ConnectionFailed(said, code=code, hint=_LOOK, sent=True, reason=message)
-    return EngineError(message, code=code, hint=_LATE if code in SESSIONS else "")
+    return EngineError(message, code=code, hint=_HINTS.get(code, ""))
 
 
 def error_code(text: str) -> int:
@@ -193,11 +193,8 @@ def server_message(text: str) -> str:
 def nothing_changed(error: ConnectionFailed) -> ConnectionFailed:
     """Return an error whose statement is a question, or is proved to have had no effect."""
     if error.details.get("sent"):
-        advice = error.hint.removeprefix(_LOOK).strip()
-        if advice == error.hint:  # what stands between us and the server is to be looked at
-            error.hint = f"{_NOTHING} {advice}"
-        else:
-            error.hint = f"{_NOTHING} Check the server, then try again. {advice}".strip()
+        advice = error.hint.replace(_LOOK, "Check the server, then try again.")
+        error.hint = f"Nothing was changed by it. {advice}"
         error.details["sent"] = False
     return error
 
