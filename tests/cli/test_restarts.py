@@ -12,6 +12,7 @@ import pytest
 from tests.cli.shell import Shell, refused
 from tests.support import targets
 from tests.support.project import Finished, Project
+from tests.support.server import Server
 from tests.support.servers import OldServer
 from tests.support.waiting import wait_until
 
@@ -37,6 +38,11 @@ def stop_at(project: Project, position: int, *statements: str) -> None:
     project.write_revision("001_one", None, broken)
     refused(project.cli("up"), 6, f"001_one  statement {position} of {position}", "nowhere")
     project.write_revision("001_one", None, [*statements])
+
+
+def until_a_second_tells(server: Server) -> None:
+    """Wait, since starts are known to the second; in the same second, a person decides."""
+    wait_until(lambda: int(server.query("SELECT uptime()")) > 1, "the server did not start")
 
 
 def answer(project: Project, stopped: Finished, wanted: str) -> None:
@@ -155,6 +161,7 @@ def test_18_16_is_asked_when_it_started(project: Project, own_server: OldServer)
     shell = Shell(project, own_server, "restarts")
     stop_at(project, 4, MEMORY, FILL, TABLE.format("t"), COPY)
     own_server.restart()
+    until_a_second_tells(own_server)
     stopped = shell.run("up")
     refused(stopped, 4, "statement 2 of 4", "the rows of m are lost, which were in memory")
     answer(project, stopped, "--applied")
@@ -163,8 +170,7 @@ def test_18_16_is_asked_when_it_started(project: Project, own_server: OldServer)
 
 
 def test_without_a_restart_nothing_is_missed(shell: Shell) -> None:
-    # Starts are known to the second; in the same second, a person decides.
-    wait_until(lambda: int(shell.server.query("SELECT uptime()")) > 1, "the server did not start")
+    until_a_second_tells(shell.server)
     stop_at(shell.project, 4, MEMORY, FILL, TABLE.format("t"), COPY, PROOF)
     shell.ok("up")
     assert shell.rows("SELECT count() FROM t") == ["3"]

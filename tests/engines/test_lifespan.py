@@ -51,6 +51,19 @@ on_two = pytest.mark.parametrize(
 on_http = pytest.mark.parametrize("engine_url", engine_parameters("modern-http"), indirect=True)
 
 
+def port_of(workspace: Workspace) -> int:
+    """The HTTP port of the workspace's server."""
+    there = re.search(r":(\d+)/", workspace.options["url"])
+    assert there is not None
+    return int(there[1])
+
+
+def options_at(workspace: Workspace, port: int) -> dict[str, Any]:
+    """The workspace's options for another port of the same host."""
+    url = workspace.options["url"].replace(f":{port_of(workspace)}/", f":{port}/")
+    return {**workspace.options, "url": url}
+
+
 def start(**options: Any) -> bm.Report:
     app = FastAPI(lifespan=bm.lifespan(**options))
     with TestClient(app):
@@ -83,17 +96,15 @@ def test_wait_waits_for_a_server_that_is_not_up_yet_and_no_longer_than_it_was_to
 ) -> None:
     workspace.write_three()
     bm.upgrade(**workspace.options)
-    port = free_port()
-    there = re.search(r":(\d+)/", workspace.options["url"])
-    assert there is not None
-    options = workspace.options | {"url": workspace.options["url"].replace(there[1], str(port))}
+    port, server = free_port(), port_of(workspace)
+    options = options_at(workspace, port)
     with pytest.raises(ConnectionFailed, match="No ClickHouse server answers"):
         start(mode="check", **options)
     began = time.monotonic()
     with pytest.raises(ConnectionFailed, match="No ClickHouse server answers"):
         start(mode="wait", wait_timeout=2, **options)
     assert time.monotonic() - began >= 2
-    balancer = RoundRobin([int(there[1])], port)
+    balancer = RoundRobin([server], port)
     late = threading.Timer(1, balancer.__enter__)
     late.start()
     try:
@@ -110,12 +121,8 @@ def test_wait_waits_while_something_in_between_answers_for_the_server(
 ) -> None:
     workspace.write_three()
     bm.upgrade(**workspace.options)
-    there = re.search(r":(\d+)/", workspace.options["url"])
-    assert there is not None
-    with RecordingProxy(int(there[1])) as proxy:
-        options = workspace.options | {
-            "url": workspace.options["url"].replace(there[1], str(proxy.port))
-        }
+    with RecordingProxy(port_of(workspace)) as proxy:
+        options = options_at(workspace, proxy.port)
         proxy.add(Fault(How.BALANCER_ALONE, "", 1000, status=status))
         with pytest.raises(EngineError, match=f"answered HTTP {status}"):
             start(mode="wait", wait_timeout=0.5, **options)
@@ -128,8 +135,8 @@ def test_wait_waits_while_something_in_between_answers_for_the_server(
 @on_http
 def test_wait_does_not_wait_for_what_the_server_refuses(workspace: Workspace) -> None:
     workspace.write_three()
-    options = workspace.options | {"url": workspace.options["url"].replace("//", "//nobody:x@", 1)}
-    options["url"] = re.sub(r"nobody:x@[^@/]*@", "nobody:x@", options["url"])
+    url = re.sub("//(?:[^/]*@)?", "//nobody:x@", workspace.options["url"], count=1)
+    options = workspace.options | {"url": url}
     with pytest.raises(AccessDenied):
         start(mode="wait", wait_timeout=600, **options)
 
